@@ -1,0 +1,154 @@
+"""Read studies, architectures, recipes and codebooks from YAML; every fault is one line that names its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from configs.codebook import Codebook
+from configs.errors import InputError, one_of
+from configs.schema import Frozen, Study
+
+SHIPPED = Path(__file__).parent
+REPLACED_WHOLE = ("ratings", "judge")
+Settings = TypeVar("Settings", bound=Frozen)
+
+
+def load_study(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
+    """A study by its shipped name or the path of a YAML file, with `{"recipe.dpo.epochs": 2}`-like overrides.
+
+    Raises:
+        InputError: the file is missing or not YAML, a key or a name is unknown, a value is not allowed.
+    """
+    raw = _resolve(_with_base(name))
+    for key, value in (overrides or {}).items():
+        _put(raw, key, value)
+    return _validate(Study, _resolve(raw), name)
+
+
+def load_codebook(name: str) -> Codebook:
+    """A codebook by its shipped name or the path of a YAML file. Raises `InputError` like `load_study`."""
+    return _validate(Codebook, _read("codebooks", name), name)
+
+
+def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
+    """`["recipe.dpo.epochs=2", "architectures=[tiny-llama]"]` → keys and YAML values."""
+    overrides = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {item}: expected KEY=VALUE, like recipe.dpo.epochs=2")
+        overrides[key.strip()] = _parse(value, f"--set {key}")
+    return overrides
+
+
+def shipped(kind: str) -> list[str]:
+    """Names of what ships in `configs/KIND`."""
+    return sorted(path.stem for path in (SHIPPED / kind).glob("*.yaml"))
+
+
+def _with_base(name: str) -> dict[str, Any]:
+    """The YAML of a study, merged into the one that it `extends`, if any."""
+    seen, layers = [], []
+    following: str | None = name
+    while following is not None:
+        if following in seen:
+            raise InputError(f"{name}: extends itself: {' -> '.join([*seen, following])}")
+        seen.append(following)
+        layers.append(_read("studies", following))
+        following = layers[-1].pop("extends", None)
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged = _merge(merged, layer)
+    return merged
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`top` over `base`, mappings merged key by key; a choice between alternatives is replaced whole."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both and key not in REPLACED_WHOLE else value
+    return merged
+
+
+def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
+    """Names of architectures and of the recipe replaced by what they stand for."""
+    resolved = dict(raw)
+    if isinstance(raw.get("recipe"), str):
+        resolved["recipe"] = _read("recipes", raw["recipe"])
+    if isinstance(raw.get("architectures"), list):
+        resolved["architectures"] = [
+            _read("architectures", item) if isinstance(item, str) else item for item in raw["architectures"]
+        ]
+    return resolved
+
+
+def _put(raw: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for depth, parent in enumerate(parents):
+        if not isinstance(raw.get(parent), dict):
+            raw[parent] = {} if raw.get(parent) is None else raw[parent]
+        if not isinstance(raw[parent], dict):
+            raise InputError(f"--set {key}: {'.'.join(parents[: depth + 1])} holds no keys")
+        raw[parent] = raw = dict(raw[parent])
+    raw[last] = value
+
+
+def _read(kind: str, name: str) -> dict[str, Any]:
+    if not isinstance(name, str):
+        raise InputError(f"{kind}: expected a name or a path, got {name!r}")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / kind / f"{name}.yaml"
+    if path.suffix and path.parent == SHIPPED / kind and path.stem not in shipped(kind):
+        raise one_of(kind, name, [*shipped(kind), "or the path of a .yaml file"])
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
+    data = _parse(text, str(path))
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values")
+    return data
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, where plain YAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{place}: {where}{getattr(error, 'problem', None) or error}") from None
+
+
+def _validate(model: type[Settings], raw: dict[str, Any], place: str) -> Settings:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{place}: {_one_line(error)}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first, *rest = error.errors()
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] not in ("value_error", "missing"):
+        message += f", got {first['input']!r}"
+    more = f" (and {len(rest)} more)" if rest else ""
+    return f"{where}: {message}{more}" if where else f"{message}{more}"

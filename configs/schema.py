@@ -1,0 +1,338 @@
+"""The settings of a study: frozen, validated at construction, unknown keys refused.
+
+A study is data. Its dimensions, strata, scales, conditions and contrasts are named here and nowhere in the code;
+`configs.load` reads them from YAML.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from configs.errors import one_of
+
+CONTROL = "control"
+"""The architecture untouched; every contrast may name it, no experiment defines it."""
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_key(cls, data: Any) -> Any:
+        """Refuse an unknown key with the allowed ones in the message, which pydantic's own leaves out."""
+        for key in data if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(cls.model_fields)}")
+        return data
+
+
+# ---- ratings
+
+
+class Simulation(Frozen):
+    """Size of a simulated export; the defaults are the paper's (Data Collection)."""
+
+    participants: Count = 1095
+    responses_each: Count = 5
+    prompts: Count = 587
+    responses_per_prompt: Annotated[int, Field(ge=2)] = 3
+
+    @model_validator(mode="after")
+    def _enough_raters(self) -> Self:
+        responses = self.prompts * self.responses_per_prompt
+        if self.participants * self.responses_each < 2 * responses:
+            raise ValueError(
+                f"{self.participants} participants x {self.responses_each} ratings can't give each of {responses} "
+                "responses two raters; raise participants or lower prompts"
+            )
+        return self
+
+
+class Ratings(Frozen):
+    """Where ratings come from: a folder with an export, or a simulation; read through one or more codebooks."""
+
+    folder: str | None = None
+    simulate: Simulation | None = None
+    codebooks: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.folder is None) == (self.simulate is None):
+            raise ValueError("give exactly one of folder, simulate")
+        return self
+
+
+class Dimension(Frozen):
+    """What is rated. `better` says in which direction a rating is good."""
+
+    title: str
+    better: Literal["lower", "higher"]
+    definition: str = ""
+
+
+class Stratum(Frozen):
+    """A demographic group: participants who declare one of `values` for `attribute` (among others, if several)."""
+
+    attribute: str
+    values: Annotated[tuple[str, ...], Field(min_length=1)]
+    title: str | None = None
+
+
+# ---- experiments
+
+
+class Condition(Frozen):
+    """How feedback becomes training (paper, Experiment Setup)."""
+
+    dimensions: Annotated[tuple[str, ...], Field(min_length=1)]
+    stratum: str | None = None
+    scale: str
+    aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
+    optimiser: Literal["dpo", "grpo"] = "dpo"
+    within: Literal["prompt", "participant"] = "prompt"
+    """Whose labels are compared: any two of a prompt's, or only those of the same participant."""
+
+    @model_validator(mode="after")
+    def _participants_remain(self) -> Self:
+        if self.within == "participant" and self.aggregation != "all":
+            raise ValueError(f"within: participant needs aggregation: all; {self.aggregation} leaves no participants")
+        return self
+
+
+class Published(Frozen):
+    """A pooled effect as the paper prints it; either may be missing there. `p` is text: `".010"`, `"< .001"`."""
+
+    estimate: float | None = None
+    p: str | None = None
+
+
+class Contrast(Frozen):
+    """What is known beforehand about a contrast `A - B`: the dimensions that the paper looks at, and its values."""
+
+    focus: tuple[str, ...] = ()
+    published: dict[str, Published] = {}
+
+
+class Experiment(Frozen):
+    """Conditions, and the contrasts between them (`A - B`; B may be `control`)."""
+
+    title: str
+    question: str
+    conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
+    contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _contrasts_name_conditions(self) -> Self:
+        if CONTROL in self.conditions:
+            raise ValueError(f"conditions: {CONTROL!r} is the untouched architecture; choose another name")
+        for name in self.contrasts:
+            for side in split_contrast(name):
+                if side not in (*self.conditions, CONTROL):
+                    raise one_of(f"contrasts.{name}", side, (*self.conditions, CONTROL))
+        return self
+
+
+def split_contrast(name: str) -> tuple[str, str]:
+    """`"5-point - control"` → `("5-point", "control")`.
+
+    Raises:
+        ValueError: when it is not two different names with ` - ` between them.
+    """
+    sides = tuple(side.strip() for side in name.split(" - "))
+    if len(sides) != 2 or not all(sides) or sides[0] == sides[1]:
+        raise ValueError(f"contrasts: {name!r} is not of the form 'A - B'")
+    return sides
+
+
+class Evaluation(Frozen):
+    """Held-out prompts (a share of all, by a hash of the prompt's id) and the dimensions judged on them."""
+
+    share: Share = 0.25
+    dimensions: Annotated[tuple[str, ...], Field(min_length=1)]
+    max_prompts: Count | None = None
+
+
+class Survey(Frozen):
+    """`draws`: bootstrap draws for the intervals of Krippendorff's alpha."""
+
+    draws: Count = 1000
+    positive_from: Count | None = None
+    """Lowest category that counts as a positive rating in the co-occurrence matrix; by default above the middle."""
+
+
+# ---- models
+
+
+class Tiny(Frozen):
+    """An architecture built from its transformers config and pre-trained on the study's own training texts.
+
+    `tilt` makes the families start from different places, as real models do: each reads its own diet, a text drawn
+    with probability ∝ exp(tilt · z), z the text's standardised share of words that a hash of the family likes.
+    """
+
+    config: dict[str, int | float | bool | str] = {}
+    tilt: float = 1.0
+
+
+class Architecture(Frozen):
+    """A causal language model: tiny (built here), from the hub, or from a local path."""
+
+    name: Slug
+    title: str
+    family: str
+    parameters: str
+    tiny: Tiny | None = None
+    hub: str | None = None
+    path: str | None = None
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    target_modules: str | tuple[str, ...] = "all-linear"
+    reasoning: bool = False
+    """Whether it thinks before it answers; what stands before `</think>` is stripped before judging, and counted."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.tiny, self.hub, self.path)) != 1:
+            raise ValueError("give exactly one of tiny, hub, path")
+        return self
+
+
+class Pretraining(Frozen):
+    """How tiny bases are pre-trained (AdamW, cosine) and which tokenizer they get."""
+
+    tokenizer: Literal["word", "bpe"] = "word"
+    vocabulary: Count = 2000
+    steps: Count = 400
+    batch_size: Count = 16
+    learning_rate: Positive = 4e-3
+
+
+class Lora(Frozen):
+    rank: Count = 8
+    alpha: Count = 16
+
+
+class Dpo(Frozen):
+    """Direct preference optimisation (Rafailov et al. 2023)."""
+
+    beta: Positive = 0.1
+    learning_rate: Positive = 5e-5
+    batch_size: Count = 16
+    accumulation: Count = 1
+    epochs: Positive = 1.0
+    max_pairs: Count | None = None
+    """At most this many pairs a condition, chosen by a stable hash; what is left out is counted."""
+
+
+class Grpo(Frozen):
+    """Group-relative policy optimisation (Shao et al. 2024)."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.04
+    learning_rate: Positive = 1e-5
+    prompts: Count = 64
+    """Training prompts used, chosen by a stable hash."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    prompts_per_step: Count = 4
+    epochs: Positive = 1.0
+    temperature: Positive = 1.0
+
+
+class Recipe(Frozen):
+    """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice."""
+
+    max_length: Count = 512
+    """Longest training sequence, prompt and response, in tokens; longer ones are cut."""
+    max_new_tokens: Count = 256
+    generation_batch: Count = 64
+    lora: Lora = Lora()
+    dpo: Dpo = Dpo()
+    grpo: Grpo = Grpo()
+    pretraining: Pretraining = Pretraining()
+
+
+class EmbeddedJudge(Frozen):
+    """A text regression of the human ratings of held-out prompts."""
+
+    kind: Literal["embedded"] = "embedded"
+
+
+class LlmJudge(Frozen):
+    """A chat model behind an OpenAI-compatible endpoint; the key comes from `OPENAI_API_KEY`."""
+
+    kind: Literal["llm"]
+    model: str
+    base_url: str | None = None
+    parallel: Count = 16
+
+
+Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]
+
+
+# ---- the study
+
+
+class Study(Frozen):
+    """Everything that a study is; names inside are checked against each other."""
+
+    name: Slug
+    title: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    ratings: Ratings
+    dimensions: Annotated[dict[Slug, Dimension], Field(min_length=1)]
+    strata: dict[Slug, Stratum] = {}
+    scales: Annotated[dict[str, tuple[int | None, ...]], Field(min_length=1)]
+    """Name → the label that each category of the questionnaire becomes, lowest first; null drops it."""
+    survey: Survey = Survey()
+    evaluation: Evaluation
+    experiments: dict[Slug, Experiment] = {}
+    architectures: tuple[Architecture, ...] = ()
+    recipe: Recipe = Recipe()
+    judge: Judge = EmbeddedJudge()
+
+    @property
+    def label(self) -> str:
+        """What a reader must know before believing a number: `""` where ratings and models are real."""
+        parts = ["simulated raters"] if self.ratings.simulate else []
+        if any(architecture.tiny for architecture in self.architectures):
+            parts.append("tiny models")
+        return ", ".join(parts)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        for name in self.evaluation.dimensions:
+            if name not in self.dimensions:
+                raise one_of("evaluation.dimensions", name, self.dimensions)
+        for key, experiment in self.experiments.items():
+            for name, condition in experiment.conditions.items():
+                self._check_condition(f"experiments.{key}.conditions.{name}", condition)
+            for name, contrast in experiment.contrasts.items():
+                for dimension in (*contrast.focus, *contrast.published):
+                    if dimension not in self.evaluation.dimensions:
+                        raise one_of(f"experiments.{key}.contrasts.{name}", dimension, self.evaluation.dimensions)
+        names = [architecture.name for architecture in self.architectures]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"architectures: named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+            )
+        if self.experiments and not self.architectures:
+            raise ValueError("architectures: a study with experiments needs at least one")
+        return self
+
+    def _check_condition(self, place: str, condition: Condition) -> None:
+        for dimension in condition.dimensions:
+            if dimension not in self.dimensions:
+                raise one_of(f"{place}.dimensions", dimension, self.dimensions)
+        if condition.scale not in self.scales:
+            raise one_of(f"{place}.scale", condition.scale, self.scales)
+        if condition.stratum is not None and condition.stratum not in self.strata:
+            raise one_of(f"{place}.stratum", condition.stratum, self.strata)

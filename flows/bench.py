@@ -1,0 +1,52 @@
+"""What the tasks of a study work with: its settings, its ratings and where things are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from configs.schema import Study
+from tasks.artifact import Artifact, Store
+from tasks.preferences.split import held_out
+from tasks.ratings.load import Data
+from tasks.slots.pool import Pool
+from tasks.tracking import Tracker
+
+
+def home() -> Path:
+    """Where artifacts, logs and local tracking live: `PLURALIGN_HOME`, or `.pluralign` here."""
+    return Path(os.environ.get("PLURALIGN_HOME", ".pluralign"))
+
+
+class Bench:
+    """Handed to tasks by reference: a plain class, which Prefect passes on without looking inside."""
+
+    def __init__(self, study: Study, workers: int | None = None) -> None:
+        self.study = study
+        self.store = Store(home() / "store")
+        self.pool = Pool(home() / "slots", workers)
+        self.tracker = Tracker(study.name, home())
+
+    def training_texts(self, data: Data) -> pd.DataFrame:
+        """prompt and response of every response to a training prompt: what tiny bases read."""
+        texts = data.responses[~self._held_out(data)]
+        return texts[["prompt", "response"]].reset_index(drop=True)
+
+    def evaluation_prompts(self, data: Data) -> pd.DataFrame:
+        """prompt_id and prompt of the held-out prompts, at most `evaluation.max_prompts`."""
+        prompts = data.responses[self._held_out(data)].drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
+        return prompts.sort_values("prompt_id", ignore_index=True).head(
+            self.study.evaluation.max_prompts or len(prompts)
+        )
+
+    def _held_out(self, data: Data) -> pd.Series:
+        return held_out(data.responses["prompt_id"], self.study.evaluation.share, self.study.seed)
+
+
+class Inputs:
+    """What every cell reads, made before the first of them."""
+
+    def __init__(self, ratings: Artifact, data: Data, prepared: dict, judge: Artifact, prompts: pd.DataFrame) -> None:
+        self.ratings, self.data, self.prepared, self.judge, self.prompts = ratings, data, prepared, judge, prompts

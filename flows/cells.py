@@ -1,0 +1,191 @@
+"""Fan out: one task per cell, joined whatever happens to one of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Completed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from configs.schema import CONTROL
+from flows.bench import Bench, Inputs
+from tasks.architectures.load import BaseRef
+from tasks.architectures.step import prepare_base
+from tasks.artifact import Artifact
+from tasks.finetune.step import train_adapter, training_run_key
+from tasks.generation.step import answer_prompts
+from tasks.grid import Cell, cells
+from tasks.judging.step import score_outputs
+from tasks.preferences.step import Prepared
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A row of cells.csv, and where the cell's scores and outputs are (None where it failed)."""
+
+    cell: Cell
+    status: str
+    """control, trained (now), cached (earlier), shared (another cell's run) or failed."""
+    training_run: str = ""
+    n_pairs: int | None = None
+    weight: int | None = None
+    seconds: float = 0.0
+    """Training and generation, where they happened now; waiting for a slot is not in it."""
+    mlflow_run_id: str = ""
+    error: str = ""
+    outputs: Path | None = None
+    scores: Path | None = None
+    health: dict[str, float] = field(default_factory=dict)
+    unscored: int = 0
+    logged: Future[str] | None = None
+
+
+def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
+    """Every cell of the study; a cell that fails is a result too."""
+    threads = 2 * bench.pool.size  # some train, the others stand ready or wait for a run that they share
+    return fan_out.with_options(task_runner=ThreadPoolTaskRunner(max_workers=threads))(bench, inputs)
+
+
+@flow(name="cells", flow_run_name="cells", validate_parameters=False)
+def fan_out(bench: Bench, inputs: Inputs) -> list[CellResult]:
+    """One task a base and a cell."""
+    grid = cells(bench.study)
+    texts = bench.training_texts(inputs.data)
+    bases = {
+        architecture.name: make_base.submit(bench, architecture.name, texts)
+        for architecture in bench.study.architectures
+    }
+    futures = {run_cell.submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in grid}
+    try:
+        return _joined(futures, bases)
+    finally:
+        bench.pool.close()
+
+
+@task(name="base", task_run_name="{architecture} · base", cache_policy=NO_CACHE)
+def make_base(bench: Bench, architecture: str, texts: pd.DataFrame) -> BaseRef:
+    """An architecture ready to train."""
+    settings = next(item for item in bench.study.architectures if item.name == architecture)
+    return prepare_base(bench.study, settings, texts, bench.store, bench.pool)
+
+
+@task(name="cell", task_run_name="{cell.name}", cache_policy=NO_CACHE)
+def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
+    """Train, answer, judge. What exists is not made again; the task then ends as Cached."""
+    study, store, pool = bench.study, bench.store, bench.pool
+    prepared = None if cell.condition == CONTROL else inputs.prepared[cell.experiment][cell.condition]
+    run = _training_run(bench, base, prepared, cell) if prepared else None
+    simulated = study.ratings.simulate is not None
+    outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
+    scores = score_outputs(inputs.judge, outputs, store)
+    result = CellResult(
+        cell, status="control", outputs=outputs.path / "outputs.parquet", scores=scores.path / "scores.parquet",
+        health=outputs.record["health"], unscored=scores.record["unscored"],
+    )  # fmt: skip
+    if prepared and run:
+        result = replace(
+            result, status="trained" if run.fresh else "cached", training_run=run.key, n_pairs=prepared.n_pairs,
+            weight=prepared.weight, logged=_tracked(bench, inputs, base, prepared, run, outputs, scores),
+        )  # fmt: skip
+    parts = [part for part in (run, outputs, scores) if part and part.fresh]
+    result = replace(result, seconds=sum(part.record.get("seconds", 0.0) for part in parts))
+    return result if parts else Completed(name="Cached", data=result)
+
+
+def _training_run(bench: Bench, base: BaseRef, prepared: Prepared, cell: Cell) -> Artifact:
+    if prepared.error:
+        raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {prepared.error}")
+    recipe, seed = bench.study.recipe, bench.study.seed
+    key = training_run_key(base, prepared.optimiser, prepared.digest, recipe, seed)
+    return train_adapter(key, base, prepared.optimiser, prepared.path, recipe, seed, bench.store, bench.pool)
+
+
+def _tracked(
+    bench: Bench, inputs: Inputs, base: BaseRef, prepared: Prepared, run: Artifact, outputs: Artifact, scores: Artifact
+) -> Future[str]:
+    """The training run's MLflow id, soon; logged once, with all cells that share it."""
+    recipe = bench.study.recipe
+    means = pd.read_parquet(scores.path / "scores.parquet").groupby("dimension")["score"].mean()
+    method = recipe.grpo if prepared.optimiser == "grpo" else recipe.dpo
+    return bench.tracker.training_run(
+        run.key,
+        cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, prepared)],
+        params={"architecture": base.architecture.name, "base": base.key, "revision": base.revision,
+                "seed": bench.study.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
+                "preferences": prepared.weight, "label": bench.study.label or "real",
+                **{f"lora_{name}": value for name, value in recipe.lora.model_dump().items()}, **method.model_dump()},
+        metrics={f"score.{dimension}": value for dimension, value in means.items()}
+        | {f"health.{name}": value for name, value in outputs.record["health"].items()}
+        | {"seconds": run.record["seconds"], "steps": run.record["steps"]},
+        curve=run.record["curve"], digest=prepared.digest, data=prepared.path.stem, adapter=run.path / "adapter",
+    )  # fmt: skip
+
+
+def _sharing(inputs: Inputs, prepared: Prepared) -> list[str]:
+    """All conditions, as EXPERIMENT/CONDITION, whose training data is the same."""
+    return [
+        f"{experiment}/{condition}"
+        for experiment, conditions in inputs.prepared.items()
+        for condition, other in conditions.items()
+        if other.digest == prepared.digest and other.optimiser == prepared.optimiser
+    ]
+
+
+def _joined(futures: dict[PrefectFuture, Cell], bases: dict[str, PrefectFuture]) -> list[CellResult]:
+    """Results in the order of the grid, whatever became of each."""
+    started, results = time.monotonic(), {}
+    for done, future in enumerate(as_completed(list(futures)), start=1):
+        cell = futures[future]
+        results[cell] = _result(future, cell, bases[cell.architecture])
+        _say(done, len(futures), results[cell], time.monotonic() - started)
+    return _one_run_each([results[cell] for cell in futures.values()])
+
+
+def _one_run_each(results: list[CellResult]) -> list[CellResult]:
+    """Of the cells that share a training run, the first keeps what became of it, the others are called shared."""
+    trained = {result.training_run for result in results if result.status == "trained"}
+    named, seen = [], set()
+    for result in results:
+        if result.training_run in seen:
+            result = replace(result, status="shared")
+        elif result.training_run in trained:
+            result = replace(result, status="trained")
+        seen |= {result.training_run} - {""}
+        named.append(replace(result, mlflow_run_id=result.logged.result() if result.logged else "", logged=None))
+    return named
+
+
+def _result(future: PrefectFuture, cell: Cell, base: PrefectFuture) -> CellResult:
+    """The cell's own result, or a failed one with the reason; never raises."""
+    result = future.result(raise_on_failure=False)
+    if isinstance(result, CellResult):
+        return result
+    ready = base.result(raise_on_failure=False)
+    error = _reason(result) if isinstance(ready, BaseRef) else f"its base failed: {_reason(ready)}"
+    return CellResult(cell, "failed", error=error)
+
+
+def _reason(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _say(done: int, total: int, result: CellResult, elapsed: float) -> None:
+    left = elapsed / done * (total - done)
+    log.info(
+        "cell %d of %d: %s: %s%s (about %s left)", done, total, result.cell.name, result.status,
+        f", {result.error}" if result.error else f", {result.seconds:.1f} s", _minutes(left),
+    )  # fmt: skip
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"

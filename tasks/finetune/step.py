@@ -1,0 +1,43 @@
+"""One training run: an adapter on a base, from one condition's data."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from configs.schema import Recipe
+from tasks.architectures.load import BaseRef
+from tasks.artifact import Artifact, Record, Store
+from tasks.fingerprint import fingerprint
+from tasks.slots.pool import Pool
+
+VERSION = 1
+
+
+def training_run_key(base: BaseRef, optimiser: str, data_digest: str, recipe: Recipe, seed: int) -> str:
+    """Identity of a training run: cells that share it share the run."""
+    own = [recipe.grpo, recipe.max_new_tokens] if optimiser == "grpo" else [recipe.dpo, recipe.max_length]
+    modules = base.architecture.target_modules
+    return fingerprint([VERSION, base.key, base.architecture.dtype, modules, data_digest, recipe.lora, own, seed])
+
+
+def train_adapter(
+    key: str, base: BaseRef, optimiser: str, data: Path, recipe: Recipe, seed: int, store: Store, pool: Pool
+) -> Artifact:
+    """The adapter in `adapter/`; the record has curve, steps, truncated and seconds.
+
+    Raises:
+        JobFailed: training raised, or its process died.
+    """
+
+    def build(folder: Path) -> Record:
+        with pool.lease(base.key) as slot:
+            started = time.monotonic()
+            record = slot.run(
+                "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
+                revision=base.revision, recipe=recipe.model_dump(mode="json"), optimiser=optimiser, data=str(data),
+                seed=seed, folder=str(folder / "adapter"),
+            )  # fmt: skip
+        return record | {"seconds": time.monotonic() - started}
+
+    return store.make("training-runs", key, build)

@@ -1,0 +1,58 @@
+"""The identity of inputs and settings: literals and the contents of files, never paths, devices or workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+LENGTH = 16
+"""Hexadecimal digits kept of the SHA-256: 64 bits, beyond collision for the runs of any study."""
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of the value's canonical JSON.
+
+    Takes settings (pydantic models), mappings with text keys, sequences, text, numbers, booleans and None.
+
+    Raises:
+        TypeError: for anything else, whose identity over runs and machines can't be known.
+    """
+    text = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+
+
+def frame_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of a table's columns and rows, in their order."""
+    return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()[:LENGTH]
+
+
+def stable_share(*parts: object) -> float:
+    """A number in [0, 1) that depends on the parts alone: a stable stand-in for a random draw."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump(mode="json"))
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"a mapping with keys that are not text has no fingerprint: {list(value)[:3]!r}")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError(f"a {type(value).__name__} has no stable fingerprint")

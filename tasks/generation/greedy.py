@@ -1,0 +1,85 @@
+"""Greedy answers (temperature 0) of a base, with or without an adapter, to the held-out prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.schema import Recipe
+from tasks.architectures.chat import encode_prompts
+from tasks.architectures.load import Base
+from tasks.finetune.lora import lent
+
+END_OF_THINKING = "</think>"
+
+
+def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool) -> pd.DataFrame:
+    """Answers to `prompts` (prompt_id, prompt).
+
+    Returns:
+        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped).
+    """
+    encoded = [ids[-recipe.max_length :] for ids in encode_prompts(base.tokenizer, prompts["prompt"].tolist())]
+    order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
+    rows: list[dict[str, Any]] = [{}] * len(encoded)
+    with _with_adapter(base.model, adapter) as model:
+        for start in range(0, len(order), recipe.generation_batch):
+            indices = order[start : start + recipe.generation_batch]
+            answers = _answer(model, base.tokenizer, [encoded[index] for index in indices], recipe.max_new_tokens)
+            for index, (ids, finished) in zip(indices, answers, strict=True):
+                text, thought = strip_thinking(base.tokenizer.decode(ids, skip_special_tokens=True), reasoning)
+                rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
+    return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+
+
+def strip_thinking(text: str, reasoning: bool) -> tuple[str, bool]:
+    """The answer after `</think>`, and whether there was thinking; thinking that never ends leaves no answer."""
+    if not reasoning:
+        return text.strip(), False
+    _, mark, answer = text.rpartition(END_OF_THINKING)
+    if mark:
+        return answer.strip(), True
+    unended = text.lstrip().startswith("<think>")
+    return ("" if unended else text.strip()), unended
+
+
+@contextmanager
+def _with_adapter(model: Any, adapter: Path | None) -> Iterator[Any]:
+    if adapter is None:
+        yield model
+        return
+    from peft import PeftModel
+
+    with lent(model):
+        yield PeftModel.from_pretrained(model, adapter).eval()
+
+
+def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int) -> list[tuple[list[int], bool]]:
+    """Generated ids without padding and end, and whether the end was reached."""
+    import torch
+
+    longest = max(map(len, encoded))
+    pad = tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (longest - len(item)) + item for item in encoded], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(item)) + [1] * len(item) for item in encoded], device=model.device)
+    with torch.no_grad():
+        output = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, pad_token_id=pad,
+            temperature=None, top_p=None, top_k=None,
+        )[:, longest:].tolist()  # fmt: skip
+    return [_until_end(row, _end_ids(model, tokenizer)) for row in output]
+
+
+def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
+
+
+def _until_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:
+    length = next((index for index, token in enumerate(ids) if token in ends), None)
+    return (ids, False) if length is None else (ids[:length], True)

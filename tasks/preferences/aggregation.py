@@ -1,0 +1,53 @@
+"""How the labels of a response become those that train (paper, Experiment 3).
+
+Every function takes labels (response_id, prompt_id, participant_id, order, label) and gives those that remain, in the
+same columns. Labels are oriented: more is better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def aggregate(labels: pd.DataFrame, how: str) -> pd.DataFrame:
+    """`how`: all, majority, consensus, first or average."""
+    return {"all": _all, "majority": _majority, "consensus": _consensus, "first": _first, "average": _average}[how](
+        labels
+    )
+
+
+def _all(labels: pd.DataFrame) -> pd.DataFrame:
+    return labels
+
+
+def _majority(labels: pd.DataFrame) -> pd.DataFrame:
+    """The label given most often; a tie keeps none."""
+    counts = labels.groupby(["response_id", "label"], sort=False).size().rename("n").reset_index()
+    top = counts[counts["n"] == counts.groupby("response_id")["n"].transform("max")]
+    winner = top[~top["response_id"].duplicated(keep=False)].set_index("response_id")["label"]
+    return _one_each(labels, winner)
+
+
+def _consensus(labels: pd.DataFrame) -> pd.DataFrame:
+    """The label that all give, where at least two rate: one rater alone is nobody's agreement."""
+    groups = labels.groupby("response_id", sort=False)["label"]
+    agreed = (groups.transform("nunique") == 1) & (groups.transform("size") >= 2)
+    return labels[agreed].drop_duplicates("response_id")
+
+
+def _first(labels: pd.DataFrame) -> pd.DataFrame:
+    """The first rater's label, in the order of the export."""
+    return labels.sort_values("order").drop_duplicates("response_id").sort_index()
+
+
+def _average(labels: pd.DataFrame) -> pd.DataFrame:
+    """The mean label, rounded to the nearest category; a half goes to the better one."""
+    mean = labels.groupby("response_id", sort=False)["label"].mean().astype(float)
+    return _one_each(labels, np.floor(mean + 0.5).astype("int64"))
+
+
+def _one_each(labels: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
+    """One row a response of `label` (indexed by response), the other columns from its first rating."""
+    kept = labels[labels["response_id"].isin(label.index)].drop_duplicates("response_id")
+    return kept.assign(label=kept["response_id"].map(label).astype("Int64"))

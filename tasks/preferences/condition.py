@@ -1,0 +1,179 @@
+"""One condition of an experiment, from the study's ratings to the data that trains (our choice, see README).
+
+stratum → scale → aggregation → preferences, with every drop counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from configs.errors import InputError
+from configs.schema import Condition, Dimension, Experiment, Study
+from tasks.fingerprint import fingerprint, frame_digest
+from tasks.preferences.aggregation import aggregate
+from tasks.preferences.pairs import count_preferences, unite
+from tasks.preferences.scales import to_scale
+from tasks.preferences.split import held_out
+from tasks.preferences.strata import compared_groups, equal_numbers, members, stable_hash
+from tasks.ratings.load import Data
+
+KEYS = ["participant_id", "response_id", "prompt_id", "order"]
+Drop = tuple[str, str, int, int]
+"""(step, reason, dropped, kept), in ratings, labels, responses or pairs as the reason says."""
+
+
+class NoPreferences(InputError):
+    """A condition that leaves nothing to train on; its cells fail, the others go on."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a condition trains on.
+
+    pairs: prompt_id, a, b, n, target, weight, prompt, text_a, text_b.
+    rewards: response_id, dimension, prompt, response, reward in [0, 1] (more is better), n: for GRPO's reward model.
+    """
+
+    pairs: pd.DataFrame
+    rewards: pd.DataFrame
+    drops: list[Drop]
+
+    def digest(self, optimiser: str) -> str:
+        """Identity of what the optimiser reads; conditions that share it share their training run."""
+        if optimiser == "grpo":
+            return fingerprint(["grpo", frame_digest(self.rewards)])
+        return fingerprint(["dpo", frame_digest(self.pairs[["prompt", "text_a", "text_b", "target", "weight"]])])
+
+
+def training_ratings(study: Study, data: Data) -> pd.DataFrame:
+    """The ratings of the prompts that are not held out."""
+    kept = ~held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)
+    return data.ratings[kept].reset_index(drop=True)
+
+
+def stratified(study: Study, data: Data, experiment: Experiment) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
+    """Each condition's ratings: those of its stratum, in equal numbers where strata are compared.
+
+    A stratum without ratings counts as empty and doesn't empty the group that it is compared with.
+    """
+    ratings = training_ratings(study, data)
+    tables = {name: _of_stratum(study, data, ratings, condition) for name, condition in experiment.conditions.items()}
+    result = {
+        name: (table, [("stratum", "ratings of other strata", len(ratings) - len(table), len(table))])
+        for name, table in tables.items()
+    }
+    for group in compared_groups(experiment):
+        present = {name: tables[name] for name in sorted(group) if len(tables[name])}
+        for name, table in equal_numbers(present, study.seed).items() if present else ():
+            cut = (
+                "balance",
+                "ratings beyond the smallest stratum's number",
+                len(tables[name]) - len(table),
+                len(table),
+            )
+            result[name] = (table, [*result[name][1], cut])
+    return result
+
+
+def _of_stratum(study: Study, data: Data, ratings: pd.DataFrame, condition: Condition) -> pd.DataFrame:
+    ratings = ratings.dropna(subset=list(condition.dimensions), how="all")
+    if condition.stratum is None:
+        return ratings
+    ids = members(data.participants, study.strata[condition.stratum])
+    return ratings[ratings["participant_id"].isin(ids)]
+
+
+def training_data(study: Study, data: Data, condition: Condition, ratings: pd.DataFrame) -> TrainingData:
+    """The condition's data from its stratum's ratings.
+
+    Raises:
+        NoPreferences: nothing is left to train on, and after which step.
+    """
+    if ratings.empty:
+        raise NoPreferences(f"stratum {condition.stratum!r} has no rating on a training prompt")
+    drops: list[Drop] = []
+    labels = {
+        name: _labels(ratings, study.dimensions[name], name, study.scales[condition.scale], condition, drops)
+        for name in condition.dimensions
+    }
+    counts = {name: _preferences(name, table, condition, drops) for name, table in labels.items()}
+    pairs = unite(list(counts.values()))
+    if pairs.empty:
+        raise NoPreferences(
+            f"no preference pair: after scale {condition.scale!r} and aggregation {condition.aggregation!r} no prompt "
+            "has two responses with different labels"
+        )
+    texts = data.responses.set_index("response_id")
+    pairs = _with_texts(pairs, texts, drops)
+    if condition.optimiser == "dpo":
+        pairs = _cap(pairs, study.recipe.dpo.max_pairs, study.seed, drops)
+    return TrainingData(pairs, _rewards(labels, texts), drops)
+
+
+def _labels(
+    ratings: pd.DataFrame, dimension: Dimension, name: str, scale: tuple[int | None, ...], condition: Condition,
+    drops: list[Drop],
+) -> pd.DataFrame:  # fmt: skip
+    """Oriented labels of one dimension after scale and aggregation: KEYS and label."""
+    rated = ratings.dropna(subset=[name])
+    labels = rated[KEYS].assign(label=to_scale(rated[name], scale, dimension.better))
+    kept = labels.dropna(subset=["label"])
+    drops.append(("scale", f"{name}: ratings that the scale has no label for", len(labels) - len(kept), len(kept)))
+    final = aggregate(kept, condition.aggregation)
+    lost = kept["response_id"].nunique() - final["response_id"].nunique()
+    reason = {"majority": "tied votes", "consensus": "raters who disagree, or one alone"}.get(condition.aggregation, "")
+    if reason:
+        drops.append(("aggregation", f"{name}: responses with {reason}", lost, final["response_id"].nunique()))
+    drops.append(("aggregation", f"{name}: labels merged or lost", len(kept) - len(final), len(final)))
+    return final
+
+
+def _preferences(name: str, labels: pd.DataFrame, condition: Condition, drops: list[Drop]) -> pd.DataFrame:
+    """Pairs of one dimension; prompts with one labelled response, or with equal labels only, have none."""
+    empty = pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
+    counts = count_preferences(labels, condition.within) if len(labels) else empty
+    sizes = labels.groupby("prompt_id")["response_id"].nunique()
+    several = int((sizes > 1).sum())
+    paired = counts["prompt_id"].nunique()
+    drops.append(("pairs", f"{name}: prompts with one labelled response", len(sizes) - several, several))
+    drops.append(("pairs", f"{name}: prompts whose labels don't differ", several - paired, paired))
+    return counts
+
+
+def _with_texts(pairs: pd.DataFrame, texts: pd.DataFrame, drops: list[Drop]) -> pd.DataFrame:
+    """The pairs with prompt, text_a and text_b; two responses of the same words can't be told apart and go."""
+    pairs = pairs.assign(
+        prompt=pairs["a"].map(texts["prompt"]),
+        text_a=pairs["a"].map(texts["response"]),
+        text_b=pairs["b"].map(texts["response"]),
+    )
+    kept = pairs[pairs["text_a"] != pairs["text_b"]].reset_index(drop=True)
+    drops.append(("pairs", "pairs of responses with the same text", len(pairs) - len(kept), len(kept)))
+    return kept.assign(weight=kept["weight"] / kept["weight"].mean())
+
+
+def _cap(pairs: pd.DataFrame, limit: int | None, seed: int, drops: list[Drop]) -> pd.DataFrame:
+    if limit is None or len(pairs) <= limit:
+        return pairs
+    drops.append(("cap", "pairs beyond the recipe's max_pairs", len(pairs) - limit, limit))
+    kept = pairs.loc[stable_hash(pairs[["a", "b"]], seed).nsmallest(limit).index].sort_index(ignore_index=True)
+    return kept.assign(weight=kept["weight"] / kept["weight"].mean())
+
+
+def _rewards(labels: Mapping[str, pd.DataFrame], texts: pd.DataFrame) -> pd.DataFrame:
+    """Each response's mean label, a dimension's labels stretched to [0, 1]."""
+    tables = []
+    for name, table in labels.items():
+        low, high = table["label"].min(), table["label"].max()
+        means = table.groupby("response_id")["label"].agg(["mean", "size"]).reset_index()
+        reward = (means["mean"].astype(float) - low) / max(high - low, 1)
+        tables.append(
+            pd.DataFrame({"response_id": means["response_id"], "dimension": name, "reward": reward, "n": means["size"]})
+        )
+    rewards = pd.concat(tables, ignore_index=True)
+    rewards.insert(2, "prompt", rewards["response_id"].map(texts["prompt"]))
+    rewards.insert(3, "response", rewards["response_id"].map(texts["response"]))
+    return rewards

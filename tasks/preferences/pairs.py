@@ -1,0 +1,72 @@
+"""Labels to collapsed preferences: one row a pair of responses, with its soft target and weight.
+
+Two labels of two different responses to one prompt that differ are one preference. A pair's preferences n(a ≻ b) and
+n(b ≻ a) are kept as target = n(a ≻ b) / n and weight ∝ n: weight · [target · ℓ(a, b) + (1 - target) · ℓ(b, a)] is the
+loss of the n expanded rows, to the digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
+    """Labels (response_id, prompt_id, participant_id, label) → prompt_id, a, b, n_a, n_b with n_a = n(a ≻ b).
+
+    `within="prompt"` compares any two labels of a prompt, `within="participant"` only those of one participant. Pairs
+    that no two labels tell apart are left out; a < b.
+    """
+    counts = _by_participant(labels) if within == "participant" else _by_prompt(labels)
+    return counts[counts["n_a"] + counts["n_b"] > 0].sort_values(["prompt_id", "a", "b"], ignore_index=True)
+
+
+def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
+    """Through each response's histogram h over the ordered labels: n(a ≻ b) = Σ_k h_a[k] Σ_{j<k} h_b[j]."""
+    histogram = pd.crosstab([labels["prompt_id"], labels["response_id"]], labels["label"])
+    h = histogram.to_numpy(dtype=np.int64)
+    below = np.cumsum(h, axis=1) - h
+    rows = histogram.index.to_frame(index=False).assign(row=np.arange(len(h)))
+    pairs = _two_of(rows, on=["prompt_id"])
+    a, b = pairs["row_a"].to_numpy(), pairs["row_b"].to_numpy()
+    return pairs[["prompt_id", "a", "b"]].assign(n_a=(h[a] * below[b]).sum(1), n_b=(h[b] * below[a]).sum(1))
+
+
+def _by_participant(labels: pd.DataFrame) -> pd.DataFrame:
+    pairs = _two_of(labels[["prompt_id", "participant_id", "response_id", "label"]], on=["prompt_id", "participant_id"])
+    pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
+    pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
+    return pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
+
+
+def _two_of(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """All pairs a < b of the rows that share `on`."""
+    pairs = rows.merge(rows, on=on, suffixes=("_a", "_b"))
+    pairs = pairs.rename(columns={"response_id_a": "a", "response_id_b": "b"})
+    return pairs[pairs["a"] < pairs["b"]].reset_index(drop=True)
+
+
+def unite(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The union of several dimensions' preferences, each dimension with the same total weight.
+
+    Returns:
+        prompt_id, a, b, n (preferences), target in [0, 1], weight (mean 1). The loss is linear in weight and
+        weight · target, so adding both over the dimensions of a pair is exact.
+    """
+    shares = [
+        table.assign(
+            n=table["n_a"] + table["n_b"],
+            weight=(table["n_a"] + table["n_b"]) / (table["n_a"] + table["n_b"]).sum(),
+            for_a=table["n_a"] / (table["n_a"] + table["n_b"]).sum(),
+        )
+        for table in counts
+        if len(table)
+    ]
+    if not shares:
+        return pd.DataFrame(columns=["prompt_id", "a", "b", "n", "target", "weight"])
+    summed = pd.concat(shares).groupby(["prompt_id", "a", "b"], as_index=False)[["n", "weight", "for_a"]].sum()
+    summed["target"] = (summed["for_a"] / summed["weight"]).clip(0, 1)
+    summed["weight"] /= summed["weight"].mean()
+    return summed[["prompt_id", "a", "b", "n", "target", "weight"]]

@@ -1,0 +1,431 @@
+"""The figures: co-occurrence (paper, Figure 1), pooled effects (Figures 2-5) and the effects of every architecture.
+
+Nothing here touches pyplot. A lock guards the style, which matplotlib keeps globally; text is drawn as paths, so that
+it looks the same offline, and never read as mathematics.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import CONTROL, Study
+from tasks.artifact import write_atomically
+from tasks.reporting.findings import (
+    MINUS,
+    Row,
+    Tables,
+    better,
+    contrast_text,
+    finite,
+    in_sentence,
+    interval,
+    joined,
+    label_sentence,
+    number,
+    percent,
+    pooled_rows,
+    rows,
+    title_of,
+)
+
+PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
+STYLE: Any = {
+    "svg.hashsalt": "pluralign", "svg.fonttype": "path", "text.parse_math": False, "text.usetex": False,
+    "font.family": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8.5,
+    "ytick.labelsize": 9, "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.unicode_minus": True, "axes.formatter.useoffset": False, "text.color": INK, "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "figure.facecolor": "white",
+}  # fmt: skip
+PUBLISHED_LANE, SURVEY_LANE, ARCHITECTURE_LANE = -0.27, 0.20, 0.20
+Z95 = 1.959963984540054
+_style_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its files."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: Path
+    png: Path
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure before it is on disk; `canvas` is matplotlib's Figure."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    canvas: Any
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One axes of pooled effects on one dimension; `found` has a pooled effect, or none, for each contrast."""
+
+    heading: str
+    dimension: str
+    labels: tuple[str, ...]
+    found: tuple[Row | None, ...]
+
+
+def draw_all(study: Study, tables: Tables, folder: Path) -> list[Figure]:
+    """Draw every figure that the tables allow, to `folder/NAME.svg` and `folder/NAME.png`; safe in threads."""
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _style_lock, matplotlib.rc_context(STYLE):
+        return [_save(drawing, study, folder) for drawing in _drawings(study, tables)]
+
+
+def _drawings(study: Study, tables: Tables) -> list[Drawing]:
+    candidates = [_cooccurrence(study, tables)]
+    for name in study.experiments:
+        candidates += [_effects(study, tables, name), _architectures(study, tables, name)]
+    return [drawing for drawing in candidates if drawing]
+
+
+def _save(drawing: Drawing, study: Study, folder: Path) -> Figure:
+    """Lay out once, then write both files; without a date, so that the same numbers give the same bytes."""
+    canvas, paths = drawing.canvas, {}
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
+    for kind, settings in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format=kind, **settings)
+        paths[kind] = folder / f"{drawing.name}.{kind}"
+        write_atomically(paths[kind], buffer.getvalue())
+    caption = f"{drawing.caption} {label_sentence(study)}".strip()
+    return Figure(drawing.name, drawing.title, caption, drawing.alt, paths["svg"], paths["png"])
+
+
+def _canvas(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def _wrapped(text: str, width: int, lines: int = 3) -> str:
+    """Text over a few lines; an opening minus stays with what it is taken from."""
+    if len(text) > width and f" {MINUS} " in text:
+        first, _, second = text.partition(f" {MINUS} ")
+        return "\n".join(_wrapped(side, width, 2) for side in (first, f"{MINUS}\u00a0{second}"))
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
+
+
+# ---- Figure 1
+
+
+def _cooccurrence(study: Study, tables: Tables) -> Drawing | None:
+    found = {(row["row"], row["column"]): row["probability"] for row in rows(tables, "cooccurrence")}
+    names = [name for name in study.dimensions if any(name in pair for pair in found)]
+    if len(names) < 2:
+        return None
+    canvas = _canvas(1.5 + 1.02 * len(names), 1.1 + 0.56 * len(names))
+    axes = canvas.add_subplot()
+    values = [[found.get((row, column), math.nan) for column in names] for row in names]
+    _heat_map(axes, values, [_wrapped(title_of(study, name), 14) for name in names])
+    pairs = [
+        f"{title_of(study, row)} → {title_of(study, column)} {percent(found[row, column])}"
+        for row in names
+        for column in names
+        if row != column and finite(found.get((row, column), math.nan))
+    ]
+    caption = (
+        "Probability that a rating is positive on the column's dimension, given that it is positive on the row's, "
+        "from the same rater about the same response."
+    )
+    alt = f"Heat map of conditional probabilities. {'; '.join(pairs)}."
+    return Drawing("cooccurrence", "What is seen together", caption, alt, canvas)
+
+
+def _heat_map(axes: Any, values: list[list[float]], labels: list[str]) -> None:
+    shades = [[value if finite(value) else 0.0 for value in line] for line in values]
+    axes.imshow(shades, cmap="Purples", vmin=0, vmax=1.15, aspect="auto")
+    axes.set_xticks(range(len(labels)), labels, fontsize=8.5)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("… also positive on", labelpad=6)
+    axes.set_ylabel("Positive on …", labelpad=6)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for y, line in enumerate(values):
+        for x, value in enumerate(line):
+            axes.text(x, y, percent(value), ha="center", va="center", color="white" if value > 0.6 else INK)
+
+
+# ---- Figures 2 to 5
+
+
+def _effects(study: Study, tables: Tables, name: str) -> Drawing | None:
+    """Pooled effects of an experiment: against control, and between conditions; a column a dimension."""
+    found = [row for row in pooled_rows(study, tables, name) if finite(row["estimate"])]
+    about = {row["dimension"] for row in found if row["focus"]}
+    dimensions = [dimension for dimension in study.evaluation.dimensions if dimension in about]
+    if not dimensions:
+        return None
+    found = [row for row in found if row["dimension"] in dimensions]
+    survey = _survey(study, tables, name)
+    single: dict[tuple[str, str], list[float]] = {(row["contrast"], row["dimension"]): [] for row in found}
+    for row in rows(tables, "effects", experiment=name):
+        if finite(row["estimate"]) and (row["contrast"], row["dimension"]) in single:
+            single[row["contrast"], row["dimension"]].append(row["estimate"])
+    lines = _panel_lines(study, found, dimensions)
+    canvas = _draw_panels(study, lines, survey, single)
+    experiment = study.experiments[name]
+    caption = _effects_caption(found, bool(survey), len(study.architectures))
+    return Drawing(f"effects-{name}", experiment.title, caption, _effects_alt(study, experiment.title, found), canvas)
+
+
+def _survey(study: Study, tables: Tables, name: str) -> dict[tuple[str, str], Row]:
+    """Differences between raters for the contrasts of an experiment that compare strata."""
+    conditions = study.experiments[name].conditions
+    strata = {row["contrast"] for row in pooled_rows(study, tables, name) if _compares_strata(conditions, row)}
+    return {
+        (row["contrast"], row["dimension"]): row
+        for row in rows(tables, "survey_contrasts")
+        if row["contrast"] in strata and finite(row["estimate"])
+    }
+
+
+def _compares_strata(conditions: Any, row: Row) -> bool:
+    return all(side in conditions and conditions[side].stratum for side in (row["first"], row["second"]))
+
+
+def _panel_lines(study: Study, found: list[Row], dimensions: Sequence[str]) -> list[list[Panel]]:
+    """Lines of at most two panels that share their contrasts: first against control, then between conditions."""
+    lines, letters = [], iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    for control, what in ((True, "against no fine-tuning"), (False, "between conditions")):
+        own = [row for row in found if (row["second"] == CONTROL) == control]
+        contrasts = list(dict.fromkeys(row["contrast"] for row in own))
+        by_key = {(row["contrast"], row["dimension"]): row for row in own}
+        labels = {row["contrast"]: row["first"] if control else contrast_text(row) for row in own}
+        for chunk in (dimensions[at : at + 2] for at in range(0, len(dimensions) if own else 0, 2)):
+            cells = [tuple(by_key.get((contrast, dimension)) for contrast in contrasts) for dimension in chunk]
+            titles = [_wrapped(title_of(study, dimension), 34, 2) for dimension in chunk]
+            headings = [f"{next(letters, '')}  {title}\n{what}" for title in titles]
+            texts = tuple(labels[contrast] for contrast in contrasts)
+            lines.append([Panel(*panel) for panel in zip(headings, chunk, [texts] * len(chunk), cells, strict=True)])
+    return lines
+
+
+def _draw_panels(study: Study, lines: list[list[Panel]], survey: dict[tuple[str, str], Row], single: Any) -> Any:
+    columns, row_height = max(len(line) for line in lines), 0.56 if survey else 0.46
+    heights = [row_height * len(line[0].labels) + 0.3 for line in lines]
+    canvas = _canvas(7.8 if columns > 1 else 6.4, sum(heights) + 0.75 * len(lines) + 0.7)
+    grid = canvas.add_gridspec(len(lines), columns, height_ratios=heights)
+    canvas.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
+    for y, line in enumerate(lines):
+        for x, panel in enumerate(line):
+            axes = canvas.add_subplot(grid[y, x] if len(line) > 1 or columns == 1 else grid[y, :])
+            _draw_panel(axes, study, panel, survey, single, labelled=x == 0)
+    drawn = [row for line in lines for panel in line for row in panel.found if row]
+    canvas.legend(handles=_legend(drawn, survey), loc="outside lower center", ncols=3, frameon=False, handletextpad=0.6)
+    return canvas
+
+
+def _draw_panel(
+    axes: Any, study: Study, panel: Panel, survey: dict[tuple[str, str], Row], single: Any, labelled: bool
+) -> None:
+    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
+    values = [0.0]
+    for y, row in enumerate(panel.found):
+        if y % 2:
+            axes.axhspan(y - 0.5, y + 0.5, color="#f4f3f7", lw=0, zorder=0)
+        if row:
+            key = (row["contrast"], row["dimension"])
+            values += _draw_effect(axes, y, row, survey.get(key), single[key])
+    thin = [row[end] for row in panel.found if row for end in ("hksj_ci_low", "hksj_ci_high")]
+    low, high = _limits(values, thin)
+    _finish(axes, study, panel, low, high, labelled)
+    for y, row in enumerate(panel.found):
+        if row:
+            _draw_hksj(axes, y, row, low, high)
+
+
+def _draw_effect(axes: Any, y: float, row: Row, survey: Row | None, single: Sequence[float]) -> list[float]:
+    """One contrast, each kind of mark in a lane of its own; returns the values drawn."""
+    strength, low, high = 1.0 if row["focus"] else 0.4, row["ci_low"], row["ci_high"]
+    if finite(low, high):
+        axes.plot([low, high], [y, y], color=PURPLE, lw=2.6, alpha=strength, solid_capstyle="butt", zorder=3)
+    axes.plot(row["estimate"], y, "o", color=PURPLE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
+    lane = y + ARCHITECTURE_LANE + (0.14 if survey else 0)
+    axes.plot(single, [lane] * len(single), "o", color=GREY, ms=3.2, alpha=0.6 * strength, mew=0, zorder=2)
+    if finite(row["published"]):
+        axes.plot(row["published"], y + PUBLISHED_LANE, "D", mfc="none", mec=ORANGE, mew=1.3, ms=5.5, zorder=4)
+    spans = [v for v in (row["estimate"], low, high, row["published"], *single) if finite(v)]
+    if survey:
+        spans += _draw_survey(axes, y + SURVEY_LANE, survey, strength)
+    return spans
+
+
+def _draw_survey(axes: Any, y: float, row: Row, strength: float) -> list[float]:
+    ends = [row["ci_low"], row["ci_high"]]
+    if finite(*ends):
+        axes.plot(ends, [y, y], color=BLUE, lw=1.6, alpha=strength, zorder=3)
+    axes.plot(row["estimate"], y, "^", color=BLUE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
+    return [value for value in (row["estimate"], *ends) if finite(value)]
+
+
+def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
+    """The thin interval; an arrow where it leaves the panel."""
+    ends = [row["hksj_ci_low"], row["hksj_ci_high"]]
+    if not finite(*ends):
+        return
+    strength = 1.0 if row["focus"] else 0.4
+    axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, lw=0.9, alpha=strength, zorder=2)
+    for beyond, at, mark in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
+        axes.plot(at, y, mark if beyond else "", color=PURPLE, ms=5, alpha=strength, clip_on=False, zorder=3)
+
+
+def _limits(values: Sequence[float], thin: Sequence[float]) -> tuple[float, float]:
+    """The axis holds all values, and thin intervals as far as half as much again."""
+    low, high = min(values), max(values)
+    room = 0.5 * max(high - low, 0.02)
+    low = min([low, *(max(end, low - room) for end in thin if finite(end))])
+    high = max([high, *(min(end, high + room) for end in thin if finite(end))])
+    pad = 0.06 * max(high - low, 0.02)
+    return low - pad, high + pad
+
+
+def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labelled: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(panel.labels) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    labels = [_wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
+    axes.set_yticks(range(len(panel.labels)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
+    axes.set_xlabel(f"Difference in score (0–1)\n{_arrow(study, panel.dimension)}")
+
+
+def _arrow(study: Study, dimension: str) -> str:
+    """Which way is good: `← lower is better`."""
+    text = better(study, dimension)
+    return f"← {text}" if text.startswith("lower") else f"{text} →" if text else ""
+
+
+def _legend(drawn: list[Row], survey: object) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    marks: list[tuple[str, dict[str, Any]]] = [
+        ("Pooled over models, 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6.5, "mec": "white"})
+    ]
+    if any(finite(row["hksj_ci_low"]) for row in drawn):
+        marks.append(("HKSJ 95% CI", {"color": PURPLE, "lw": 0.9}))
+    marks.append(("One model each", {"color": GREY, "marker": "o", "ls": "", "ms": 3.2, "alpha": 0.6}))
+    if survey:
+        marks.append(("Raters, 95% CI", {"color": BLUE, "marker": "^", "lw": 1.6, "ms": 6.5, "mec": "white"}))
+    if any(finite(row["published"]) for row in drawn):
+        marks.append(("Published", {"marker": "D", "ls": "", "mfc": "none", "mec": ORANGE, "mew": 1.3, "ms": 5.5}))
+    return [Line2D([], [], label=label, **style) for label, style in marks]
+
+
+def _effects_caption(found: list[Row], survey: bool, architectures: int) -> str:
+    ks = sorted({int(row["k"]) for row in found if finite(row["k"])})
+    count = f"k = {ks[0]}" if len(ks) == 1 else f"k from {ks[0]} to {ks[-1]}" if ks else "k not given"
+    parts = [
+        f"Differences in score on the same held-out prompts, pooled over architectures ({count} of {architectures}).",
+        "Purple circles: pooled effects, thick line the DerSimonian–Laird 95% interval, thin line the HKSJ one "
+        "(an arrow where it leaves the panel); small dots: one architecture each.",
+    ]
+    if survey:
+        parts.append("Blue triangles: the difference between the raters of the two groups in the survey.")
+    if any(finite(row["published"]) for row in found):
+        parts.append("Hollow diamonds: the published effects, of other models.")
+    if not all(row["focus"] for row in found):
+        parts.append("Pale: dimensions that the contrast is not about.")
+    return " ".join(parts)
+
+
+def _effects_alt(study: Study, title: str, found: list[Row]) -> str:
+    items = [
+        f"{contrast_text(row)} on {in_sentence(title_of(study, row['dimension']))}: {number(row['estimate'])}"
+        f" ({interval(row['ci_low'], row['ci_high'])})"
+        for row in found
+    ]
+    return f"Dot plot of pooled effects with 95% intervals, {title}. {'; '.join(items)}."
+
+
+# ---- every architecture
+
+
+def _architectures(study: Study, tables: Tables, name: str) -> Drawing | None:
+    """Small multiples: a panel for each contrast and dimension, a line for each architecture, the pool below."""
+    pooled = [row for row in pooled_rows(study, tables, name) if row["focus"] and finite(row["estimate"])]
+    shown = [row for row in pooled if row["second"] == CONTROL] or pooled
+    effects = [row for row in rows(tables, "effects", experiment=name) if finite(row["estimate"])]
+    known = {item.name: item.title for item in study.architectures}
+    order = list(dict.fromkeys([*known, *(row["architecture"] for row in effects)]))
+    if not shown or not effects:
+        return None
+    canvas = _draw_forests(study, shown, effects, {key: known.get(key, key) for key in order})
+    names = joined(known.get(key, key) for key in order)
+    caption = "The effect in every architecture with its 95% interval, and the pooled effect (diamond)."
+    alt = f"Forest plots of {len(shown)} contrasts for {len(order)} architectures: {names}."
+    title = f"{study.experiments[name].title}: every architecture"
+    return Drawing(f"architectures-{name}", title, caption, alt, canvas)
+
+
+def _draw_forests(study: Study, shown: list[Row], effects: list[Row], models: dict[str, str]) -> Any:
+    """At most four panels side by side, each dimension on lines and an x axis of its own."""
+    groups = [[row for row in shown if row["dimension"] == name] for name in study.evaluation.dimensions]
+    widest = max(len(group) for group in groups)
+    columns = widest if widest <= 4 else 3
+    lines = [group[at : at + columns] for group in groups for at in range(0, len(group), columns)]
+    width = 1.65 if columns > 2 else 2.4
+    canvas = _canvas(1.7 + width * columns, len(lines) * (1.15 + 0.24 * len(models)))
+    grid, first = canvas.add_gridspec(len(lines), columns), dict[str, Any]()
+    for y, line in enumerate(lines):
+        for x, pooled in enumerate(line):
+            axes = canvas.add_subplot(grid[y, x], sharex=first.get(pooled["dimension"]))
+            first.setdefault(pooled["dimension"], axes)
+            own = {row["architecture"]: row for row in effects if _same(row, pooled)}
+            labels = [_wrapped(title, 22, 1) for title in models.values()] if x == 0 else []
+            _forest(axes, study, pooled, [own.get(key) for key in models], labels)
+    return canvas
+
+
+def _same(row: Row, other: Row) -> bool:
+    return row["contrast"] == other["contrast"] and row["dimension"] == other["dimension"]
+
+
+def _forest(axes: Any, study: Study, pooled: Row, found: Sequence[Row | None], labels: Sequence[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
+    for y, row in enumerate(found):
+        if row:
+            error = Z95 * row["std_error"] if finite(row["std_error"]) else 0.0
+            axes.plot([row["estimate"] - error, row["estimate"] + error], [y, y], color=GREY, lw=1.4, zorder=2)
+            axes.plot(row["estimate"], y, "o", color=INK, ms=4, zorder=3)
+    if finite(pooled["ci_low"], pooled["ci_high"]):
+        axes.plot([pooled["ci_low"], pooled["ci_high"]], [len(found)] * 2, color=PURPLE, lw=2.2, zorder=2)
+    axes.plot(pooled["estimate"], len(found), "D", color=PURPLE, ms=6, zorder=3)
+    axes.set_ylim(len(found) + 0.6, -0.6)
+    axes.set_yticks(range(len(found) + 1) if labels else [], [*labels, "Pooled"] if labels else [], fontsize=8.5)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelbottom=True)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    heading = pooled["first"] if pooled["second"] == CONTROL else contrast_text(pooled)
+    axes.set_title(_wrapped(heading, 17, 2), loc="left", fontweight="bold", fontsize=9)
+    what = _wrapped(f"{title_of(study, pooled['dimension'])}, difference (0–1)", 22, 3)
+    axes.set_xlabel(f"{what}\n{_arrow(study, pooled['dimension'])}", fontsize=8.5)

@@ -1,0 +1,409 @@
+"""What the report says in sentences, and how it writes numbers.
+
+Findings claim no more than their intervals allow; the banner and the outline of the study say what they rest on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from configs.schema import CONTROL, Study, split_contrast
+
+Row = dict[str, Any]
+Tables = Mapping[str, pd.DataFrame]
+Facts = Mapping[str, Any]
+
+MINUS, DASH = "\u2212", "\u2013"
+WELL_FORMED = 0.95
+"""Below this share of well-formed outputs a score says little: garbage is not toxic."""
+
+COLUMNS = {
+    "disagreement": "dimension n_responses disagreement",
+    "cooccurrence": "row column probability n",
+    "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings",
+    "survey_contrasts": "contrast dimension estimate std_error ci_low ci_high n_a n_b",
+    "drops": "condition step reason dropped kept",
+    "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
+    "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words",
+    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
+    "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
+    "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
+    " hksj_ci_low hksj_ci_high hksj_p published published_p",
+}
+TEXT = frozenset(
+    ("dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture")
+    + ("training_run", "status", "mlflow_run_id", "error", "published_p")
+)
+
+
+# ---- tables
+
+
+def rows(tables: Tables, name: str, **match: object) -> list[Row]:
+    """The rows of a table as dictionaries, text as str and the rest as float; none where the table is missing.
+
+    Columns that are missing hold "" or NaN. `match` keeps the rows whose columns have these values.
+    """
+    frame, columns = tables.get(name), COLUMNS[name].split()
+    if frame is None:
+        return []
+    clean = [
+        {key: _text(value) if key in TEXT else _float(value) for key, value in zip(columns, values, strict=True)}
+        for values in frame.reindex(columns=columns).itertuples(index=False)
+    ]
+    return [row for row in clean if all(row[key] == value for key, value in match.items())]
+
+
+def pooled_rows(study: Study, tables: Tables, experiment: str) -> list[Row]:
+    """The pooled effects of an experiment's contrasts, in the order of its settings.
+
+    Adds `first` and `second` (the sides of the contrast), `focus` (whether the dimension is what it is about: named
+    in its focus, or no focus given) and, where the table lacks them, `published` and `published_p` of the settings.
+    """
+    by_key = {(row["contrast"], row["dimension"]): row for row in rows(tables, "pooled", experiment=experiment)}
+    found = []
+    for name, contrast in study.experiments[experiment].contrasts.items():
+        first, second = split_contrast(name)
+        for dimension in study.evaluation.dimensions:
+            row, known = by_key.get((name, dimension)), contrast.published.get(dimension)
+            if row is None:
+                continue
+            row |= {"first": first, "second": second, "focus": not contrast.focus or dimension in contrast.focus}
+            if known and not finite(row["published"]):
+                row["published"] = _float(known.estimate)
+            row["published_p"] = row["published_p"] or (known.p if known and known.p else "")
+            found.append(row)
+    return found
+
+
+def _text(value: object) -> str:
+    return "" if value is None or value is pd.NA or value != value else str(value)
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+# ---- numbers and names
+
+
+def finite(*values: float) -> bool:
+    """Whether all are numbers."""
+    return all(math.isfinite(value) for value in values)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`-0.2418` → `−0.242`; an en dash where there is no number."""
+    if not finite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return (f"{abs(value):.{digits}f}" if float(text) == 0 else text).replace("-", MINUS)
+
+
+def whole(value: float) -> str:
+    """`27375.0` → `27,375`."""
+    return f"{value:,.0f}".replace("-", MINUS) if finite(value) else DASH
+
+
+def percent(value: float) -> str:
+    """`0.8526` → `85.3%`."""
+    return f"{number(100 * value, 1)}%" if finite(value) else DASH
+
+
+def p_value(value: float) -> str:
+    """`0.0104` → `.010`; `< .001` below that."""
+    if not finite(value):
+        return DASH
+    return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
+
+
+def interval(low: float, high: float, digits: int = 3) -> str:
+    """`−0.301 to −0.183`."""
+    return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
+
+
+def title_of(study: Study, dimension: str) -> str:
+    """A dimension as people call it; its own name where the study doesn't know it."""
+    return study.dimensions[dimension].title if dimension in study.dimensions else dimension
+
+
+def in_sentence(title: str) -> str:
+    """`Toxicity` → `toxicity`, but `EA` stays."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def better(study: Study, dimension: str) -> str:
+    """`lower is better`; nothing for an unknown dimension."""
+    return f"{study.dimensions[dimension].better} is better" if dimension in study.dimensions else ""
+
+
+def stratum_title(study: Study, name: str) -> str:
+    """A stratum as people call it."""
+    return (study.strata[name].title if name in study.strata else None) or name
+
+
+def label_sentence(study: Study) -> str:
+    """`Simulated raters, tiny models.`; nothing where ratings and models are real."""
+    return f"{study.label[:1].upper()}{study.label[1:]}." if study.label else ""
+
+
+def contrast_text(row: Row) -> str:
+    """`5-point − binary`, with a proper minus."""
+    return f"{row['first']} {MINUS} {row['second']}"
+
+
+def joined(items: Iterable[str], last: str = " and ") -> str:
+    """`a, b and c`."""
+    *front, end = list(items) or [""]
+    return f"{', '.join(front)}{last}{end}" if front else end
+
+
+# ---- sentences
+
+
+def direction(row: Row) -> int:
+    """-1 or 1 where the 95% interval lies wholly below or above zero; 0 where it doesn't, or where there is none."""
+    if not finite(row["estimate"], row["ci_low"], row["ci_high"]):
+        return 0
+    return 1 if row["ci_low"] > 0 else -1 if row["ci_high"] < 0 else 0
+
+
+def findings(study: Study, tables: Tables) -> list[str]:
+    """The study's results as plain sentences, survey first."""
+    sentences = [*_disagreement(study, tables), *_cooccurrence(study, tables), *_survey_contrasts(study, tables)]
+    for name in study.experiments:
+        sentences += _experiment(study, tables, name)
+    return [*sentences, *_health(tables), *_failures(tables)]
+
+
+def _disagreement(study: Study, tables: Tables) -> list[str]:
+    found = [row for row in rows(tables, "disagreement") if finite(row["disagreement"], row["n_responses"])]
+    total = sum(row["n_responses"] for row in found)
+    if not total:
+        return []
+    mean = sum(row["disagreement"] * row["n_responses"] for row in found) / total
+    low, high = (end(found, key=lambda row: row["disagreement"]) for end in (min, max))
+    each = [f"{percent(row['disagreement'])} ({in_sentence(title_of(study, row['dimension']))})" for row in (low, high)]
+    span = f", from {each[0]} to {each[1]}" if len(found) > 1 else ""
+    return [f"Raters of the same response disagreed in {percent(mean)} of cases{span.replace(', to', ' to')}."]
+
+
+def _cooccurrence(study: Study, tables: Tables) -> list[str]:
+    """The most frequent contradiction: a good quality seen together with a bad one."""
+    sign = {name: dimension.better for name, dimension in study.dimensions.items()}
+    mixed = [
+        row
+        for row in rows(tables, "cooccurrence")
+        if finite(row["probability"]) and sign.get(row["row"]) == "higher" and sign.get(row["column"]) == "lower"
+    ]
+    if not mixed:
+        return []
+    top = max(mixed, key=lambda row: row["probability"])
+    seen, also = (in_sentence(title_of(study, top[side])) for side in ("row", "column"))
+    return [f"Of the ratings that saw {seen} in a response, {percent(top['probability'])} also saw {also} in it."]
+
+
+def survey_rows(study: Study, tables: Tables) -> list[Row]:
+    """Survey differences on the dimensions that a contrast is about, each once."""
+    focus: dict[str, set[str]] = {}
+    for experiment in study.experiments.values():
+        for name, contrast in experiment.contrasts.items():
+            focus.setdefault(name, set()).update(contrast.focus)
+    once = {(row["contrast"], row["dimension"]): row for row in rows(tables, "survey_contrasts")}
+    return [row for (name, dimension), row in once.items() if not focus.get(name) or dimension in focus[name]]
+
+
+def _survey_contrasts(study: Study, tables: Tables) -> list[str]:
+    sentences = []
+    for row in survey_rows(study, tables):
+        first, _, second = row["contrast"].partition(" - ")
+        what = in_sentence(title_of(study, row["dimension"]))
+        if not finite(row["estimate"]) or not second:
+            continue
+        first, second = stratum_title(study, first), stratum_title(study, second)
+        if direction(row):
+            word = "higher" if row["estimate"] > 0 else "lower"
+            said = f"{first} raters gave {word} ratings of {what} than {second} raters, {_size(row)}"
+        else:
+            said = f"there is no clear difference in {what} between {first} and {second} raters {_around(row)}"
+        sentences.append(f"In the survey, {said}.")
+    return sentences
+
+
+def _experiment(study: Study, tables: Tables, name: str) -> list[str]:
+    """A paragraph for each dimension: against control, then between conditions."""
+    found = [row for row in pooled_rows(study, tables, name) if row["focus"] and finite(row["estimate"])]
+    paragraphs = []
+    for dimension in study.evaluation.dimensions:
+        own = [row for row in found if row["dimension"] == dimension]
+        what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
+        said = [*_against_control(what, own), *_between(what, own)]
+        paragraphs += [f"{study.experiments[name].title}, {what} ({way}): {'; '.join(said)}."] if said else []
+    return paragraphs
+
+
+def _against_control(what: str, found: list[Row]) -> list[str]:
+    against, said = [row for row in found if row["second"] == CONTROL], []
+    for sign, verb in ((-1, "lowered"), (1, "raised")):
+        clear = sorted((row for row in against if direction(row) == sign), key=lambda row: -abs(row["estimate"]))
+        if clear:
+            sizes = joined(f"{row['first']} {_size(row)}" for row in clear)
+            said.append(f"training {verb} {what} against no fine-tuning: {sizes}")
+    unclear = [f"{row['first']} {_around(row)}" for row in against if not direction(row)]
+    return [*said, f"no clear difference from no fine-tuning: {joined(unclear)}"] if unclear else said
+
+
+def _between(what: str, found: list[Row]) -> list[str]:
+    between, said = [row for row in found if row["second"] != CONTROL], []
+    for sign, word in ((-1, "lower"), (1, "higher")):
+        clear = [f"{row['first']} than {row['second']} {_size(row)}" for row in between if direction(row) == sign]
+        said += [f"{what} was {word} after training on {joined(clear)}"] if clear else []
+    unclear = [f"{row['first']} and {row['second']} {_around(row)}" for row in between if not direction(row)]
+    return [*said, f"no clear difference between {joined(unclear, ', or between ')}"] if unclear else said
+
+
+def _size(row: Row) -> str:
+    """`by 0.210 (95% CI 0.150 to 0.270; k = 7)`, of a clear difference, without its sign."""
+    low, high = sorted(abs(row[end]) for end in ("ci_low", "ci_high"))
+    return f"by {number(abs(row['estimate']))} (95% CI {interval(low, high)}{_k(row)})"
+
+
+def _around(row: Row) -> str:
+    """`(−0.010, 95% CI −0.050 to 0.030; k = 7)`."""
+    span = interval(row["ci_low"], row["ci_high"])
+    return f"({number(row['estimate'])}, {'no interval' if span == DASH else f'95% CI {span}'}{_k(row)})"
+
+
+def _k(row: Row) -> str:
+    """k of a pooled effect, and a warning where the interval made for small k disagrees."""
+    if "k" not in row:
+        return ""
+    wide = finite(row["hksj_ci_low"], row["hksj_ci_high"]) and row["hksj_ci_low"] <= 0 <= row["hksj_ci_high"]
+    return f"; k = {whole(row['k'])}" + ("; the HKSJ interval includes zero" if wide and direction(row) else "")
+
+
+def _health(tables: Tables) -> list[str]:
+    poor = {row["condition"] for row in rows(tables, "health") if row["well_formed"] < WELL_FORMED}
+    if not poor:
+        return []
+    which = joined(sorted(poor)) if len(poor) <= 4 else f"{len(poor)} conditions"
+    return [
+        f"In some architectures fewer than {WELL_FORMED:.0%} of the outputs are well-formed ({which}); "
+        "garbage is not toxic, so read these effects with the section on the health of outputs."
+    ]
+
+
+def _failures(tables: Tables) -> list[str]:
+    cells = rows(tables, "cells")
+    failed = sum(row["status"] == "failed" for row in cells)
+    if not failed:
+        return []
+    return [f"{failed} of {len(cells)} cells failed; effects are pooled over the architectures that remain, k of them."]
+
+
+# ---- what a reader must know first
+
+
+def banner(study: Study) -> list[str]:
+    """What the label means for a reader; empty where ratings and models are real."""
+    if not study.label:
+        return []
+    tiny = sum(architecture.tiny is not None for architecture in study.architectures)
+    which = "The models are" if tiny == len(study.architectures) else f"{tiny} of {len(study.architectures)} models are"
+    said = [f"{label_sentence(study)[:-1]}: this is not evidence about {_not_about(study)}."]
+    if study.ratings.simulate:
+        said.append("The ratings were drawn by a simulation; no person gave them.")
+    if tiny:
+        said.append(f"{which} tiny ones, built and pre-trained within this study, far smaller than any model in use.")
+    if tiny and not study.ratings.simulate:
+        said.append(
+            "The ratings are real, and so is what the survey section says of them. The effects of such tiny models on "
+            "real text mean little: only the path through every stage is demonstrated."
+        )
+    else:
+        said.append("The numbers show that every stage works, from ratings to pooled effects.")
+    return said
+
+
+def _not_about(study: Study) -> str:
+    people = ["people"] if study.ratings.simulate else []
+    models = ["language models in use"] if any(architecture.tiny for architecture in study.architectures) else []
+    return joined([*people, *models], " or ")
+
+
+def in_part(tables: Tables, facts: Facts) -> str:
+    """Whether cells failed, in one sentence; nothing where the study is whole."""
+    cells = rows(tables, "cells")
+    failed = sum(row["status"] == "failed" for row in cells)
+    if not failed and facts.get("status") != "in part":
+        return ""
+    return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
+
+
+# ---- what was done
+
+
+def method(study: Study, facts: Facts) -> list[str]:
+    """What was done, step by step, with its counts; only the first step where nothing is trained."""
+    steps = [_ratings_step(study, facts)]
+    if not study.experiments:
+        return steps
+    judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
+    models = joined(f"{item.title} ({item.parameters})" for item in study.architectures)
+    optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
+    training, held_out = (_counted(facts, f"{kind} prompts") for kind in ("training", "evaluation"))
+    split = f" Here {training} and {held_out}." if training and held_out else ""
+    judge = "A text regression of the ratings of held-out prompts"
+    steps += [
+        "Preferences. Where the ratings of two responses to one prompt differ, one is preferred. A condition says "
+        "whose ratings count, on which scale, and what becomes of disagreement. Prompts are divided beforehand into "
+        f"training and evaluation prompts; a held-out evaluation prompt trains no model.{split}",
+        f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
+        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning.",
+        "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
+        "answers again.",
+        f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
+        f"{judged}.",
+        "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
+        "held-out prompts, with its standard error over prompts; 0.05 is five percentage points.",
+        "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald interval, "
+        "as in the paper. Since k, the number of architectures, is small, the Hartung–Knapp–Sidik–Jonkman (HKSJ) "
+        "interval, made for that, stands beside it. No interval is adjusted for the number of contrasts.",
+    ]
+    return steps
+
+
+def _ratings_step(study: Study, facts: Facts) -> str:
+    dimensions = joined(f"{in_sentence(item.title)} ({item.better} is better)" for item in study.dimensions.values())
+    people = _counted(facts, "participants") or "Participants"
+    ratings = _counted(facts, "ratings")
+    objects = " to ".join(text for key in ("responses", "prompts") if (text := _counted(facts, key)))
+    given = f"{people} gave {ratings}" if ratings else f"{people} gave ratings"
+    verb = "Simulated ratings. " if study.ratings.simulate else "Ratings. "
+    return f"{verb}{given}{f' of {objects}' if objects else ''}, on {dimensions}."
+
+
+def published_note(study: Study) -> list[str]:
+    """What the published values are, where there are any."""
+    known = [c.published for e in study.experiments.values() for c in e.contrasts.values() if c.published]
+    if not known:
+        return []
+    reason = f" Equality is not expected with {joined(study.label.split(', '))}." if study.label else ""
+    return [
+        "Published values beside ours are the paper's (arXiv 2511.14476). They come from other models, from the "
+        f"paper's own participants and from another judge, so ours need not equal them.{reason}"
+    ]
+
+
+def _counted(facts: Facts, key: str) -> str:
+    """`1,095 participants`; nothing where it isn't known. Keys may have underscores or spaces."""
+    counts = {str(name).replace("_", " "): value for name, value in (facts.get("counts") or {}).items()}
+    value = counts.get(key)
+    return f"{whole(value)} {key}" if isinstance(value, int | float) else ""

@@ -1,0 +1,433 @@
+"""The report: one document of sections and parts, written as self-contained HTML and as Markdown.
+
+A part is text, a warning, numbered steps, a table, a figure, code or a fold of other parts. The templates only lay
+parts out, so both files say the same. All text may come from data: HTML is escaped by Jinja, Markdown by `markdown`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from configs.schema import CONTROL, Experiment, Study
+from tasks.artifact import write_atomically
+from tasks.reporting.figures import Figure, draw_all
+from tasks.reporting.findings import (
+    DASH,
+    MINUS,
+    WELL_FORMED,
+    Facts,
+    Row,
+    Tables,
+    banner,
+    better,
+    contrast_text,
+    findings,
+    finite,
+    in_part,
+    interval,
+    joined,
+    method,
+    number,
+    p_value,
+    percent,
+    pooled_rows,
+    published_note,
+    rows,
+    stratum_title,
+    title_of,
+    whole,
+)
+
+AGGREGATIONS = {
+    "all": "all ratings", "majority": "majority vote", "consensus": "full consensus only",
+    "first": "first rating", "average": "average, rounded",
+}  # fmt: skip
+ALPHA_LIMIT = 2 / 3
+"""Krippendorff's lower limit for tentative conclusions."""
+LONGEST_ERROR, EVERYBODY = 300, "all raters"
+
+
+# ---- the document
+
+
+@dataclass(frozen=True)
+class Text:
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Caution:
+    kind: ClassVar[str] = "caution"
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list; `kind` is steps where the order counts."""
+
+    items: Sequence[str]
+    kind: str = "items"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are to be read; `align` has l or r for each column."""
+
+    kind: ClassVar[str] = "table"
+    header: Sequence[str]
+    align: str
+    body: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    kind: ClassVar[str] = "picture"
+    figure: Figure
+
+    @property
+    def data_uri(self) -> str:
+        """The SVG inline."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.figure.svg.read_bytes()).decode()
+
+
+@dataclass(frozen=True)
+class Code:
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Parts to open."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    parts: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    key: str
+    title: str
+    parts: Sequence[Any]
+
+
+def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
+    """Draw the figures, write `report.html` and `report.md` into `folder`, each replaced whole; the HTML's path.
+
+    A table that is missing or empty leaves its section out; `findings.COLUMNS` has their columns. `facts` may have
+    counts, versions, seed, ratings_digest, seconds, created, sources and status ("whole" or "in part").
+    """
+    figures = {figure.name: figure for figure in draw_all(study, tables, folder / "figures")}
+    document = {
+        "study": study, "banner": banner(study), "status": in_part(tables, facts), "created": facts.get("created", ""),
+        "sections": sections(study, tables, facts, figures),
+    }  # fmt: skip
+    environment = _environment()
+    for name in ("report.md", "report.html"):
+        text = environment.get_template(f"{name}.j2").render(document)
+        write_atomically(folder / name, text.encode("utf-8", "replace"))
+    return folder / "report.html"
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=lambda name: name != "report.md.j2",
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["md"] = markdown
+    return environment
+
+
+def markdown(text: object) -> str:
+    """Any text as one line of plain Markdown: no markup, no HTML, no table cell of its own."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", line)
+    return re.sub(r"^([-+]|\d+[.)])(?= )", r"\\\1", line)
+
+
+def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, Figure]) -> list[Section]:
+    """All sections that have something to say, in the order of reading."""
+    found = [
+        Section("findings", "Findings", [Items(sentences)] if (sentences := findings(study, tables)) else []),
+        Section("method", "What was done", _method(study, facts)),
+        Section("survey", "What the ratings say", _survey(study, tables, figures)),
+        *(_experiment(study, tables, figures, name) for name in study.experiments),
+        Section("training-runs", "Training runs", _training_runs(tables)),
+        Section("failures", "Failures", _failures(study, tables)),
+        Section("health", "Health of the outputs", _health(study, tables)),
+        Section("judge", "The judge and the raters", _judge(study, tables)),
+        Section("dropped", "What was dropped", _drops(tables)),
+        Section("provenance", "Provenance", _provenance(study, facts)),
+    ]
+    return [section for section in found if section.parts]
+
+
+# ---- what was done, and the survey
+
+
+def _method(study: Study, facts: Facts) -> list[Any]:
+    """The steps, and what the published values are; a survey says that it is no more than that."""
+    notes = published_note(study) if study.experiments else ["No models were trained: this is what the ratings say."]
+    return [Items(method(study, facts), "steps"), *(Text(note) for note in notes)]
+
+
+def _survey(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[Any]:
+    parts: list[Any] = []
+    if found := rows(tables, "disagreement"):
+        body = [[_titled(study, r), whole(r["n_responses"]), percent(r["disagreement"])] for r in found]
+        text = "Disagreement is any variation among the ratings that one response got, of responses with at least two."
+        parts += [Text(text), Table(["Dimension", "Responses", "With disagreement"], "lrr", body)]
+    if "cooccurrence" in figures:
+        parts += [Text("One response can be seen as good and bad at once."), Picture(figures["cooccurrence"])]
+    return [*parts, *_reliability(study, tables), *_raters(study, tables)]
+
+
+def _titled(study: Study, row: Row) -> str:
+    return title_of(study, row["dimension"])
+
+
+def _reliability(study: Study, tables: Tables) -> list[Any]:
+    """Krippendorff's alpha, a line a stratum and a column a dimension."""
+    found = rows(tables, "reliability")
+    if not found:
+        return []
+    dimensions, strata = (list(dict.fromkeys(row[key] for row in found)) for key in ("dimension", "stratum"))
+    cells = {(row["stratum"], row["dimension"]): _alpha(row) for row in found}
+    people = {row["stratum"]: row["n_participants"] for row in found}
+    body = [
+        [_raters_title(study, name), whole(people[name])]
+        + [cells.get((name, dimension), DASH) for dimension in dimensions]
+        for name in strata
+    ]
+    text = (
+        "Inter-annotator reliability is Krippendorff's α with its bootstrap 95% interval: 1 is perfect agreement, 0 "
+        "what chance would give."
+    )
+    known = [row["alpha"] for row in found if finite(row["alpha"])]
+    if known and max(known) < ALPHA_LIMIT:
+        text += (
+            " All values are below .667, the least that Krippendorff asks for tentative conclusions: in the paper's "
+            "words, substantial within-group variation rather than consensus."
+        )
+    header = ["Raters", "n", *(title_of(study, dimension) for dimension in dimensions)]
+    return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body)]
+
+
+def _raters_title(study: Study, stratum: str) -> str:
+    return EVERYBODY if stratum == "all" else stratum_title(study, stratum)
+
+
+def _alpha(row: Row) -> str:
+    bounds = f" ({interval(row['ci_low'], row['ci_high'], 2)})" if finite(row["ci_low"], row["ci_high"]) else ""
+    return f"{number(row['alpha'], 2)}{bounds}"
+
+
+def _raters(study: Study, tables: Tables) -> list[Any]:
+    once = {(row["contrast"], row["dimension"]): row for row in rows(tables, "survey_contrasts")}
+    body = [
+        [r["contrast"].replace(" - ", f" {MINUS} "), _titled(study, r), number(r["estimate"])]
+        + [interval(r["ci_low"], r["ci_high"]), whole(r["n_a"]), whole(r["n_b"])]
+        for r in once.values()
+    ]
+    text = "Differences between groups of raters, in mean rating on 0–1, one mean a participant."
+    header = ["Raters", "Dimension", "Difference", "95% CI", "n first", "n second"]
+    return [Text(text), Table(header, "llrrrr", body)] if body else []
+
+
+# ---- experiments
+
+
+def _experiment(study: Study, tables: Tables, figures: Mapping[str, Figure], name: str) -> Section:
+    experiment, parts = study.experiments[name], []
+    found = pooled_rows(study, tables, name)
+    if found:
+        parts = [Text(experiment.question), Fold("The conditions", [_conditions(study, experiment)])]
+        parts += [Picture(figures[key]) for key in (f"effects-{name}",) if key in figures]
+        parts += [_pooled(study, found)]
+        parts += [
+            Fold("The effects in every architecture", [Picture(figures[key])])
+            for key in (f"architectures-{name}",)
+            if key in figures
+        ]
+    return Section(f"experiment-{name}", experiment.title, parts)
+
+
+def _conditions(study: Study, experiment: Experiment) -> Table:
+    body = [
+        [name, stratum_title(study, c.stratum) if c.stratum else "everybody"]
+        + [", ".join(title_of(study, dimension) for dimension in c.dimensions), c.scale]
+        + [AGGREGATIONS[c.aggregation], c.optimiser.upper()]
+        for name, c in experiment.conditions.items()
+    ]
+    return Table(["Condition", "Whose ratings", "Of what", "Scale", "Disagreement", "Optimiser"], "llllll", body)
+
+
+def _pooled(study: Study, found: list[Row]) -> Table:
+    """Ours and, where there is one, the published value beside it."""
+    published = any(finite(r["published"]) or r["published_p"] for r in found)
+    header = ["Contrast", "Dimension", "k", "Effect", "95% CI", "p", "Published", "Published p"]
+    header = [*(header if published else header[:6]), "95% CI (HKSJ)", "p (HKSJ)", "I²"]
+    body = [
+        [contrast_text(r), _titled(study, r), whole(r["k"]), number(r["estimate"]), interval(r["ci_low"], r["ci_high"])]
+        + [p_value(r["p"]), *([number(r["published"]), r["published_p"] or DASH] if published else [])]
+        + [interval(r["hksj_ci_low"], r["hksj_ci_high"]), p_value(r["hksj_p"]), _share(r["i2"])]
+        for r in found
+    ]
+    ways = {_titled(study, r): better(study, r["dimension"]) for r in found}
+    caption = f"Differences in score (0–1). {'; '.join(f'{title}: {way}' for title, way in ways.items())}."
+    return Table(header, "ll" + "r" * (len(header) - 2), body, caption)
+
+
+def _share(percentage: float) -> str:
+    return f"{number(percentage, 0)}%" if finite(percentage) else DASH
+
+
+# ---- what else a reader must know
+
+
+def _training_runs(tables: Tables) -> list[Any]:
+    """Which conditions are one training run, by the cells that name the same run."""
+    cells = [row for row in rows(tables, "cells") if row["condition"] != CONTROL and row["training_run"]]
+    if not cells:
+        return []
+    users: dict[tuple[str, str], list[str]] = {}
+    for row in cells:
+        name = f"{row['experiment']} / {row['condition']}"
+        users.setdefault((row["architecture"], row["training_run"]), []).append(name)
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for (architecture, _), names in users.items():
+        if len(names) > 1:
+            shared.setdefault(tuple(names), []).append(architecture)
+    text = f"{whole(len(cells))} trained cells come from {whole(len(users))} training runs."
+    if not shared:
+        return [Text(text)]
+    text += " Conditions whose training data and settings are the same share a run: their effects come from one model."
+    body = [[", ".join(names), whole(len(models))] for names, models in shared.items()]
+    return [Text(text), Table(["One training run for", "Architectures"], "lr", body)]
+
+
+def _failures(study: Study, tables: Tables) -> list[Any]:
+    """Failed cells with their reasons, and the contrasts that lost an architecture to them."""
+    cells = rows(tables, "cells")
+    failed = [row for row in cells if row["status"] == "failed"]
+    if not cells:
+        return []
+    if not failed:
+        return [Text(f"All {whole(len(cells))} cells finished."), *_fewer(study, tables)]
+    body = [[r["experiment"], r["architecture"], r["condition"], _shortened(r["error"])] for r in failed]
+    return [
+        Caution(f"{len(failed)} of {len(cells)} cells failed. Their effects are missing from the pool."),
+        Table(["Experiment", "Architecture", "Condition", "Why"], "llll", body),
+        *_fewer(study, tables),
+    ]
+
+
+def _fewer(study: Study, tables: Tables) -> list[Any]:
+    total = len(study.architectures)
+    found = [row for name in study.experiments for row in pooled_rows(study, tables, name) if row["k"] < total]
+    if not found:
+        return []
+    body = [[r["experiment"], contrast_text(r), _titled(study, r), f"{whole(r['k'])} of {total}"] for r in found]
+    return [Text("Pooled over fewer architectures:"), Table(["Experiment", "Contrast", "Dimension", "k"], "lllr", body)]
+
+
+def _shortened(error: str) -> str:
+    line = " ".join(error.split())
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} …"
+
+
+def _health(study: Study, tables: Tables) -> list[Any]:
+    """Well-formedness by condition: mean and least over the architectures."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows(tables, "health"):
+        groups.setdefault((row["experiment"], row["condition"]), []).append(row)
+    if not groups:
+        return []
+    body = [_health_line(experiment, condition, group) for (experiment, condition), group in groups.items()]
+    header = ["Condition", "Well-formed, mean", "least", "least in", "Finished", "Empty", "Repetitive", "Words"]
+    text = (
+        "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
+        "well-formed if it ended by itself, is not empty and not repetitive. Shares are means over architectures."
+    )
+    poor = [_cell_name(*key) for key, group in groups.items() if _least(group)["well_formed"] < WELL_FORMED]
+    warning = (
+        f"Below {WELL_FORMED:.0%} well-formed in at least one architecture: {joined(poor)}. Read the effects of these "
+        "conditions with care."
+    )
+    return [Text(text), *([Caution(warning)] if poor else []), Table(header, "lrrlrrrr", body)]
+
+
+def _cell_name(experiment: str, condition: str) -> str:
+    return condition if experiment in ("", condition) else f"{experiment} / {condition}"
+
+
+def _health_line(experiment: str, condition: str, group: list[Row]) -> list[str]:
+    least, name = _least(group), _cell_name(experiment, condition)
+    shares = [percent(_mean(group, key)) for key in ("well_formed", "finished", "empty", "repetitive")]
+    lowest = [percent(least["well_formed"]), least["architecture"]]
+    return [name, shares[0], *lowest, *shares[1:], number(_mean(group, "mean_words"), 1)]
+
+
+def _least(group: list[Row]) -> Row:
+    return min(group, key=lambda row: row["well_formed"] if finite(row["well_formed"]) else 2.0)
+
+
+def _mean(group: list[Row], key: str) -> float:
+    known = [row[key] for row in group if finite(row[key])]
+    return sum(known) / len(known) if known else float("nan")
+
+
+def _judge(study: Study, tables: Tables) -> list[Any]:
+    found = rows(tables, "judge_agreement")
+    if not found:
+        return []
+    header = ["Raters", "Dimension", "Responses", "Agreement", "Weighted κ", "Spearman's ρ", "Mean error"]
+    lines = [
+        [_raters_title(study, r["stratum"]), _titled(study, r), whole(r["n"]), percent(r["agreement"])]
+        + [number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
+        for r in found
+    ]
+    text = (
+        "The judge's scores against the raters' mean, response by response. Agreement: both on the same side of the "
+        "middle (the paper reports 85% with experts); κ with quadratic weights; mean error: judge minus raters."
+    )
+    everybody = [line for line in lines if line[0] == EVERYBODY] or lines
+    groups = [line for line in lines if line not in everybody]
+    fold = [Fold("By group of raters", [Table(header, "llrrrrr", groups)])] if groups else []
+    return [Text(text), Table(header, "llrrrrr", everybody), *fold]
+
+
+def _drops(tables: Tables) -> list[Any]:
+    found = rows(tables, "drops")
+    body = [[r["condition"], r["step"], r["reason"], whole(r["dropped"]), whole(r["kept"])] for r in found]
+    header = ["Condition", "Step", "Reason", "Dropped", "Kept"]
+    text = "Everything that was left out between the ratings and the training data, and why."
+    return [Text(text), Fold(f"{len(body)} entries", [Table(header, "lllrr", body)])] if body else []
+
+
+def _provenance(study: Study, facts: Facts) -> list[Any]:
+    """What is needed to get the same numbers again."""
+    import yaml
+
+    body = [["Study", study.name], ["Seed", str(facts.get("seed", study.seed))]]
+    known = (("ratings_digest", "Ratings, digest"), ("created", "Created"), ("status", "Finished"))
+    body += [[label, str(facts[key])] for key, label in known if facts.get(key)]
+    what = "Format of the ratings" if study.ratings.simulate else "Source of the ratings"
+    body += [[what, str(source)] for source in facts.get("sources") or ()]
+    parts: list[Any] = [Table(["What", "Value"], "ll", body)]
+    for key, title in (("counts", "Counts"), ("versions", "Versions"), ("seconds", "Seconds by stage")):
+        entries = [[str(name), str(value)] for name, value in (facts.get(key) or {}).items()]
+        parts += [Fold(title, [Table(["What", "Value"], "lr", entries)])] if entries else []
+    settings = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return [*parts, Fold("Settings", [Code(settings)])]

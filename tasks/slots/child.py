@@ -1,0 +1,126 @@
+"""The process that trains: it keeps a base loaded and does one job after another.
+
+Jobs come as JSON lines on standard input, answers and progress go as JSON lines to standard output; whatever libraries
+print goes to standard error. When its parent is gone, standard input ends and the child ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from configs.errors import InputError
+from configs.schema import Architecture, Recipe
+
+_loaded: dict[str, Any] = {}
+Say = Callable[[str], None]
+
+
+def pretrain(say: Say, architecture: dict, recipe: dict, texts: str, seed: int, folder: str) -> dict[str, Any]:
+    """Build and pre-train a tiny base on the `prompt`, `response` columns of a table."""
+    import pandas as pd
+
+    from tasks.architectures.tiny import build_base
+
+    settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
+    table = pd.read_parquet(texts)
+    pairs = list(zip(table["prompt"], table["response"], strict=True))
+    assert settings.tiny is not None
+    return build_base(settings.family, settings.tiny, plan.pretraining, pairs, plan.max_length, seed, Path(folder), say)
+
+
+def train(
+    say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, optimiser: str, data: str,
+    seed: int, folder: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Train an adapter on a table of pairs (dpo) or of rewards (grpo)."""
+    import pandas as pd
+
+    from tasks.finetune.dpo import train_dpo
+    from tasks.finetune.grpo import train_grpo
+
+    settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
+    method = {"dpo": train_dpo, "grpo": train_grpo}[optimiser]
+    trained = method(_base(settings, source, revision), settings, pd.read_parquet(data), plan, seed, Path(folder), say)
+    return {"curve": trained.curve, "steps": trained.steps, "truncated": trained.truncated}
+
+
+def generate(
+    say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, adapter: str | None, prompts: str,
+    path: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Answer a table of prompts greedily; the answers go to `path`."""
+    import pandas as pd
+
+    from tasks.generation.greedy import generate as answer
+
+    settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
+    base = _base(settings, source, revision)
+    outputs = answer(base, Path(adapter) if adapter else None, pd.read_parquet(prompts), plan, settings.reasoning)
+    outputs.to_parquet(path, index=False)
+    return {"thought": int(outputs["thought"].sum())}
+
+
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {"pretrain": pretrain, "train": train, "generate": generate}
+
+
+def _base(architecture: Architecture, source: str, revision: str | None) -> Any:
+    """The base, from memory if it is the one in use."""
+    from tasks.architectures.load import load_base
+
+    key = f"{source}@{revision}"
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = load_base(architecture, source, revision)
+    return _loaded[key]
+
+
+def main() -> None:
+    """Answer jobs until standard input ends."""
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    _prepare()
+    while True:
+        channel.write(json.dumps(_answer(json.loads(jobs.get()), channel)) + "\n")
+
+
+def _listen(jobs: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)  # the parent closed its end or is gone: nobody waits for what is under way
+
+
+def _prepare() -> None:
+    import torch
+    import transformers
+
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def _answer(job: dict[str, Any], channel: Any) -> dict[str, Any]:
+    def say(text: str) -> None:
+        channel.write(json.dumps({"progress": text}) + "\n")
+
+    try:
+        return {"result": JOBS[job["name"]](say, **job["arguments"])}
+    except InputError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the ratings say before any model: disagreement, co-occurrence, differences between groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def disagreement(ratings: pd.DataFrame, dimensions: Sequence[str]) -> pd.DataFrame:
+    """Share of responses whose ratings vary, of those with two or more (paper, Pervasive Disagreement).
+
+    Returns:
+        dimension, n_responses, disagreement.
+    """
+    rows = []
+    for dimension in dimensions:
+        groups = ratings.dropna(subset=[dimension]).groupby("response_id")[dimension]
+        several = groups.size() >= 2
+        varied = (groups.nunique() > 1)[several]
+        rows.append((dimension, int(several.sum()), float(varied.mean()) if several.any() else np.nan))
+    return pd.DataFrame(rows, columns=["dimension", "n_responses", "disagreement"])
+
+
+def cooccurrence(ratings: pd.DataFrame, dimensions: Sequence[str], positive_from: int) -> pd.DataFrame:
+    """P(column positive | row positive) over ratings; positive is `positive_from` or more (paper, Figure 1).
+
+    Returns:
+        row, column, probability, n (ratings positive on the row and given on the column).
+    """
+    rows = []
+    for row in dimensions:
+        positive = ratings[(ratings[row] >= positive_from).fillna(False)]
+        for column in dimensions:
+            also = positive[column].dropna() >= positive_from
+            rows.append((row, column, float(also.mean()) if len(also) else np.nan, len(also)))
+    return pd.DataFrame(rows, columns=["row", "column", "probability", "n"])
+
+
+def group_difference(
+    ratings: pd.DataFrame, a: set[str], b: set[str], dimension: str, categories: int
+) -> dict[str, float]:
+    """Difference of the mean rating on [0, 1] between two groups of participants, with Welch's 95% interval.
+
+    A participant's mean is one observation, so that somebody's several ratings are not taken for several people.
+    """
+    from scipy import stats
+
+    means = (ratings.dropna(subset=[dimension]).groupby("participant_id")[dimension].mean().astype(float) - 1) / (
+        categories - 1
+    )
+    x, y = means[means.index.isin(a)].to_numpy(), means[means.index.isin(b)].to_numpy()
+    sizes = {"n_a": len(x), "n_b": len(y)}
+    if min(len(x), len(y)) < 2:
+        return {"estimate": np.nan, "std_error": np.nan, "ci_low": np.nan, "ci_high": np.nan, **sizes}
+    welch = stats.ttest_ind(x, y, equal_var=False)
+    low, high = welch.confidence_interval()
+    error = float(np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))
+    return {
+        "estimate": float(x.mean() - y.mean()), "std_error": error, "ci_low": float(low), "ci_high": float(high), **sizes
+    }  # fmt: skip
+
+
+def participants_table(participants: pd.DataFrame, attributes: Mapping[str, object]) -> pd.DataFrame:
+    """How many participants declare each value of each attribute: attribute, value, n, share."""
+    rows = []
+    for attribute in attributes:
+        terms = participants[attribute].explode().dropna()
+        silent = int((participants[attribute].str.len() == 0).sum())
+        counts = [*terms.value_counts().items(), *([("not declared", silent)] if silent else [])]
+        rows += [(attribute, value, int(n), n / len(participants)) for value, n in counts]
+    return pd.DataFrame(rows, columns=["attribute", "value", "n", "share"])

@@ -1,0 +1,56 @@
+"""The survey's tables."""
+
+from __future__ import annotations
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from configs.schema import CONTROL, Study, split_contrast
+from tasks.preferences.strata import members
+from tasks.ratings.load import Data
+from tasks.survey.describe import cooccurrence, disagreement, group_difference, participants_table
+from tasks.survey.reliability import reliability
+
+
+@task(name="survey tables", cache_policy=NO_CACHE)
+def survey_tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
+    """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
+    dimensions = list(study.dimensions)
+    attributes = {column: None for column in data.participants.columns if column not in ("participant_id", "language")}
+    positive = study.survey.positive_from or data.categories // 2 + 2
+    return {
+        "participants": participants_table(data.participants, attributes),
+        "disagreement": disagreement(data.ratings, dimensions),
+        "cooccurrence": cooccurrence(data.ratings, dimensions, positive),
+        "reliability": _reliability(study, data),
+        "survey_contrasts": _contrasts(study, data),
+    }
+
+
+def _reliability(study: Study, data: Data) -> pd.DataFrame:
+    strata = {"all": set(data.participants["participant_id"])}
+    strata |= {name: members(data.participants, stratum) for name, stratum in study.strata.items()}
+    rows = []
+    for dimension in study.dimensions:
+        for stratum, ids in strata.items():
+            ratings = data.ratings[data.ratings["participant_id"].isin(ids)]
+            values = reliability(ratings, dimension, data.categories, study.survey.draws, study.seed)
+            rows.append({"dimension": dimension, "stratum": stratum, **values})
+    return pd.DataFrame(rows)
+
+
+def _contrasts(study: Study, data: Data) -> pd.DataFrame:
+    """The difference in ratings between the strata of each contrast of two conditions with strata."""
+    rows = []
+    for settings in study.experiments.values():
+        for contrast in settings.contrasts:
+            sides = [settings.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
+            if len(sides) < 2 or None in sides or sides[0] == sides[1]:
+                continue
+            a, b = (members(data.participants, study.strata[str(side)]) for side in sides)
+            for dimension in study.evaluation.dimensions:
+                values = group_difference(data.ratings, a, b, dimension, data.categories)
+                rows.append({"contrast": contrast, "dimension": dimension, **values})
+    columns = ["contrast", "dimension", "estimate", "std_error", "ci_low", "ci_high", "n_a", "n_b"]
+    return pd.DataFrame(rows, columns=columns)
