@@ -53,7 +53,8 @@ def shipped(kind: str) -> list[str]:
 
 def _with_base(name: str) -> dict[str, Any]:
     """The YAML of a study, merged into the one that it `extends`, if any."""
-    seen, layers = [], []
+    seen: list[str] = []
+    layers: list[dict[str, Any]] = []
     following: str | None = name
     while following is not None:
         if following in seen:

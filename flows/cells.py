@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from prefect import flow, task
@@ -53,7 +54,8 @@ class CellResult:
 def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
     """Every cell of the study; a cell that fails is a result too."""
     threads = 2 * bench.pool.size  # some train, the others stand ready or wait for a run that they share
-    return fan_out.with_options(task_runner=ThreadPoolTaskRunner(max_workers=threads))(bench, inputs)
+    runner: Any = ThreadPoolTaskRunner(max_workers=threads)
+    return fan_out.with_options(task_runner=runner)(bench, inputs)
 
 
 @flow(name="cells", flow_run_name="cells", validate_parameters=False)
@@ -65,7 +67,8 @@ def fan_out(bench: Bench, inputs: Inputs) -> list[CellResult]:
         architecture.name: make_base.submit(bench, architecture.name, texts)
         for architecture in bench.study.architectures
     }
-    futures = {run_cell.submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in grid}
+    submit: Any = run_cell.submit  # a future stands for its result here, which the types don't say
+    futures = {submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in grid}
     try:
         return _joined(futures, bases)
     finally:

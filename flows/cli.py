@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study, parse_overrides, shipped
@@ -36,9 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pluralign", description="Whose feedback, and which design choices, shape my model, and how sure can I be?",
+        prog="pluralign",
+        description="Whose feedback, and which design choices, shape my model, and how sure can I be?",
         epilog=EXIT_CODES,
-    )  # fmt: skip
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a study, or what is missing of it", epilog=EXIT_CODES)
     survey = commands.add_parser("survey", help="ratings to survey tables, figures and report only", epilog=EXIT_CODES)
@@ -103,8 +104,7 @@ def _finish(state: State) -> int:
             raise error
         print(f"pluralign: failed: {' '.join(str(error or state.message).split())}", file=sys.stderr)
         return FAILED
-    outcome: Outcome = state.result(raise_on_failure=False)
-    _summarise(outcome)
+    _summarise(outcome := cast("Outcome", state.result(raise_on_failure=False)))
     return IN_PART if outcome.failed else WHOLE
 
 

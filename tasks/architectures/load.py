@@ -45,7 +45,8 @@ def load_base(architecture: Architecture, source: str, revision: str | None) -> 
         raise InputError(f"{architecture.name}: can't load {source}: {str(error).strip().splitlines()[0]}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Base(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
+    device: Any = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Base(model.to(device).eval(), tokenizer)
 
 
 def resolve_revision(architecture: Architecture) -> str | None:

@@ -72,9 +72,14 @@ def build_base(
 
 def diet(texts: Sequence[str], tilt: float, family: str) -> np.ndarray:
     """Sampling probabilities ∝ exp(tilt · z) of the texts, from their words alone: no rating decides what is read."""
-    share = np.array([np.mean([stable_share(family, word) < 0.5 for word in text.split()] or [0.5]) for text in texts])
+    share = np.array([_liked(text, family) for text in texts])
     weights = np.exp(tilt * (share - share.mean()) / (share.std() or 1.0))
     return weights / weights.sum()
+
+
+def _liked(text: str, family: str) -> float:
+    words = text.split()
+    return sum(stable_share(family, word) < 0.5 for word in words) / len(words) if words else 0.5
 
 
 def train_tokenizer(texts: Sequence[tuple[str, str]], recipe: Pretraining) -> PreTrainedTokenizerFast:

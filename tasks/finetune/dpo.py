@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUPPORTED = "1.16."
+Dialogue = tuple[str, str]
 COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -36,8 +37,7 @@ def train_dpo(
     """Train an adapter on `pairs` (prompt, text_a, text_b, target, weight) and save it into `folder`."""
     import trl
 
-    dialogues = [*zip(pairs["prompt"], pairs["text_a"]), *zip(pairs["prompt"], pairs["text_b"])]
-    unique = list(dict.fromkeys(dialogues))
+    unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
     encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
     progress(f"{len(pairs)} pairs, reference log-probabilities of {len(unique)} responses")
     reference = dict(zip(unique, response_log_probs(base, list(encoded.values())), strict=True))
@@ -57,14 +57,11 @@ def train_dpo(
         return Trained(curve_of(trainer), trainer.state.global_step, sum(item.cut for item in encoded.values()))
 
 
-def as_dataset(
-    pairs: pd.DataFrame, encoded: dict[tuple[str, str], Encoded], reference: dict[tuple[str, str], float]
-) -> Any:
+def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
     """The rows of the trainer: token ids, soft target, weight, reference log-probabilities."""
     from datasets import Dataset
 
-    a = list(zip(pairs["prompt"], pairs["text_a"], strict=True))
-    b = list(zip(pairs["prompt"], pairs["text_b"], strict=True))
+    a, b = _dialogues(pairs, "text_a"), _dialogues(pairs, "text_b")
     return Dataset.from_dict({
         "prompt_ids": [encoded[key].prompt for key in a],
         "chosen_ids": [encoded[key].response for key in a],
@@ -74,6 +71,10 @@ def as_dataset(
         "target": pairs["target"].astype(float).tolist(),
         "weight": pairs["weight"].astype(float).tolist(),
     })  # fmt: skip
+
+
+def _dialogues(pairs: pd.DataFrame, side: str) -> list[Dialogue]:
+    return list(zip(pairs["prompt"], pairs[side], strict=True))
 
 
 def response_log_probs(base: Base, encoded: Sequence[Encoded], batch_size: int = 64) -> list[float]:
@@ -115,7 +116,7 @@ def collapsed_collator() -> type:
     import torch
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    class CollapsedCollator(DataCollatorForPreference):  # type: ignore[misc]
+    class CollapsedCollator(DataCollatorForPreference):
         def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
             batch = super().torch_call(examples)
             return batch | {name: torch.tensor([float(row[name]) for row in examples]) for name in COLUMNS}
@@ -136,13 +137,14 @@ def collapsed_trainer() -> type:
     if not trl.__version__.startswith(SUPPORTED):
         raise RuntimeError(f"trl {trl.__version__}: weighted DPO is checked against trl {SUPPORTED}x only")
 
-    class CollapsedTrainer(trl.DPOTrainer):  # type: ignore[misc]
+    class CollapsedTrainer(trl.DPOTrainer):
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
 
         def _set_signature_columns_if_needed(self) -> None:
             super()._set_signature_columns_if_needed()
-            self._signature_columns = [*dict.fromkeys([*self._signature_columns, *COLUMNS])]
+            known: list[str] = list(self._signature_columns or [])
+            self._signature_columns: Any = list(dict.fromkeys([*known, *COLUMNS]))
 
         def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
             labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -44,7 +44,7 @@ def train_grpo(
 
     with lent(base.model) as model:
         trainer = trl.GRPOTrainer(
-            model=model, args=arguments, processing_class=base.tokenizer, reward_funcs=reward,
+            model=model, args=arguments, processing_class=base.tokenizer, reward_funcs=cast(Any, reward),
             train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
             peft_config=lora_config(architecture, recipe.lora),
         )  # fmt: skip

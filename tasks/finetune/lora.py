@@ -24,7 +24,7 @@ class Trained:
 
 
 def lora_config(architecture: Architecture, lora: Lora) -> Any:
-    """PEFT's configuration of the adapter; no dropout, which would break the equality of collapsed and expanded rows."""
+    """PEFT's configuration; no dropout, which would break the equality of collapsed and expanded rows."""
     from peft import LoraConfig
 
     modules = architecture.target_modules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from tasks.text_regression import TextRegression
@@ -17,6 +18,6 @@ def reward_model(rewards: pd.DataFrame) -> Callable[[Sequence[str]], list[float]
     ]
 
     def score(texts: Sequence[str]) -> list[float]:
-        return [float(value) for value in sum(model.predict(texts)[:, 0] for model in models) / len(models)]
+        return np.mean([model.predict(texts)[:, 0] for model in models], axis=0).tolist()
 
     return score

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from configs.schema import Study, split_contrast
+from configs.schema import CONTROL, Study, split_contrast
 
 COLUMNS = ["experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts"]
 
@@ -37,9 +37,7 @@ def effects(study: Study, scores: pd.DataFrame, categories: int) -> pd.DataFrame
             for dimension in study.evaluation.dimensions:
                 for architecture in study.architectures:
                     pair = [
-                        sides.get(
-                            (architecture.name, experiment if name in settings.conditions else name, name, dimension)
-                        )
+                        sides.get((architecture.name, CONTROL if name == CONTROL else experiment, name, dimension))
                         for name in split_contrast(contrast)
                     ]
                     if pair[0] is not None and pair[1] is not None:

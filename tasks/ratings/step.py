@@ -13,6 +13,7 @@ from configs.schema import Study
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import file_digest, fingerprint
 from tasks.ratings.load import Data, check, files_of, load_ratings
+from tasks.ratings.simulate import simulate_export
 
 VERSION = 1
 TABLES = ("ratings", "participants", "responses")
@@ -46,7 +47,6 @@ def load_data(artifact: Artifact) -> Data:
 def _simulated(study: Study, store: Store) -> Path:
     settings = study.ratings.simulate
     assert settings is not None
-    from tasks.ratings.simulate import simulate_export
 
     def build(into: Path) -> None:
         simulate_export(settings, study.seed, into)

@@ -236,7 +236,13 @@ def _draw_panels(study: Study, lines: list[list[Panel]], survey: dict[tuple[str,
             axes = canvas.add_subplot(grid[y, x] if len(line) > 1 or columns == 1 else grid[y, :])
             _draw_panel(axes, study, panel, survey, single, labelled=x == 0)
     drawn = [row for line in lines for panel in line for row in panel.found if row]
-    canvas.legend(handles=_legend(drawn, survey), loc="outside lower center", ncols=3, frameon=False, handletextpad=0.6)
+    canvas.legend(
+        handles=_legend(drawn, any(single.values()), bool(survey)),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        handletextpad=0.6,
+    )
     return canvas
 
 
@@ -312,7 +318,7 @@ def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labe
     axes.xaxis.set_major_locator(MaxNLocator(5))
     labels = [_wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
     axes.set_yticks(range(len(panel.labels)), labels)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
     axes.set_xlabel(f"Difference in score (0–1)\n{_arrow(study, panel.dimension)}")
 
@@ -323,7 +329,7 @@ def _arrow(study: Study, dimension: str) -> str:
     return f"← {text}" if text.startswith("lower") else f"{text} →" if text else ""
 
 
-def _legend(drawn: list[Row], survey: object) -> list[Any]:
+def _legend(drawn: list[Row], single: bool, survey: bool) -> list[Any]:
     from matplotlib.lines import Line2D
 
     marks: list[tuple[str, dict[str, Any]]] = [
@@ -331,7 +337,8 @@ def _legend(drawn: list[Row], survey: object) -> list[Any]:
     ]
     if any(finite(row["hksj_ci_low"]) for row in drawn):
         marks.append(("HKSJ 95% CI", {"color": PURPLE, "lw": 0.9}))
-    marks.append(("One model each", {"color": GREY, "marker": "o", "ls": "", "ms": 3.2, "alpha": 0.6}))
+    if single:
+        marks.append(("One model each", {"color": GREY, "marker": "o", "ls": "", "ms": 3.2, "alpha": 0.6}))
     if survey:
         marks.append(("Raters, 95% CI", {"color": BLUE, "marker": "^", "lw": 1.6, "ms": 6.5, "mec": "white"}))
     if any(finite(row["published"]) for row in drawn):

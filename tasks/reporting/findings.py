@@ -34,10 +34,10 @@ COLUMNS = {
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
     " hksj_ci_low hksj_ci_high hksj_p published published_p",
 }
-TEXT = frozenset(
-    ("dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture")
-    + ("training_run", "status", "mlflow_run_id", "error", "published_p")
-)
+TEXT = frozenset([
+    "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
+    "training_run", "status", "mlflow_run_id", "error", "published_p",
+])  # fmt: skip
 
 
 # ---- tables
@@ -221,20 +221,16 @@ def survey_rows(study: Study, tables: Tables) -> list[Row]:
 
 
 def _survey_contrasts(study: Study, tables: Tables) -> list[str]:
-    sentences = []
+    said = []
     for row in survey_rows(study, tables):
-        first, _, second = row["contrast"].partition(" - ")
+        first, second = (stratum_title(study, side) for side in row["contrast"].partition(" - ")[::2])
         what = in_sentence(title_of(study, row["dimension"]))
-        if not finite(row["estimate"]) or not second:
-            continue
-        first, second = stratum_title(study, first), stratum_title(study, second)
         if direction(row):
             word = "higher" if row["estimate"] > 0 else "lower"
-            said = f"{first} raters gave {word} ratings of {what} than {second} raters, {_size(row)}"
-        else:
-            said = f"there is no clear difference in {what} between {first} and {second} raters {_around(row)}"
-        sentences.append(f"In the survey, {said}.")
-    return sentences
+            said.append(f"{first} raters gave {word} ratings of {what} than {second} raters, {_size(row)}")
+        elif finite(row["estimate"]):
+            said.append(f"no clear difference in {what} between {first} and {second} raters {_around(row)}")
+    return [f"In the survey (0–1; 95% CI in brackets): {'; '.join(said)}."] if said else []
 
 
 def _experiment(study: Study, tables: Tables, name: str) -> list[str]:
@@ -245,8 +241,17 @@ def _experiment(study: Study, tables: Tables, name: str) -> list[str]:
         own = [row for row in found if row["dimension"] == dimension]
         what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
         said = [*_against_control(what, own), *_between(what, own)]
-        paragraphs += [f"{study.experiments[name].title}, {what} ({way}): {'; '.join(said)}."] if said else []
+        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI in brackets)"
+        paragraphs += [f"{title}: {'; '.join(said)}."] if said else []
     return paragraphs
+
+
+def _ks(found: list[Row]) -> str:
+    """`k = 7`, or `k from 5 to 7`: over how many architectures effects are pooled."""
+    ks = [row["k"] for row in found if finite(row["k"])]
+    if not ks:
+        return "k unknown"
+    return f"k = {whole(ks[0])}" if min(ks) == max(ks) else f"k from {whole(min(ks))} to {whole(max(ks))}"
 
 
 def _against_control(what: str, found: list[Row]) -> list[str]:
@@ -263,41 +268,39 @@ def _against_control(what: str, found: list[Row]) -> list[str]:
 def _between(what: str, found: list[Row]) -> list[str]:
     between, said = [row for row in found if row["second"] != CONTROL], []
     for sign, word in ((-1, "lower"), (1, "higher")):
-        clear = [f"{row['first']} than {row['second']} {_size(row)}" for row in between if direction(row) == sign]
+        clear = [f"{row['first']} than on {row['second']} {_size(row)}" for row in between if direction(row) == sign]
         said += [f"{what} was {word} after training on {joined(clear)}"] if clear else []
     unclear = [f"{row['first']} and {row['second']} {_around(row)}" for row in between if not direction(row)]
     return [*said, f"no clear difference between {joined(unclear, ', or between ')}"] if unclear else said
 
 
 def _size(row: Row) -> str:
-    """`by 0.210 (95% CI 0.150 to 0.270; k = 7)`, of a clear difference, without its sign."""
+    """`by 0.210 (0.150 to 0.270)`, of a clear difference, without its sign; says where the HKSJ interval disagrees."""
     low, high = sorted(abs(row[end]) for end in ("ci_low", "ci_high"))
-    return f"by {number(abs(row['estimate']))} (95% CI {interval(low, high)}{_k(row)})"
+    wide = row.get("hksj_ci_low", math.nan) <= 0 <= row.get("hksj_ci_high", math.nan)
+    doubt = "; the HKSJ interval includes zero" if wide else ""
+    return f"by {number(abs(row['estimate']))} ({interval(low, high)}{doubt})"
 
 
 def _around(row: Row) -> str:
-    """`(−0.010, 95% CI −0.050 to 0.030; k = 7)`."""
+    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval."""
     span = interval(row["ci_low"], row["ci_high"])
-    return f"({number(row['estimate'])}, {'no interval' if span == DASH else f'95% CI {span}'}{_k(row)})"
-
-
-def _k(row: Row) -> str:
-    """k of a pooled effect, and a warning where the interval made for small k disagrees."""
-    if "k" not in row:
-        return ""
-    wide = finite(row["hksj_ci_low"], row["hksj_ci_high"]) and row["hksj_ci_low"] <= 0 <= row["hksj_ci_high"]
-    return f"; k = {whole(row['k'])}" + ("; the HKSJ interval includes zero" if wide and direction(row) else "")
+    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span})"
 
 
 def _health(tables: Tables) -> list[str]:
-    poor = {row["condition"] for row in rows(tables, "health") if row["well_formed"] < WELL_FORMED}
+    poor = dict.fromkeys(row["condition"] for row in rows(tables, "health") if row["well_formed"] < WELL_FORMED)
     if not poor:
         return []
-    which = joined(sorted(poor)) if len(poor) <= 4 else f"{len(poor)} conditions"
     return [
-        f"In some architectures fewer than {WELL_FORMED:.0%} of the outputs are well-formed ({which}); "
+        f"In some architectures fewer than {WELL_FORMED:.0%} of the outputs are well-formed ({few(list(poor))}); "
         "garbage is not toxic, so read these effects with the section on the health of outputs."
     ]
+
+
+def few(conditions: list[str]) -> str:
+    """The conditions' names, or how many they are."""
+    return joined(conditions) if len(conditions) <= 4 else f"{len(conditions)} conditions"
 
 
 def _failures(tables: Tables) -> list[str]:

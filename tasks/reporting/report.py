@@ -26,11 +26,11 @@ from tasks.reporting.findings import (
     banner,
     better,
     contrast_text,
+    few,
     findings,
     finite,
     in_part,
     interval,
-    joined,
     method,
     number,
     p_value,
@@ -138,10 +138,10 @@ def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Pa
 
 
 def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=lambda name: name != "report.md.j2",
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["md"] = markdown
@@ -220,7 +220,7 @@ def _reliability(study: Study, tables: Tables) -> list[Any]:
             " All values are below .667, the least that Krippendorff asks for tentative conclusions: in the paper's "
             "words, substantial within-group variation rather than consensus."
         )
-    header = ["Raters", "n", *(title_of(study, dimension) for dimension in dimensions)]
+    header = ["Raters", "Participants", *(title_of(study, dimension) for dimension in dimensions)]
     return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body)]
 
 
@@ -236,10 +236,10 @@ def _alpha(row: Row) -> str:
 def _raters(study: Study, tables: Tables) -> list[Any]:
     once = {(row["contrast"], row["dimension"]): row for row in rows(tables, "survey_contrasts")}
     body = [
-        [r["contrast"].replace(" - ", f" {MINUS} "), _titled(study, r), number(r["estimate"])]
-        + [interval(r["ci_low"], r["ci_high"]), whole(r["n_a"]), whole(r["n_b"])]
+        [r["contrast"].replace(" - ", f" {MINUS} "), _titled(study, r), number(r["estimate"]),
+         interval(r["ci_low"], r["ci_high"]), whole(r["n_a"]), whole(r["n_b"])]
         for r in once.values()
-    ]
+    ]  # fmt: skip
     text = "Differences between groups of raters, in mean rating on 0–1, one mean a participant."
     header = ["Raters", "Dimension", "Difference", "95% CI", "n first", "n second"]
     return [Text(text), Table(header, "llrrrr", body)] if body else []
@@ -265,28 +265,28 @@ def _experiment(study: Study, tables: Tables, figures: Mapping[str, Figure], nam
 
 def _conditions(study: Study, experiment: Experiment) -> Table:
     body = [
-        [name, stratum_title(study, c.stratum) if c.stratum else "everybody"]
-        + [", ".join(title_of(study, dimension) for dimension in c.dimensions), c.scale]
-        + [AGGREGATIONS[c.aggregation], c.optimiser.upper()]
+        [name, stratum_title(study, c.stratum) if c.stratum else "everybody",
+         ", ".join(title_of(study, dimension) for dimension in c.dimensions), c.scale, AGGREGATIONS[c.aggregation],
+         c.optimiser.upper()]
         for name, c in experiment.conditions.items()
-    ]
+    ]  # fmt: skip
     return Table(["Condition", "Whose ratings", "Of what", "Scale", "Disagreement", "Optimiser"], "llllll", body)
 
 
 def _pooled(study: Study, found: list[Row]) -> Table:
-    """Ours and, where there is one, the published value beside it."""
-    published = any(finite(r["published"]) or r["published_p"] for r in found)
-    header = ["Contrast", "Dimension", "k", "Effect", "95% CI", "p", "Published", "Published p"]
-    header = [*(header if published else header[:6]), "95% CI (HKSJ)", "p (HKSJ)", "I²"]
-    body = [
-        [contrast_text(r), _titled(study, r), whole(r["k"]), number(r["estimate"]), interval(r["ci_low"], r["ci_high"])]
-        + [p_value(r["p"]), *([number(r["published"]), r["published_p"] or DASH] if published else [])]
-        + [interval(r["hksj_ci_low"], r["hksj_ci_high"]), p_value(r["hksj_p"]), _share(r["i2"])]
-        for r in found
-    ]
+    """Ours and, where there is one, the published value beside it; a column without any value is left out."""
+    columns: dict[str, list[str]] = {
+        "Contrast": [contrast_text(r) for r in found], "Dimension": [_titled(study, r) for r in found],
+        "k": [whole(r["k"]) for r in found], "Effect": [number(r["estimate"]) for r in found],
+        "95% CI": [interval(r["ci_low"], r["ci_high"]) for r in found], "p": [p_value(r["p"]) for r in found],
+        "Published": [number(r["published"]) for r in found], "Published p": [r["published_p"] or DASH for r in found],
+        "95% CI (HKSJ)": [interval(r["hksj_ci_low"], r["hksj_ci_high"]) for r in found],
+        "p (HKSJ)": [p_value(r["hksj_p"]) for r in found], "I²": [_share(r["i2"]) for r in found],
+    }  # fmt: skip
+    told = {name: column for name, column in columns.items() if set(column) != {DASH}}
     ways = {_titled(study, r): better(study, r["dimension"]) for r in found}
     caption = f"Differences in score (0–1). {'; '.join(f'{title}: {way}' for title, way in ways.items())}."
-    return Table(header, "ll" + "r" * (len(header) - 2), body, caption)
+    return Table(list(told), "ll" + "r" * (len(told) - 2), list(zip(*told.values(), strict=True)), caption)
 
 
 def _share(percentage: float) -> str:
@@ -327,7 +327,7 @@ def _failures(study: Study, tables: Tables) -> list[Any]:
         return [Text(f"All {whole(len(cells))} cells finished."), *_fewer(study, tables)]
     body = [[r["experiment"], r["architecture"], r["condition"], _shortened(r["error"])] for r in failed]
     return [
-        Caution(f"{len(failed)} of {len(cells)} cells failed. Their effects are missing from the pool."),
+        Caution(f"{len(failed)} of {len(cells)} cells failed. Effects that need them are missing from the pool."),
         Table(["Experiment", "Architecture", "Condition", "Why"], "llll", body),
         *_fewer(study, tables),
     ]
@@ -358,11 +358,12 @@ def _health(study: Study, tables: Tables) -> list[Any]:
     header = ["Condition", "Well-formed, mean", "least", "least in", "Finished", "Empty", "Repetitive", "Words"]
     text = (
         "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
-        "well-formed if it ended by itself, is not empty and not repetitive. Shares are means over architectures."
+        "well-formed if it ended by itself, is not empty, not repetitive and, where the texts' grammar is known, "
+        "grammatical. Shares are means over architectures."
     )
     poor = [_cell_name(*key) for key, group in groups.items() if _least(group)["well_formed"] < WELL_FORMED]
     warning = (
-        f"Below {WELL_FORMED:.0%} well-formed in at least one architecture: {joined(poor)}. Read the effects of these "
+        f"Below {WELL_FORMED:.0%} well-formed in at least one architecture: {few(poor)}. Read the effects of these "
         "conditions with care."
     )
     return [Text(text), *([Caution(warning)] if poor else []), Table(header, "lrrlrrrr", body)]
@@ -394,10 +395,10 @@ def _judge(study: Study, tables: Tables) -> list[Any]:
         return []
     header = ["Raters", "Dimension", "Responses", "Agreement", "Weighted κ", "Spearman's ρ", "Mean error"]
     lines = [
-        [_raters_title(study, r["stratum"]), _titled(study, r), whole(r["n"]), percent(r["agreement"])]
-        + [number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
+        [_raters_title(study, r["stratum"]), _titled(study, r), whole(r["n"]), percent(r["agreement"]),
+         number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
         for r in found
-    ]
+    ]  # fmt: skip
     text = (
         "The judge's scores against the raters' mean, response by response. Agreement: both on the same side of the "
         "middle (the paper reports 85% with experts); κ with quadratic weights; mean error: judge minus raters."

@@ -87,7 +87,8 @@ class Slot:
         """
         child = self._living_child()
         try:
-            assert child.stdin and child.stdout
+            assert child.stdin is not None
+            assert child.stdout is not None
             child.stdin.write(json.dumps({"name": name, "arguments": arguments}) + "\n")
             child.stdin.flush()
             for line in child.stdout:

@@ -57,9 +57,8 @@ def group_difference(
     welch = stats.ttest_ind(x, y, equal_var=False)
     low, high = welch.confidence_interval()
     error = float(np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))
-    return {
-        "estimate": float(x.mean() - y.mean()), "std_error": error, "ci_low": float(low), "ci_high": float(high), **sizes
-    }  # fmt: skip
+    values = {"estimate": float(x.mean() - y.mean()), "std_error": error, "ci_low": float(low), "ci_high": float(high)}
+    return values | sizes
 
 
 def participants_table(participants: pd.DataFrame, attributes: Mapping[str, object]) -> pd.DataFrame:

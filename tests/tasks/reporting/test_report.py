@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 import random
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from configs.schema import CONTROL, Study
-from tasks.reporting.report import write_report
+from tasks.reporting.figures import draw_all
+from tasks.reporting.findings import findings, number, p_value
+from tasks.reporting.report import markdown, write_report
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"
 FACTS: dict[str, Any] = {
@@ -24,14 +30,14 @@ FACTS: dict[str, Any] = {
 
 def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
     """Two dimensions, two strata and three architectures; one experiment against control, one between strata."""
-    source = {"tiny": {}} if tiny else {"hub": "made/up"}
+    source: dict[str, Any] = {"tiny": {}} if tiny else {"hub": "made/up"}
     names = ("a", "b", "c")
     settings: dict[str, Any] = {
         "name": "made-up", "title": "A made-up study",
         "ratings": {"codebooks": ["x"], **({"simulate": {}} if simulate else {"folder": "x"})},
         "dimensions": {"toxicity": {"title": "Toxicity", "better": "lower"},
                        "awareness": {"title": "Awareness", "better": "higher"}},
-        "strata": {"female": {"attribute": "gender", "values": ["f"]}, "male": {"attribute": "gender", "values": ["m"]}},
+        "strata": {name: {"attribute": "gender", "values": [name]} for name in ("female", "male")},
         "scales": {"5-point": [1, 2, 3, 4, 5], "binary": [1, 1, None, 2, 2]},
         "evaluation": {"dimensions": ["toxicity", "awareness"]},
         "experiments": {
@@ -39,13 +45,14 @@ def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
                 "title": "Groups", "question": "Whose feedback?",
                 "conditions": {name: {"stratum": name, "dimensions": ["toxicity"], "scale": "5-point"}
                                for name in ("female", "male")},
-                "contrasts": {"female - male": {"focus": ["toxicity"], "published": {"toxicity": {"estimate": -0.035,
-                                                                                                 "p": ".002"}}}},
+                "contrasts": {"female - male": {"focus": ["toxicity"],
+                                                "published": {"toxicity": {"estimate": -0.035, "p": ".002"}}}},
             },
             "scale": {
                 "title": "Scale", "question": "How many points?",
                 "conditions": {name: {"dimensions": ["toxicity"], "scale": name} for name in ("5-point", "binary")},
-                "contrasts": {"5-point - control": {"focus": ["toxicity"], "published": {"toxicity": {"estimate": -0.242}}},
+                "contrasts": {"5-point - control": {"focus": ["toxicity"],
+                                                    "published": {"toxicity": {"estimate": -0.242}}},
                               "binary - control": {"focus": ["toxicity"]}, "5-point - binary": {}},
             },
         },
@@ -55,7 +62,7 @@ def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
 
 
 def made_up(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Synthetic tables for any study: every table of the contract, from a seeded generator. No measurement of anything."""
+    """Synthetic tables for any study, one of each kind that the report knows; nothing in them was measured."""
     draw = random.Random(seed)
     return {**_survey_tables(study, draw), **_cell_tables(study, draw), **_effect_tables(study, draw)}
 
@@ -63,14 +70,15 @@ def made_up(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
 def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
     names = list(study.dimensions)
     pairs = {c for e in study.experiments.values() for c in e.contrasts if set(c.split(" - ")) <= set(study.strata)}
+    together = [(a, b, 1.0 if a == b else draw.uniform(0.1, 0.9), 900) for a in names for b in names]
     return {
         "disagreement": pd.DataFrame([(d, 1761, draw.uniform(0.84, 0.87)) for d in names],
                                      columns=["dimension", "n_responses", "disagreement"]),
-        "cooccurrence": pd.DataFrame([(a, b, 1.0 if a == b else draw.uniform(0.1, 0.9), 900) for a in names for b in names],
-                                     columns=["row", "column", "probability", "n"]),
+        "cooccurrence": pd.DataFrame(together, columns=["row", "column", "probability", "n"]),
         "reliability": pd.DataFrame(
             [(d, s, 0.38, 0.33, 0.43, 500, 1700, 2500) for d in names for s in ("all", *study.strata)],
-            columns=["dimension", "stratum", "alpha", "ci_low", "ci_high", "n_participants", "n_responses", "n_ratings"]),
+            columns=["dimension", "stratum", "alpha", "ci_low", "ci_high", "n_participants", "n_responses",
+                     "n_ratings"]),
         "survey_contrasts": pd.DataFrame(
             [(c, d, 0.04, 0.01, 0.02, 0.06, 500, 490) for c in sorted(pairs) for d in study.evaluation.dimensions],
             columns=["contrast", "dimension", "estimate", "std_error", "ci_low", "ci_high", "n_a", "n_b"]),
@@ -89,9 +97,11 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         grid = [(name, key, c) for name, e in study.experiments.items() for key, c in e.conditions.items()]
         for name, key, condition in [(CONTROL, CONTROL, None), *grid]:
             run = hashlib.sha256(f"{model.name}{condition}".encode()).hexdigest()[:8] if condition else None
-            cells.append([name, model.name, key, run, "trained" if condition else "control", 900, 2000, 2.5, "", None])
+            status = "trained" if condition else "control"
+            cells.append([name, model.name, key, run, status, 900, 2000, 2.5, "", None])
             health.append([name, model.name, key, 147, 0.99, draw.uniform(0.93, 1), 0.0, 0.01, 14.2])
-    cells[-1][4], cells[-1][-1] = "failed", "out of memory"
+    if cells:
+        cells[-1][4], cells[-1][-1] = "failed", "out of memory"
     columns = [
         "experiment",
         "architecture",
@@ -152,3 +162,276 @@ def written(
     """The report's HTML and Markdown."""
     path = write_report(study, tables, FACTS if facts is None else facts, folder)
     return path.read_text(encoding="utf-8"), (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
+    """HTML, Markdown and folder of a report with every section."""
+    folder = tmp_path_factory.mktemp("whole")
+    return *written(study(), made_up(study()), folder), folder
+
+
+# ---- what stands in it
+
+
+def test_sections_stand_in_the_order_of_reading(whole: tuple[str, str, Path]) -> None:
+    keys = re.findall(r'<section id="([^"]+)">', whole[0])
+    assert keys == [
+        "findings", "method", "survey", "experiment-groups", "experiment-scale", "training-runs", "failures", "health",
+        "judge", "dropped", "provenance",
+    ]  # fmt: skip
+
+
+def test_label_stands_in_the_banner_and_in_every_caption(whole: tuple[str, str, Path]) -> None:
+    html, markdown_text, _ = whole
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, re.DOTALL)
+    assert '<div class="banner"' in html
+    assert "Simulated raters, tiny models: this is not evidence" in html
+    assert "Simulated raters, tiny models: this is not evidence" in markdown_text
+    assert len(captions) == 5
+    assert all(caption.endswith("Simulated raters, tiny models.") for caption in captions)
+
+
+def test_real_ratings_and_models_have_no_banner(tmp_path: Path) -> None:
+    real = study(simulate=False, tiny=False)
+    report = written(real, made_up(real), tmp_path)[0].split("<summary>Settings")[0]
+    assert 'class="banner"' not in report
+    assert "imulated" not in report
+    assert "tiny" not in report
+
+
+def test_tiny_models_on_real_ratings_are_only_a_demonstration(tmp_path: Path) -> None:
+    _, text = written(study(simulate=False), {}, tmp_path)
+    assert "The ratings are real" in text
+    assert "mean little: only the path through every stage is demonstrated" in text
+
+
+def test_published_value_stands_beside_ours(whole: tuple[str, str, Path]) -> None:
+    line = next(line for line in whole[1].splitlines() if line.startswith("| female − male | Toxicity | 3 |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[6:8] == ["−0.035", ".002"]
+    assert "Equality is not expected with simulated raters and tiny models" in whole[1]
+
+
+def test_published_value_of_the_table_goes_before_that_of_the_settings(tmp_path: Path) -> None:
+    row = pooled_row("groups", "female - male", "toxicity", -0.1) | {"published": -0.07, "published_p": "< .001"}
+    _, text = written(study(), {"pooled": pd.DataFrame([row])}, tmp_path)
+    assert "−0.070 | &lt; .001 |" in text
+    assert "−0.035" not in text
+
+
+def test_failed_cell_is_shown_with_its_reason_and_the_k_that_remains(tmp_path: Path) -> None:
+    tables = made_up(study())
+    tables["pooled"].loc[tables["pooled"]["contrast"] == "binary - control", "k"] = 2
+    _, text = written(study(), tables, tmp_path)
+    assert "**Finished in part: 1 of 15 cells failed.**" in text
+    assert "| scale | c | binary | out of memory |" in text
+    assert "| scale | binary − control | Toxicity | 2 of 3 |" in text
+
+
+def test_conditions_with_the_same_training_are_named_as_one_run(tmp_path: Path) -> None:
+    cells = made_up(study())["cells"]
+    cells.loc[cells["condition"].isin(["female", "5-point"]), "training_run"] = "one-" + cells["architecture"]
+    _, text = written(study(), {"cells": cells}, tmp_path)
+    assert "12 trained cells come from 9 training runs" in text
+    assert "| groups / female, scale / 5-point | 3 |" in text
+
+
+def test_outputs_that_are_not_well_formed_raise_a_warning(tmp_path: Path) -> None:
+    health = made_up(study())["health"].assign(well_formed=0.99)
+    assert "Below 95%" not in written(study(), {"health": health}, tmp_path)[1]
+    health.loc[health["condition"] == "binary", "well_formed"] = [0.99, 0.5, 0.97]
+    _, text = written(study(), {"health": health}, tmp_path)
+    assert "Below 95% well-formed in at least one architecture: scale / binary." in text
+    assert "| scale / binary | 82.0% | 50.0% | b |" in text  # (.99 + .5 + .97) / 3 = .82
+
+
+def test_counts_are_found_under_either_spelling(whole: tuple[str, str, Path]) -> None:
+    assert "1,095 participants gave 27,375 ratings" in whole[1]
+    assert "Here 440 training prompts and 147 evaluation prompts." in whole[1]
+
+
+# ---- missing and odd tables
+
+
+@pytest.mark.parametrize("name", sorted(made_up(study())))
+def test_a_table_less_gives_a_report_all_the_same(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tasks.reporting.report.draw_all", lambda *_: [])
+    tables = made_up(study())
+    empty = written(study(), tables | {name: tables[name].iloc[:0]}, tmp_path)
+    missing = written(study(), {key: table for key, table in tables.items() if key != name}, tmp_path)
+    everything = written(study(), tables, tmp_path)
+    assert empty == missing
+    assert len(missing[0]) <= len(everything[0])
+
+
+def test_survey_without_experiments_reports_the_survey_only(tmp_path: Path) -> None:
+    survey = study(experiments={}, architectures=())
+    names = ("disagreement", "cooccurrence", "reliability", "survey_contrasts")
+    tables = {name: made_up(study())[name] for name in names}
+    html, _ = written(survey, tables, tmp_path, facts={})
+    assert re.findall(r'<section id="([^"]+)">', html) == ["findings", "method", "survey", "provenance"]
+    assert "No models were trained" in html
+
+
+def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
+    html, _ = written(study(), {}, tmp_path, facts={})
+    assert "<h1>A made-up study</h1>" in html
+    assert "<figure>" not in html
+
+
+def test_missing_numbers_and_columns_are_dashes(tmp_path: Path) -> None:
+    tables = made_up(study())
+    tables["pooled"] = tables["pooled"].drop(columns=["hksj_ci_low", "i2"])
+    for name, table in tables.items():
+        numbers = table.select_dtypes("number").columns
+        tables[name] = table.astype(dict.fromkeys(numbers, float))
+        tables[name].loc[::2, numbers] = math.nan
+    html, text = written(study(), tables, tmp_path)
+    assert not re.search(r"\b(nan|None|inf)\b", text)
+    assert '<td class="r">–</td>' in html
+
+
+def test_interval_far_beyond_the_panel_is_drawn(tmp_path: Path) -> None:
+    row = pooled_row("scale", "5-point - control", "toxicity", -0.1, k=2) | {"hksj_ci_low": -9.0, "hksj_ci_high": 9.0}
+    assert [figure.name for figure in draw_all(study(), {"pooled": pd.DataFrame([row])}, tmp_path)] == ["effects-scale"]
+
+
+# ---- hostile text, and no way out
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    models = [{"name": "a", "title": HOSTILE, "family": "a", "parameters": "1B", "tiny": {}}]
+    hostile = study(title=HOSTILE, architectures=models)
+    tables = {
+        name: table.astype({key: object for key in table.columns if not pd.api.types.is_numeric_dtype(table[key])})
+        for name, table in made_up(hostile).items()
+    }
+    columns = {"cells": "error", "health": "architecture", "drops": "reason", "effects": "architecture"}
+    for name, column in columns.items():
+        tables[name][column] = HOSTILE
+    html, text = written(hostile, tables, tmp_path, FACTS | {"sources": [HOSTILE], "versions": {HOSTILE: HOSTILE}})
+    assert "&lt;script&gt;" in html
+    assert "&lt;script&gt;" in text
+    assert "<script" not in html.lower()
+    assert "<script" not in text.lower()
+    assert not re.search(r"(?<!\\)\]\(http://evil", text.split("<summary>Settings")[0])
+    assert not re.search(r"^# heading", text, re.MULTILINE)
+
+
+def test_tables_in_markdown_keep_their_columns(whole: tuple[str, str, Path]) -> None:
+    table: list[int] = []
+    for line in whole[1].splitlines():
+        table = [*table, len(re.findall(r"(?<!\\)\|", line))] if line.startswith("|") else []
+        assert len(set(table)) <= 1, line
+
+
+def test_markdown_is_one_line_without_markup() -> None:
+    assert markdown("a|b\n<i> *x* & `y`") == r"a\|b &lt;i&gt; \*x\* &amp; \`y\`"
+    assert markdown("1. no list") == r"\1. no list"
+    assert markdown("# no heading") == r"\# no heading"
+
+
+def test_html_loads_nothing_from_the_network(whole: tuple[str, str, Path]) -> None:
+    html = whole[0]
+    sources = re.findall(r'\bsrc\s*=\s*"([^"]*)"', html)
+    assert sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert set(re.findall(r'\bhref\s*=\s*"([^#][^"]*)"', html)) == {"https://arxiv.org/abs/2511.14476"}
+    assert not re.search(r"<(script|link|iframe|object|embed|base)\b|url\(|@import", html)
+    assert "default-src 'none'" in html
+
+
+def test_figures_hold_no_reference_to_the_network(whole: tuple[str, str, Path]) -> None:
+    for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', whole[0]):
+        svg = base64.b64decode(source).decode()
+        assert not re.search(r'(href|src)\s*=\s*"(?!#|data:)', svg)
+
+
+def test_two_threads_draw_the_same_as_one(whole: tuple[str, str, Path], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        drawn = list(threads.map(lambda n: draw_all(study(), made_up(study()), tmp_path / str(n)), range(2)))
+    expected = [(whole[2] / "figures" / figure.svg.name).read_bytes() for figure in drawn[0]]
+    assert [[figure.svg.read_bytes() for figure in figures] for figures in drawn] == [expected, expected]
+
+
+def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) -> None:
+    links = re.findall(r"\]\((figures/[^)]+)\)", whole[1])
+    assert len(links) == 5
+    assert all((whole[2] / link).is_file() for link in links)
+    assert all((whole[2] / link).with_suffix(".png").is_file() for link in links)
+
+
+def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path: Path) -> None:
+    written(study(), made_up(study()), tmp_path)
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len(files) == 12
+    assert all((tmp_path / file).read_bytes() == (whole[2] / file).read_bytes() for file in files)
+
+
+# ---- findings
+
+
+def said(*found: dict[str, Any]) -> str:
+    return "\n".join(findings(study(), {"pooled": pd.DataFrame(list(found))}))
+
+
+def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
+    text = said(pooled_row("scale", "5-point - control", "toxicity", -0.21, 0.03, k=7))  # 0.21 ± 1.96 x 0.03
+    assert text == (
+        "Scale, toxicity (lower is better; k = 7; 95% CI in brackets): training lowered toxicity against no "
+        "fine-tuning: 5-point by 0.210 (0.151 to 0.269)."
+    )
+
+
+def test_direction_of_a_dimension_is_told() -> None:
+    text = said(*(pooled_row("scale", "5-point - binary", dimension, 0.10) for dimension in ("toxicity", "awareness")))
+    assert "Scale, awareness (higher is better; " in text
+    assert "Scale, toxicity (lower is better; " in text
+    assert "awareness was higher after training on 5-point than on binary by 0.100 (0.061 to 0.139)" in text
+
+
+@pytest.mark.parametrize("estimate", [-0.03, 0.03, 0.0])
+def test_interval_that_holds_zero_is_no_clear_difference(estimate: float) -> None:
+    text = said(pooled_row("scale", "5-point - control", "toxicity", estimate, 0.02))
+    assert "no clear difference from no fine-tuning: 5-point (" in text
+    assert not re.search("lowered|raised|higher|lower (?!is better)", text)
+
+
+def test_missing_interval_is_never_a_clear_difference() -> None:
+    row = pooled_row("scale", "5-point - control", "toxicity", -0.5, k=1) | {"ci_low": math.nan, "ci_high": math.nan}
+    assert "no clear difference from no fine-tuning: 5-point (−0.500, no interval)" in said(row)
+
+
+def test_doubt_of_the_wider_interval_is_told() -> None:
+    # DL −.05 ± 1.96 x .02 = −.089 to −.011; HKSJ 1.3 times as wide, −.101 to .001
+    doubtful = pooled_row("scale", "5-point - control", "toxicity", -0.05, 0.02)
+    assert "by 0.050 (0.011 to 0.089; the HKSJ interval includes zero)" in said(doubtful)
+
+
+def test_dimension_outside_the_focus_is_no_finding() -> None:
+    assert said(pooled_row("scale", "5-point - control", "awareness", 0.3)) == ""
+
+
+def test_survey_difference_is_told_in_both_directions() -> None:
+    table = made_up(study())["survey_contrasts"].query("dimension == 'toxicity'")
+    higher = findings(study(), {"survey_contrasts": table})
+    lower = findings(study(), {"survey_contrasts": table.assign(estimate=-0.04, ci_low=-0.06, ci_high=-0.02)})
+    for found, word in ((higher, "higher"), (lower, "lower")):
+        sentence = f"female raters gave {word} ratings of toxicity than male raters, by 0.040 (0.020 to 0.060)."
+        assert found[0].endswith(sentence)
+    unclear = findings(study(), {"survey_contrasts": table.assign(ci_low=-0.01)})
+    assert "no clear difference in toxicity between female and male raters" in unclear[0]
+
+
+def test_disagreement_is_weighted_by_responses() -> None:
+    found = [("toxicity", 300, 0.8), ("awareness", 100, 0.9)]
+    table = pd.DataFrame(found, columns=["dimension", "n_responses", "disagreement"])
+    assert findings(study(), {"disagreement": table}) == [  # (300 x .8 + 100 x .9) / 400 = .825
+        "Raters of the same response disagreed in 82.5% of cases, from 80.0% (toxicity) to 90.0% (awareness)."
+    ]
+
+
+def test_numbers_have_a_proper_minus_and_p_has_no_leading_zero() -> None:
+    assert (number(-0.2418), number(-0.0001), number(math.nan)) == ("−0.242", "0.000", "–")
+    assert (p_value(0.0104), p_value(0.0004), p_value(1.0), p_value(math.nan)) == (".010", "< .001", "1.000", "–")

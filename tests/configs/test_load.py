@@ -1,0 +1,247 @@
+"""Every shipped file loads, and every fault in one is a line that says where it is and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from configs.codebook import Codebook
+from configs.errors import InputError
+from configs.load import SHIPPED, load_codebook, load_study, parse_overrides, shipped
+from configs.schema import CONTROL, split_contrast
+
+MINIMAL = """\
+name: small
+title: Small
+ratings: {folder: export, codebooks: [survey-app-en]}
+dimensions: {toxicity: {title: Toxicity, better: lower}}
+scales: {5-point: [1, 2, 3, 4, 5]}
+evaluation: {dimensions: [toxicity]}
+"""
+
+
+def write(folder: Path, text: str, name: str = "study.yaml") -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def fault(name: str, overrides: dict[str, Any] | None = None) -> str:
+    """The message that loading a study ends in, which must be one line."""
+    with pytest.raises(InputError) as caught:
+        load_study(name, overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# ---- what ships
+
+
+@pytest.mark.parametrize("name", shipped("studies"))
+def test_every_shipped_study_loads_under_its_own_name(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name
+    for codebook in study.ratings.codebooks:
+        assert set(study.dimensions) <= set(load_codebook(codebook).ratings.dimensions)
+
+
+@pytest.mark.parametrize("name", shipped("codebooks"))
+def test_every_shipped_codebook_loads_under_its_own_name(name: str) -> None:
+    codebook = load_codebook(name)
+    assert isinstance(codebook, Codebook)
+    assert codebook.name == name
+
+
+@pytest.mark.parametrize("name", shipped("architectures"))
+def test_every_shipped_architecture_loads_under_its_own_name(name: str) -> None:
+    assert [architecture.name for architecture in load_study("demo", {"architectures": [name]}).architectures] == [name]
+
+
+@pytest.mark.parametrize("name", shipped("recipes"))
+def test_every_shipped_recipe_loads(name: str) -> None:
+    assert load_study("demo", {"recipe": name}).recipe.max_new_tokens > 0
+
+
+@pytest.mark.parametrize("name", ["paper", "demo"])
+def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectures(name: str) -> None:
+    study = load_study(name)
+    conditions = {key: len(experiment.conditions) for key, experiment in study.experiments.items()}
+    assert conditions == {"demographics": 6, "scale": 3, "disagreement": 5, "optimisation": 4}
+    assert len(study.architectures) == 7
+    for experiment in study.experiments.values():
+        sides = {side for contrast in experiment.contrasts for side in split_contrast(contrast)}
+        assert sides - {CONTROL} == set(experiment.conditions)  # none is trained for nothing
+
+
+# ---- layers
+
+
+def test_a_study_that_extends_another_keeps_what_it_does_not_name() -> None:
+    paper, demo = load_study("paper"), load_study("demo")
+    assert demo.experiments == paper.experiments
+    assert demo.ratings.simulate is not None
+    assert demo.ratings.folder is None  # a choice between alternatives is replaced whole
+    assert demo.judge.kind == "embedded"
+
+
+def test_overrides_reach_any_depth_and_leave_the_rest() -> None:
+    items = ["recipe.dpo.epochs=2", "architectures=[tiny-llama]", "experiments.scale.conditions.binary.optimiser=grpo"]
+    study = load_study("demo", parse_overrides(items))
+    plain = load_study("demo")
+    assert study.recipe.dpo == plain.recipe.dpo.model_copy(update={"epochs": 2.0})
+    assert [architecture.name for architecture in study.architectures] == ["tiny-llama"]
+    assert study.experiments["scale"].conditions["binary"].optimiser == "grpo"
+    assert study.experiments["disagreement"] == plain.experiments["disagreement"]
+
+
+def test_overrides_take_yaml_values_and_keep_equals_signs_in_them() -> None:
+    assert parse_overrides(["a.b=[1, null]", "c=x=y", "d="]) == {"a.b": [1, None], "c": "x=y", "d": None}
+
+
+def test_settings_are_frozen() -> None:
+    study = load_study("demo")
+    with pytest.raises(ValidationError, match="frozen"):
+        study.seed = 1  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        study.recipe.dpo.beta = 1.0  # type: ignore[misc]
+
+
+# ---- faults
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place", "allowed"),
+    [
+        ("sed", 1, "unknown key 'sed'", "allowed: name, title, seed"),
+        ("recipe.dpo.epoch", 1, "recipe.dpo: unknown key 'epoch'", "epochs"),
+        ("experiments.scale.conditions.binary.scales", "binary", "experiments.scale.conditions.binary", "scale,"),
+        ("experiments.scale.conditions.binary.dimensions", ["humour"], "binary.dimensions: unknown 'humour'",
+         "toxicity, stereotypical-bias, emotional-awareness, sensitivity, helpfulness"),
+        ("experiments.demographics.conditions.male.stratum", "men", "male.stratum: unknown 'men'", "female, male"),
+        ("experiments.scale.conditions.binary.scale", "2-point", "binary.scale: unknown '2-point'", "3-point, binary"),
+        ("experiments.scale.conditions.binary.aggregation", "median", "conditions.binary.aggregation", "'majority'"),
+        ("experiments.scale.contrasts", {"binary - 4-point": {}}, "contrasts.binary - 4-point: unknown '4-point'",
+         "5-point, 3-point, binary, control"),
+        ("experiments.scale.contrasts", {"binary - control": {"focus": ["helpfulness"]}}, "unknown 'helpfulness'",
+         "toxicity, emotional-awareness"),
+        ("evaluation.dimensions", ["humour"], "evaluation.dimensions: unknown 'humour'", "toxicity, "),
+        ("architectures", ["tiny-bert"], "architectures: unknown 'tiny-bert'", "tiny-llama"),
+        ("recipe", "huge", "recipes: unknown 'huge'", "full, tiny"),
+        ("judge", {"kind": "oracle"}, "judge", "'embedded', 'llm'"),
+        ("seed", "abc", "seed: Input should be a valid integer", "got 'abc'"),
+        ("evaluation.share", 1.5, "evaluation.share: Input should be less than 1", "got 1.5"),
+        ("recipe.lora.rank", 0, "recipe.lora.rank: Input should be greater than or equal to 1", "got 0"),
+    ],
+)  # fmt: skip
+def test_a_bad_setting_is_one_line_with_its_place_and_what_is_allowed(
+    key: str, value: Any, place: str, allowed: str
+) -> None:
+    message = fault("demo", {key: value})
+    assert message.startswith(("demo: ", "architectures: ", "recipes: "))
+    assert place in message
+    assert allowed in message
+
+
+@pytest.mark.parametrize("contrast", ["binary - binary", "binary", "binary-control", "a - b - c", " - control"])
+def test_a_contrast_needs_two_different_sides(contrast: str) -> None:
+    message = fault("demo", {"experiments.scale.contrasts": {contrast: {}}})
+    assert "experiments.scale: contrasts: " in message
+    assert "not of the form 'A - B'" in message
+
+
+def test_labels_of_one_participant_cannot_be_compared_after_raters_are_merged() -> None:
+    condition = {"dimensions": ["toxicity"], "scale": "5-point", "aggregation": "majority", "within": "participant"}
+    message = fault("demo", {"experiments.scale.conditions.binary": condition})
+    assert "conditions.binary: within: participant needs aggregation: all; majority leaves no participants" in message
+
+
+def test_no_condition_may_be_called_control() -> None:
+    condition = {"dimensions": ["toxicity"], "scale": "5-point"}
+    assert "'control' is the untouched architecture" in fault("demo", {"experiments.scale.conditions.control": condition})
+
+
+@pytest.mark.parametrize("source", [{}, {"folder": "x", "simulate": {}}])
+def test_ratings_have_exactly_one_source(source: dict[str, Any]) -> None:
+    message = fault("demo", {"ratings": {"codebooks": ["survey-app-en"], **source}})
+    assert "ratings: give exactly one of folder, simulate" in message
+
+
+def test_an_architecture_named_twice_is_refused() -> None:
+    assert "named twice: tiny-llama" in fault("demo", {"architectures": ["tiny-llama", "tiny-falcon", "tiny-llama"]})
+
+
+def test_several_faults_are_counted_after_the_first() -> None:
+    assert "(and 1 more)" in fault("demo", {"seed": "abc", "recipe.lora.rank": 0})
+
+
+def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
+    assert fault("papre") == (
+        "studies: unknown 'papre'; allowed: demo, paper, popquorn, spica, or the path of a .yaml file"
+    )
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "absent.yaml")
+    assert fault(path) == f"{path}: No such file or directory"
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    assert "title: Field required" in fault(write(tmp_path, MINIMAL.replace("title: Small\n", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("a: [1", "line 1, column 6"),
+        ("a: 1\nb: c: d", "line 2, column 5"),
+        ("a: *nobody", "line 1, column 4"),
+        ("- a\n- b", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("a: !!python/object:os.system 1", "line 1, column 4"),
+        ("a: \x00", "not allowed"),
+    ],
+)
+def test_a_file_that_is_not_a_yaml_mapping_is_one_line_with_its_place(tmp_path: Path, text: str, where: str) -> None:
+    path = write(tmp_path, text)
+    message = fault(path)
+    assert message.startswith(f"{path}: ")
+    assert where in message
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"name: caf\xe9")
+    assert fault(str(path)) == f"{path}: not UTF-8 (byte 9)"
+
+
+def test_a_key_given_twice_is_refused_at_its_own_line(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "title: Again\n")
+    assert fault(path) == f"{path}: line 7, column 1: key 'title' stands twice"
+
+
+def test_a_study_that_extends_itself_is_refused_with_the_way_round(tmp_path: Path) -> None:
+    a, b = (str(tmp_path / name) for name in ("a.yaml", "b.yaml"))
+    write(tmp_path, f"extends: {b}\n", "a.yaml")
+    write(tmp_path, f"extends: {a}\n", "b.yaml")
+    assert fault(a) == f"{a}: extends itself: {a} -> {b} -> {a}"
+
+
+@pytest.mark.parametrize("item", ["recipe.dpo.epochs", "=2", " =2"])
+def test_set_without_key_or_equals_sign_is_refused_with_an_example(item: str) -> None:
+    with pytest.raises(InputError, match=r"--set .*: expected KEY=VALUE, like recipe\.dpo\.epochs=2"):
+        parse_overrides([item])
+
+
+def test_set_below_a_plain_value_is_refused() -> None:
+    assert fault("demo", {"name.x": 1}) == "--set name.x: name holds no keys"
+
+
+def test_a_codebook_without_a_label_for_a_category_is_refused(tmp_path: Path) -> None:
+    text = (SHIPPED / "codebooks" / "spica.yaml").read_text(encoding="utf-8")
+    path = write(tmp_path, text.replace('"4": 4, ', ""))
+    with pytest.raises(InputError, match=r"ratings\.labels: no label for category 4"):
+        load_codebook(path)

@@ -1,0 +1,72 @@
+"""What several test files share: real data and reference values where they lie, and small ratings of known content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.load import load_codebook, load_study
+from configs.schema import Simulation, Study
+from tasks.ratings.load import Data, load_ratings
+from tasks.ratings.simulate import simulate_export
+
+SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real ratings."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def shared_reference() -> Path:
+    """The folder of values from R."""
+    return _shared("reference")
+
+
+def _shared(name: str) -> Path:
+    """The folder, or the test skipped; where CI runs, its absence is a failure."""
+    path = SHARED / name
+    if not path.is_dir():
+        reason = f"{path} is absent; PLURALIGN_SHARED says where the shared folder lies"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def paper() -> Study:
+    return load_study("paper")
+
+
+@pytest.fixture(scope="session")
+def simulated(paper: Study, tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """240 simulated participants, 1,200 ratings of 300 responses to 100 prompts. Not to be changed."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate_export(Simulation(participants=240, prompts=100), 0, folder)
+    codebooks = [load_codebook(name) for name in paper.ratings.codebooks]
+    return load_ratings(list(paper.dimensions), codebooks, folder)
+
+
+def make_data(
+    rows: Sequence[tuple[str, str, str, int | None]],
+    dimension: str = "toxicity",
+    attributes: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Data:
+    """Data from (participant, prompt, response, category) in the order of the export.
+
+    `attributes`: attribute → participant → terms; `texts`: response → text, by default `"text of RESPONSE"`.
+    """
+    ratings = pd.DataFrame(rows, columns=["participant_id", "prompt_id", "response_id", dimension])
+    ratings = ratings.assign(order=range(len(ratings))).astype({dimension: "Int64"})
+    people = pd.DataFrame({"participant_id": ratings["participant_id"].unique(), "language": "en"})
+    for name, terms in (attributes or {}).items():
+        people[name] = [terms.get(person, ()) for person in people["participant_id"]]
+    responses = ratings[["response_id", "prompt_id"]].drop_duplicates(ignore_index=True)
+    written = [(texts or {}).get(response, f"text of {response}") for response in responses["response_id"]]
+    return Data(ratings, people, responses.assign(prompt="prompt", response=written), categories=5)

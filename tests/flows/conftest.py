@@ -1,0 +1,132 @@
+"""A small study, run once in process against a temporary Prefect server, and the command line as a user has it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+name: small
+title: A small study
+ratings:
+  simulate: {participants: 150, responses_each: 5, prompts: 60, responses_per_prompt: 3}
+  codebooks: [survey-app-en, survey-app-de]
+dimensions:
+  toxicity: {title: Toxicity, better: lower}
+  emotional-awareness: {title: Emotional awareness, better: higher}
+strata:
+  female: {attribute: gender, values: [she/her/hers]}
+  male: {attribute: gender, values: [he/him/his]}
+scales:
+  5-point: [1, 2, 3, 4, 5]
+  binary: [1, 1, null, 2, 2]
+survey: {draws: 50}
+evaluation: {share: 0.3, dimensions: [toxicity, emotional-awareness]}
+experiments:
+  demographics:
+    title: Demographic stratification
+    question: Whose feedback?
+    conditions:
+      female: {stratum: female, dimensions: [toxicity], scale: 5-point}
+      male: {stratum: male, dimensions: [toxicity], scale: 5-point}
+    contrasts:
+      female - male: {focus: [toxicity], published: {toxicity: {estimate: -0.035, p: ".002"}}}
+  scale:
+    title: Scale
+    question: How many points?
+    conditions:
+      5-point: {dimensions: [toxicity], scale: 5-point}
+      binary: {dimensions: [toxicity], scale: binary}
+    contrasts:
+      5-point - control: {focus: [toxicity]}
+      5-point - binary: {focus: [toxicity]}
+  optimisation:
+    title: Optimiser
+    question: DPO or GRPO?
+    conditions:
+      dpo: {dimensions: [toxicity], scale: 5-point}
+      grpo: {dimensions: [toxicity], scale: 5-point, optimiser: grpo}
+    contrasts:
+      dpo - grpo: {focus: [toxicity]}
+architectures: [tiny-llama, tiny-gptneox]
+recipe:
+  max_length: 96
+  max_new_tokens: 40
+  generation_batch: 64
+  dpo: {beta: 0.5, learning_rate: 1.0e-3, batch_size: 16}
+  grpo: {learning_rate: 1.0e-3, prompts: 8, group_size: 4, prompts_per_step: 4}
+  pretraining: {tokenizer: word, vocabulary: 1000, steps: 80, batch_size: 16}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder to run studies in, with its own store and outputs."""
+
+    folder: Path
+
+    @property
+    def study(self) -> str:
+        return str(self.folder / "small.yaml")
+
+    @property
+    def tables(self) -> Path:
+        return self.folder / "outputs" / "small" / "tables"
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PLURALIGN_HOME": str(self.folder / "home"),
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """`pluralign ARGUMENTS` in a process of its own, as a user starts it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *arguments], cwd=self.folder, env=self.environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def new_place(folder: Path) -> Place:
+    place = Place(folder)
+    Path(place.study).write_text(STUDY)
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return new_place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def prefect() -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The small study, run whole."""
+    place = new_place(tmp_path_factory.mktemp("finished"))
+    state = run(place)
+    assert state.is_completed(), state.message
+    return place
+
+
+def run(place: Place, **overrides: object):
+    """Run the small study of a place in this process; the final state."""
+    from flows.study import run_study
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
+        patch.chdir(place.folder)
+        return run_study(place.study, overrides or None, return_state=True)

@@ -1,0 +1,67 @@
+"""What a user types, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from flows.cli import main
+from tests.flows.conftest import Place
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom flows.cli import main\n"
+        "try: main(['run', '--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'prefect', 'mlflow', 'torch', 'transformers', 'pandas'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "studies: unknown 'nope'; allowed: demo, paper, popquorn, spica, or the path of a .yaml file"),
+        (["nope.yaml"], "nope.yaml: No such file or directory"),
+        (["demo", "--set", "architectures=[tiny-lama]"], "architectures: unknown 'tiny-lama'; allowed: "),
+        (["demo", "--set", "recipe.dpo.epochz=1"], "demo: recipe.dpo: unknown key 'epochz'; allowed: beta, "),
+        (["demo", "--set", "evaluation.dimensions=[toxic]"], "demo: evaluation.dimensions: unknown 'toxic'; allowed: "),
+        (["demo", "--set", "strata.female.attribute="], "demo: strata.female.attribute: Input should be a valid string"),
+        (["spica", "--set", "ratings.folder=nowhere"], "nowhere/ratings.csv: no such file; ratings.folder says where"),
+        (["demo", "--set", "seed"], "--set seed: expected KEY=VALUE"),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_one_clear_line_before_anything_starts(arguments, line, capsys):
+    assert main(["run", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"pluralign: {line}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Place):
+    (place.folder / "export").mkdir()
+    for name, text in {
+        "ratings.csv": "participant_id,response_id,appropriateness,political_party,religiosity\nana,r1,9,X,Y\n",
+        "items.csv": "response_id,prompt_id,prompt,response\nr1,p1,hello,world\n",
+    }.items():
+        (place.folder / "export" / name).write_text(text)
+    process = place.start("survey", "spica", "--set", "ratings.folder=export")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    last = output.splitlines()[-1]
+    assert last == "pluralign: ratings.csv: row 2, column appropriateness: unknown '9'; allowed: 1, 2, 3, 4, 5"
+    assert "Traceback" not in output
+    assert "ana" not in output
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two"])
+def test_workers_must_be_a_number_above_zero(workers, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "demo", "--workers", workers])
+    assert stop.value.code == 2
+    assert f"expected a whole number above 0, got {workers!r}" in capsys.readouterr().err

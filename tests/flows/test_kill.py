@@ -1,0 +1,100 @@
+"""Kill it anywhere and run it again: only what is missing runs, and the result is the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.flows.conftest import Place
+
+pytestmark = pytest.mark.slow
+
+
+def follow(process: subprocess.Popen[str], until: str) -> list[str]:
+    """Lines of output up to one that contains `until`."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if until in line:
+            return lines
+    pytest.fail(f"ended before {until!r}:\n{''.join(lines)}")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=300)
+    return output
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that train for a parent."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "tasks.slots.child"], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def runs(place: Place) -> set[Path]:
+    return set((place.folder / "home" / "store" / "training-runs").glob("*/record.json"))
+
+
+@pytest.fixture
+def warm(place: Place, finished: Place) -> Place:
+    """A place that has the bases of the finished study, so that a test spends its time on cells."""
+    shutil.copytree(finished.folder / "home" / "store" / "bases", place.folder / "home" / "store" / "bases")
+    return place
+
+
+def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_written(warm, finished):
+    process = warm.start("run", "small.yaml", "--workers", "1")
+    follow(process, "cell 4 of 14")
+    children = children_of(process.pid)
+    process.kill()
+    process.wait()
+    assert children
+    before = {path: path.stat().st_mtime_ns for path in runs(warm)}
+    assert 2 <= len(before) < 10
+
+    again = warm.start("run", "small.yaml", "--workers", "1")
+    output = finish(again)
+    assert again.returncode == 0, output
+    assert len(runs(warm)) == 10
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not list((warm.folder / "home" / "store").glob("*/*.partial"))
+    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (warm, finished)]
+    pd.testing.assert_frame_equal(*pooled)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def test_killing_a_child_fails_one_cell_with_its_reason_and_the_next_run_makes_up_for_it(warm, finished):
+    process = warm.start("run", "small.yaml", "--workers", "1")
+    follow(process, "cell 2 of 14")
+    os.kill(children_of(process.pid)[0], signal.SIGKILL)
+    output = finish(process)
+    assert process.returncode == 3, output
+    assert "was killed by SIGKILL" in output
+    assert "Traceback" not in output
+    cells = pd.read_csv(warm.tables / "cells.csv")
+    failed = cells[cells["status"] == "failed"]
+    assert len(failed) == 1
+    assert "was killed by SIGKILL (out of memory?)" in failed["error"].iloc[0]
+    assert pd.read_csv(warm.tables / "pooled.csv")["k"].min() == 1
+
+    again = warm.start("run", "small.yaml", "--workers", "1")
+    output = finish(again)
+    assert again.returncode == 0, output
+    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (warm, finished)]
+    pd.testing.assert_frame_equal(*pooled)
+
+
+def test_two_runs_at_once_train_nothing_twice(warm):
+    processes = [warm.start("run", "small.yaml", "--workers", "1", "--output", f"outputs/{n}") for n in range(2)]
+    outputs = [finish(process) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    cells = [pd.read_csv(warm.folder / "outputs" / str(n) / "tables" / "cells.csv") for n in range(2)]
+    trained = pd.concat(cells).query("status == 'trained'")["training_run"]
+    assert trained.is_unique
+    assert len(trained) == 10

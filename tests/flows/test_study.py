@@ -1,0 +1,121 @@
+"""The whole study on a small scale, for real: simulated export, tiny models, Prefect, MLflow, report."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pandas as pd
+import pytest
+
+from tests.flows.conftest import Place, new_place, run
+
+pytestmark = pytest.mark.slow
+
+
+def read(place: Place, table: str) -> pd.DataFrame:
+    return pd.read_csv(place.tables / f"{table}.csv")
+
+
+def test_every_table_has_its_columns(finished):
+    columns = {
+        "disagreement": "dimension n_responses disagreement",
+        "cooccurrence": "row column probability n",
+        "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings",
+        "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
+        "scores": "experiment architecture condition training_run prompt_id dimension score",
+        "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
+        "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
+        "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "
+        "hksj_ci_low hksj_ci_high hksj_p published published_p",
+    }
+    assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
+
+
+def test_conditions_with_the_same_data_share_one_training_run(finished):
+    cells = read(finished, "cells").set_index(["architecture", "condition"])
+    for architecture in ("tiny-llama", "tiny-gptneox"):
+        five, dpo = cells.loc[(architecture, "5-point")], cells.loc[(architecture, "dpo")]
+        assert (five["status"], dpo["status"]) == ("trained", "shared")
+        assert five["training_run"] == dpo["training_run"]
+        assert five["mlflow_run_id"] == dpo["mlflow_run_id"]
+    assert cells["training_run"].nunique() == 10  # of 12 cells that train
+
+
+def test_every_effect_is_the_mean_paired_difference_of_its_scores(finished):
+    scores = read(finished, "scores").set_index(["architecture", "condition", "dimension", "prompt_id"])["score"]
+    effects = read(finished, "effects").set_index(["contrast", "dimension", "architecture"])["estimate"]
+    difference = scores["tiny-llama", "5-point", "toxicity"] - scores["tiny-llama", "control", "toxicity"]
+    assert effects["5-point - control", "toxicity", "tiny-llama"] == pytest.approx(difference.mean())
+
+
+def test_the_pool_is_over_both_architectures_with_the_published_value_beside_it(finished):
+    pooled = read(finished, "pooled").set_index(["contrast", "dimension"])
+    assert (pooled["k"] == 2).all()
+    assert pooled.loc[("female - male", "toxicity"), "published"] == -0.035
+
+
+def test_the_report_says_what_it_is(finished):
+    html = (finished.tables.parent / "report.html").read_text()
+    assert "imulated raters, tiny models" in html
+    facts = json.loads((finished.tables.parent / "study.json").read_text())
+    assert facts["status"] == "whole"
+    assert facts["label"] == "simulated raters, tiny models"
+    assert facts["counts"]["ratings"] == 150 * 5 * 2
+
+
+def test_mlflow_has_one_parent_and_one_child_a_training_run_with_its_adapter(finished):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished.folder}/home/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("pluralign").experiment_id])
+    parents = [run for run in runs if "pluralign.parent" in run.data.tags]
+    children = [run for run in runs if "pluralign.training_run" in run.data.tags]
+    assert (len(parents), len(children)) == (1, 10)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    shared = [run for run in children if run.data.tags["pluralign.shared"] == "true"]
+    assert {run.data.tags["pluralign.cells"] for run in shared} == {
+        f"{name}/scale/5-point, {name}/optimisation/dpo" for name in ("tiny-llama", "tiny-gptneox")
+    }
+    child = shared[0]
+    assert child.inputs.dataset_inputs[0].dataset.digest == child.data.tags["pluralign.dataset_digest"]
+    assert {"loss", "score.toxicity", "health.well_formed"} <= set(child.data.metrics)
+    assert "adapter/adapter_model.safetensors" in [f.path for f in client.list_artifacts(child.info.run_id, "adapter")]
+
+
+def test_a_second_run_trains_nothing_and_gives_the_same_tables(finished):
+    from prefect.client.orchestration import get_client
+
+    before = read(finished, "pooled")
+    started = time.monotonic()
+    assert run(finished).is_completed()
+    assert set(read(finished, "cells")["status"]) == {"control", "cached", "shared"}
+    pd.testing.assert_frame_equal(read(finished, "pooled"), before)
+    with get_client(sync_client=True) as client:
+        names = [r.state.name for r in client.read_task_runs(limit=200) if r.name.startswith("tiny-llama · scale")]
+    assert sorted(names) == ["Cached", "Cached", "Completed", "Completed"], time.monotonic() - started
+
+
+def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(finished):
+    place = Place(finished.folder)  # the same store: nothing trains again
+    state = run(place, **{"experiments.scale.conditions.binary.scale": "5-point", "scales.none": [None] * 5,
+                          "experiments.demographics.conditions.male.scale": "none"})  # fmt: skip
+    assert state.name == "Finished in part"
+    cells = read(place, "cells").set_index(["architecture", "condition"])
+    assert (cells.xs("male", level=1)["status"] == "failed").all()
+    assert cells.loc[("tiny-llama", "male"), "error"].startswith(
+        "experiments.demographics.conditions.male: no preference pair"
+    )
+    assert set(cells.drop("male", level=1)["status"]) <= {"control", "cached", "shared", "trained"}
+    assert "female - male" not in set(read(place, "pooled")["contrast"])
+    assert json.loads((place.tables.parent / "study.json").read_text())["status"] == "in part"
+
+
+def test_an_unreachable_tracking_server_costs_the_study_nothing(finished, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (new_place(tmp_path).folder / "home").symlink_to(finished.folder / "home")
+    place = Place(tmp_path)
+    assert run(place).is_completed()
+    assert read(place, "cells")["mlflow_run_id"].isna().all()
+    assert len([record for record in caplog.records if "MLflow failed" in record.message]) == 1

@@ -1,0 +1,65 @@
+"""Tiny models and a child-process pool that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.schema import Architecture, Dpo, Grpo, Pretraining, Recipe, Tiny
+from tasks.architectures.load import Base, load_base
+from tasks.architectures.tiny import FAMILIES, build_base
+from tasks.ratings.language import prompts, replies
+from tasks.slots.pool import Pool
+
+RECIPE = Recipe(
+    max_length=96, max_new_tokens=48, pretraining=Pretraining(steps=60, batch_size=8),
+    dpo=Dpo(beta=0.5, learning_rate=1e-3, batch_size=8), grpo=Grpo(prompts=4, group_size=4, prompts_per_step=2),
+)  # fmt: skip
+
+
+def architecture(family: str) -> Architecture:
+    return Architecture(name=f"tiny-{family}", title=family, family=family, parameters="few", tiny=Tiny())
+
+
+def texts(n: int = 40) -> list[tuple[str, str]]:
+    rng = np.random.default_rng(0)
+    return [(prompt.text.en, reply.text.en) for prompt in prompts(n) for reply in replies(prompt, 2, rng)]
+
+
+def some_pairs(n: int = 16, seed: int = 0) -> pd.DataFrame:
+    """Pairs with soft targets that are multiples of 1/4 and weights 4: each is four expanded rows."""
+    rng, all_texts = np.random.default_rng(seed), texts()
+    rows = [
+        {"prompt": all_texts[2 * i][0], "text_a": all_texts[2 * i][1], "text_b": all_texts[2 * i + 1][1],
+         "target": rng.integers(0, 5) / 4, "weight": 1.0}
+        for i in range(n)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def any_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
+    """A base of each of the seven families."""
+    return built(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
+    return built("llama", tmp_path_factory)
+
+
+def built(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
+    folder = tmp_path_factory.mktemp("bases") / family
+    build_base(family, Tiny(), RECIPE.pretraining, texts(), RECIPE.max_length, 0, folder)
+    return architecture(family), load_base(architecture(family), str(folder), None)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    pool = Pool(tmp_path / "slots", workers=1)
+    yield pool
+    pool.close()

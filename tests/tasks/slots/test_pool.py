@@ -1,0 +1,80 @@
+"""Slots and their child processes: a dead child costs its own job and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.slots.pool import JobFailed, Pool
+from tests.models import RECIPE, architecture, texts
+
+
+def pretrain(pool: Pool, folder: Path, steps: int) -> dict:
+    recipe = RECIPE.model_copy(update={"pretraining": RECIPE.pretraining.model_copy(update={"steps": steps})})
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(texts(), columns=["prompt", "response"]).to_parquet(folder / "texts.parquet")
+    with pool.lease("base") as slot:
+        return slot.run(
+            "pretrain", architecture=architecture("llama").model_dump(mode="json"),
+            recipe=recipe.model_dump(mode="json"), texts=str(folder / "texts.parquet"), seed=0,
+            folder=str(folder / "model"),
+        )  # fmt: skip
+
+
+def child_of(pool: Pool) -> subprocess.Popen:
+    slots = [slot for slot in pool._free if slot._child]
+    return slots[0]._child
+
+
+def test_a_killed_child_fails_its_own_job_with_the_reason_and_is_replaced(pool, tmp_path):
+    pretrain(pool, tmp_path / "warm", steps=2)
+    child = child_of(pool)
+    threading.Timer(1.0, lambda: os.kill(child.pid, signal.SIGKILL)).start()
+    with pytest.raises(JobFailed, match=r"was killed by SIGKILL \(out of memory\?\); its log is .*cpu-0\.log"):
+        pretrain(pool, tmp_path / "victim", steps=100_000)
+    assert pretrain(pool, tmp_path / "next", steps=2)["vocabulary"] > 100
+    assert child_of(pool).pid != child.pid
+
+
+def test_a_job_that_raises_fails_with_its_message_and_leaves_the_child_alive(pool, tmp_path):
+    pretrain(pool, tmp_path, steps=2)
+    child = child_of(pool)
+    with pool.lease("base") as slot, pytest.raises(JobFailed, match="FileNotFoundError"):
+        slot.run(
+            "pretrain", architecture=architecture("llama").model_dump(mode="json"),
+            recipe=RECIPE.model_dump(mode="json"), texts="nowhere.parquet", seed=0, folder=str(tmp_path),
+        )  # fmt: skip
+    assert child.poll() is None
+
+
+def test_children_end_when_their_parent_is_killed(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from tasks.slots.pool import Pool\n"
+        "pool = Pool(Path(sys.argv[1]), workers=1)\n"
+        "with pool.lease('x') as slot: print(slot._living_child().pid, flush=True); time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1]:
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        time.sleep(0.1)
+
+
+def test_a_lease_prefers_the_slot_that_holds_the_base(tmp_path):
+    pool = Pool(tmp_path, workers=2)
+    with pool.lease("one") as first, pool.lease("two") as second:
+        assert first is not second
+    with pool.lease("two") as again:
+        assert again is second
