@@ -90,7 +90,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     run = _training_run(bench, base, prepared, cell) if prepared else None
     simulated = study.ratings.simulate is not None
     outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
-    scores = score_outputs(inputs.judge, outputs, store)
+    scores = score_outputs(study, inputs.judge, outputs, inputs.prompts, store)
     result = CellResult(
         cell, status="control", outputs=outputs.path / "outputs.parquet", scores=scores.path / "scores.parquet",
         health=outputs.record["health"], unscored=scores.record["unscored"],

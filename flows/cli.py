@@ -81,6 +81,8 @@ def _check_input(study: str, overrides: dict) -> None:
     """Find what is wrong with settings and files before anything is started."""
     settings = load_study(study, overrides)
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
+    if settings.judge.kind == "llm" and settings.experiments and not os.environ.get("OPENAI_API_KEY"):
+        raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
     if settings.ratings.folder is not None:
         from tasks.ratings.load import files_of
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from prefect import flow
 from prefect.client.schemas.objects import StateType
+from prefect.runtime import flow_run
 from prefect.states import State
 
 from configs.load import load_codebook, load_study
@@ -45,7 +46,12 @@ class Outcome:
     trained: int
 
 
-@flow(name="study", flow_run_name="{study}")
+def _run_name() -> str:
+    """The study's name, from its name or its file's."""
+    return Path(flow_run.parameters["study"]).stem
+
+
+@flow(name="study", flow_run_name=_run_name)
 def run_study(
     study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None, workers: int | None = None
 ) -> Outcome | State:
@@ -88,7 +94,7 @@ def run_study(
     return _outcome(folder, report, results)
 
 
-@flow(name="survey-only", flow_run_name="{study} · survey")
+@flow(name="survey-only", flow_run_name=lambda: f"{_run_name()} · survey")
 def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None) -> Outcome:
     """The survey part of a study alone: ratings to tables, figures and a report."""
     settings, clock = load_study(study, overrides), Clock()

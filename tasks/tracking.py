@@ -52,9 +52,7 @@ class Tracker:
         except Exception as error:  # whatever the server or its client raises: the study goes on without it
             self._broken.set()
             reason = " ".join(str(error).split())[:300]
-            log.warning(
-                "MLflow at %s failed (%s): nothing more is logged now, the next run catches up", self.uri, reason
-            )
+            log.warning("MLflow failed (%s): nothing more is logged now, the next run catches up", reason)
             return ""
 
     def _training_run(self, key: str, facts: Mapping[str, Any]) -> str:

@@ -19,8 +19,8 @@ class EmbeddedJudge:
             rated["response"].tolist(), rated[list(dimensions)].to_numpy(float), rated["n"].to_numpy(float)
         )
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (texts, dimensions); an empty text stays unscored, NaN."""
+    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+        """Shape (texts, dimensions), from the texts alone; an empty text stays unscored, NaN."""
         scores = self._model.predict(texts)
         scores[[not text.strip() for text in texts]] = np.nan
         return scores
@@ -48,5 +48,6 @@ def cross_validated(rated: pd.DataFrame, dimensions: Sequence[str], folds: int =
     scores = np.full((len(rated), len(dimensions)), np.nan)
     for train, test in GroupKFold(min(folds, prompts)).split(rated, groups=rated["prompt_id"]):
         judge = EmbeddedJudge(rated.iloc[train], dimensions)
-        scores[test] = judge.score(rated["response"].iloc[test].tolist())
+        held = rated.iloc[test]
+        scores[test] = judge.score(held["prompt"].tolist(), held["response"].tolist())
     return pd.DataFrame(scores, columns=list(dimensions)).assign(response_id=rated["response_id"].to_numpy())

@@ -10,11 +10,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.errors import InputError
+from configs.schema import EmbeddedJudge as EmbeddedSettings
 from configs.schema import Study
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint, frame_digest
 from tasks.judging.agreement import agreement_table
 from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
+from tasks.judging.llm import LlmJudge, rubric
 from tasks.preferences.split import held_out
 from tasks.preferences.strata import members
 from tasks.ratings.load import Data
@@ -24,11 +26,44 @@ VERSION = 1
 
 @task(name="judge", cache_policy=NO_CACHE)
 def prepare_judge(study: Study, data: Data, store: Store) -> Artifact:
-    """The embedded judge's material (`rated.parquet`) and `judge_agreement.csv`.
+    """`rated.parquet`, the human ratings of held-out prompts, and `judge_agreement.csv`, the judge held against them.
+
+    The embedded judge is fitted on those ratings, and judged on prompts that it has not seen.
 
     Raises:
-        InputError: no held-out prompt has ratings on every evaluated dimension.
+        InputError: fewer than two held-out prompts have ratings on every evaluated dimension.
     """
+    rated, human = _human(study, data)
+    dimensions = list(study.evaluation.dimensions)
+    identity = {name: frame_digest(table) for name, table in human.items()} | {"all": frame_digest(rated)}
+    words = rubric({name: study.dimensions[name] for name in dimensions}, data.categories)
+    key = fingerprint([VERSION, study.judge, words, dimensions, data.categories, identity])
+
+    def build(folder: Path) -> Record:
+        rated.to_parquet(folder / "rated.parquet", index=False)
+        judged = _judge_rated(study, rated, dimensions, data.categories)
+        agreement_table(judged, human, dimensions, data.categories).to_csv(folder / "judge_agreement.csv", index=False)
+        return {"dimensions": dimensions, "categories": data.categories}
+
+    return store.make("judges", key, build)
+
+
+def score_outputs(study: Study, judge: Artifact, outputs: Artifact, prompts: pd.DataFrame, store: Store) -> Artifact:
+    """`scores.parquet`: prompt_id, dimension, score in [0, 1]; NaN where unscored."""
+
+    def build(folder: Path) -> Record:
+        table = pd.read_parquet(outputs.path / "outputs.parquet").merge(prompts, on="prompt_id")
+        scores = _judge(study, judge).score(table["prompt"].tolist(), table["text"].tolist())
+        wide = pd.DataFrame(scores, columns=judge.record["dimensions"]).assign(prompt_id=table["prompt_id"])
+        long = wide.melt("prompt_id", var_name="dimension", value_name="score")
+        long.to_parquet(folder / "scores.parquet", index=False)
+        return {"unscored": int(long["score"].isna().sum())}
+
+    return store.make("scores", fingerprint([VERSION, judge.key, outputs.key]), build)
+
+
+def _human(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Mean ratings of held-out prompts' responses with their texts, and by stratum."""
     dimensions = list(study.evaluation.dimensions)
     ratings = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
     rated = mean_ratings(ratings, dimensions, data.categories)
@@ -37,41 +72,32 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Artifact:
             f"{study.name}: evaluation.share: {rated['prompt_id'].nunique()} held-out prompts have ratings on "
             f"{', '.join(dimensions)}; the judge needs at least 2"
         )
-    rated = rated.merge(data.responses[["response_id", "response"]], on="response_id")
-    human = {"all": rated} | {
-        name: mean_ratings(
-            ratings[ratings["participant_id"].isin(members(data.participants, stratum))], dimensions, data.categories
-        )
+    rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
+    by_stratum = {
+        name: ratings[ratings["participant_id"].isin(members(data.participants, stratum))]
         for name, stratum in study.strata.items()
     }
-    key = fingerprint(
-        [VERSION, study.judge, dimensions, data.categories, {k: frame_digest(v) for k, v in human.items()}]
-    )
-
-    def build(folder: Path) -> Record:
-        rated.to_parquet(folder / "rated.parquet", index=False)
-        judged = cross_validated(rated, dimensions)
-        agreement_table(judged, human, dimensions, data.categories).to_csv(folder / "judge_agreement.csv", index=False)
-        return {"dimensions": dimensions}
-
-    return store.make("judges", key, build)
+    human = {name: mean_ratings(table, dimensions, data.categories) for name, table in by_stratum.items()}
+    return rated, {"all": rated} | human
 
 
-def score_outputs(judge: Artifact, outputs: Artifact, store: Store) -> Artifact:
-    """`scores.parquet`: prompt_id, dimension, score in [0, 1]; NaN where unscored."""
-    dimensions = judge.record["dimensions"]
+def _judge_rated(study: Study, rated: pd.DataFrame, dimensions: list[str], categories: int) -> pd.DataFrame:
+    """The judge's scores of what humans rated: response_id and one column a dimension."""
+    if isinstance(study.judge, EmbeddedSettings):
+        return cross_validated(rated, dimensions)
+    judge = LlmJudge(study.judge, {name: study.dimensions[name] for name in dimensions}, categories)
+    scores = judge.score(rated["prompt"].tolist(), rated["response"].tolist())
+    return pd.DataFrame(scores, columns=dimensions).assign(response_id=rated["response_id"].to_numpy())
 
-    def build(folder: Path) -> Record:
-        table = pd.read_parquet(outputs.path / "outputs.parquet")
-        scores = _judge(judge.path, tuple(dimensions)).score(table["text"].tolist())
-        wide = pd.DataFrame(scores, columns=dimensions).assign(prompt_id=table["prompt_id"])
-        long = wide.melt("prompt_id", var_name="dimension", value_name="score")
-        long.to_parquet(folder / "scores.parquet", index=False)
-        return {"unscored": int(long["score"].isna().sum())}
 
-    return store.make("scores", fingerprint([VERSION, judge.key, outputs.key]), build)
+def _judge(study: Study, judge: Artifact) -> EmbeddedJudge | LlmJudge:
+    dimensions = tuple(judge.record["dimensions"])
+    if isinstance(study.judge, EmbeddedSettings):
+        return _embedded(judge.path, dimensions)
+    return LlmJudge(study.judge, {name: study.dimensions[name] for name in dimensions}, judge.record["categories"])
 
 
 @lru_cache(maxsize=4)
-def _judge(path: Path, dimensions: tuple[str, ...]) -> EmbeddedJudge:
+def _embedded(path: Path, dimensions: tuple[str, ...]) -> EmbeddedJudge:
+    """The judge fitted again from its ratings: quicker than reading a model back, and there is none to trust."""
     return EmbeddedJudge(pd.read_parquet(path / "rated.parquet"), dimensions)

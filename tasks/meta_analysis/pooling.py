@@ -40,7 +40,7 @@ def pool(estimates: np.ndarray, std_errors: np.ndarray) -> dict[str, float]:
         return result | _wald(float(y[0]), float(se[0]))
     from statsmodels.stats.meta_analysis import combine_effects
 
-    with np.errstate(invalid="ignore"):  # statsmodels leaves a negative τ² as it is; at τ² = 0 the fixed weights hold
+    with np.errstate(invalid="ignore", divide="ignore"):  # statsmodels keeps a negative τ²; then the fixed weights hold
         fit = combine_effects(y, se**2, method_re="dl")
     kind = "re" if fit.tau2 > 0 else "fe"
     estimate, error, hksj = (

@@ -161,7 +161,9 @@ def test_labels_of_one_participant_cannot_be_compared_after_raters_are_merged() 
 
 def test_no_condition_may_be_called_control() -> None:
     condition = {"dimensions": ["toxicity"], "scale": "5-point"}
-    assert "'control' is the untouched architecture" in fault("demo", {"experiments.scale.conditions.control": condition})
+    assert "'control' is the untouched architecture" in fault(
+        "demo", {"experiments.scale.conditions.control": condition}
+    )
 
 
 @pytest.mark.parametrize("source", [{}, {"folder": "x", "simulate": {}}])

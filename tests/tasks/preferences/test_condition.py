@@ -1,0 +1,274 @@
+"""From ratings to a condition's training data: the paper's 18, and small ones by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from configs.load import load_study
+from configs.schema import Condition, Study
+from tasks.preferences.condition import NoPreferences, TrainingData, stratified, training_data, training_ratings
+from tasks.preferences.split import held_out
+from tasks.ratings.load import Data
+from tests.conftest import make_data
+
+Made = Mapping[str, tuple[Condition, TrainingData]]
+
+# Two responses to one prompt, three raters each; toxicity, where lower is better. Nine comparisons: a's labels
+# 1 2 4 against b's 2 5 5. a is better in 1<2 1<5 1<5 2<5 2<5 4<5 4<5, b in 2<4, and 2 = 2 says nothing.
+ROWS: list[tuple[str, str, str, int | None]] = [
+    ("p1", "q", "a", 1), ("p2", "q", "a", 2), ("p3", "q", "a", 4),
+    ("p4", "q", "b", 2), ("p5", "q", "b", 5), ("p6", "q", "b", 5),
+]  # fmt: skip
+
+
+def condition(**settings: Any) -> Condition:
+    return Condition(**{"dimensions": ("toxicity",), "scale": "5-point", **settings})
+
+
+def train(study: Study, data: Data, settings: Condition) -> TrainingData:
+    """On all ratings, none held out."""
+    return training_data(study, data, settings, data.ratings)
+
+
+@pytest.fixture(scope="module")
+def made(paper: Study, simulated: Data) -> Made:
+    """The paper's 18 conditions on the simulated ratings."""
+    return {
+        name: (experiment.conditions[name], training_data(paper, simulated, experiment.conditions[name], ratings))
+        for experiment in paper.experiments.values()
+        for name, (ratings, _) in stratified(paper, simulated, experiment).items()
+    }
+
+
+# ---- the paper's conditions
+
+
+def test_three_of_the_papers_conditions_are_one_training_run_and_all_others_their_own(made: Made) -> None:
+    digests = {name: data.digest(settings.optimiser) for name, (settings, data) in made.items()}
+    assert len(digests) == 18
+    assert digests["5-point"] == digests["all"] == digests["dpo-toxicity"]
+    assert sorted(Counter(digests.values()).values()) == [1] * 15 + [3]
+
+
+def test_no_held_out_prompt_trains_anything(paper: Study, simulated: Data, made: Made) -> None:
+    apart = held_out(simulated.ratings["prompt_id"], paper.evaluation.share, paper.seed)
+    prompts = set(simulated.ratings.loc[apart, "prompt_id"])
+    responses = set(simulated.ratings.loc[apart, "response_id"])
+    assert prompts
+    for _, data in made.values():
+        assert prompts.isdisjoint(data.pairs["prompt_id"])
+        assert responses.isdisjoint(data.rewards["response_id"])
+
+
+def test_every_conditions_pairs_are_well_formed(made: Made) -> None:
+    for _, data in made.values():
+        assert data.pairs["target"].between(0, 1).all()
+        assert (data.pairs["weight"] > 0).all()
+        assert data.pairs["weight"].mean() == pytest.approx(1)
+        assert data.rewards["reward"].between(0, 1).all()
+
+
+def test_compared_strata_train_on_equal_numbers_of_ratings(paper: Study, simulated: Data) -> None:
+    tables = stratified(paper, simulated, paper.experiments["demographics"])
+    sizes = {name: len(ratings) for name, (ratings, _) in tables.items()}
+    assert sizes["female"] == sizes["male"] > 0
+    assert sizes["liberal"] == sizes["conservative"] > 0
+    assert sizes["white"] == sizes["black"] > 0
+    for name, (ratings, _) in tables.items():
+        people = simulated.participants.set_index("participant_id").loc[ratings["participant_id"]]
+        stratum = paper.strata[name]
+        assert all(set(terms) & set(stratum.values) for terms in people[stratum.attribute])
+
+
+def test_what_is_dropped_and_what_is_kept_add_up_to_what_there_was(paper: Study, simulated: Data) -> None:
+    every = len(training_ratings(paper, simulated))
+    for name, (ratings, drops) in stratified(paper, simulated, paper.experiments["demographics"]).items():
+        (_, _, others, of_stratum), (_, _, beyond, balanced) = drops
+        assert others + of_stratum == every, name
+        assert beyond + balanced == of_stratum
+        assert balanced == len(ratings)
+
+
+@pytest.mark.parametrize("aggregation", ["all", "majority", "consensus", "first", "average"])
+def test_every_step_of_a_condition_accounts_for_all_that_it_got(
+    paper: Study, simulated: Data, aggregation: str
+) -> None:
+    ratings = training_ratings(paper, simulated)
+    data = training_data(paper, simulated, condition(scale="binary", aggregation=aggregation), ratings)
+    steps = {reason.removeprefix("toxicity: "): (dropped, kept) for _, reason, dropped, kept in data.drops}
+    not_neutral = ratings[ratings["toxicity"] != 3]
+    assert steps["ratings that the scale has no label for"] == (len(ratings) - len(not_neutral), len(not_neutral))
+    lost, labels = steps["labels merged or lost"]
+    assert lost + labels == len(not_neutral)
+    if aggregation in ("majority", "consensus"):
+        reason = {
+            "majority": "responses with tied votes",
+            "consensus": "responses with raters who disagree, or one alone",
+        }
+        assert sum(steps[reason[aggregation]]) == not_neutral["response_id"].nunique()
+    alone, several = steps["prompts with one labelled response"]
+    same, paired = steps["prompts whose labels don't differ"]
+    assert same + paired == several
+    prompt_of = dict(zip(ratings["response_id"], ratings["prompt_id"], strict=True))
+    assert alone + several == data.rewards["response_id"].map(prompt_of).nunique()
+    assert paired == data.pairs["prompt_id"].nunique()
+    assert steps["pairs of responses with the same text"][1] == len(data.pairs)
+
+
+# ---- by hand
+
+
+def test_where_lower_is_better_the_less_toxic_response_is_preferred(paper: Study) -> None:
+    pairs = train(paper, make_data(ROWS), condition()).pairs
+    assert pairs[["a", "b", "n", "weight", "text_a", "text_b"]].to_numpy().tolist() == [
+        ["a", "b", 8, 1.0, "text of a", "text of b"]
+    ]
+    assert pairs["target"].tolist() == [7 / 8]
+
+
+def test_where_higher_is_better_the_same_ratings_prefer_the_other(paper: Study) -> None:
+    data = make_data(ROWS, dimension="helpfulness")
+    assert train(paper, data, condition(dimensions=("helpfulness",))).pairs["target"].tolist() == [1 / 8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "n", "target"),
+    [
+        ({"scale": "3-point"}, 5, 4 / 5),  # a: 1 1 3, b: 1 3 3. 1 < 3 four times for a, once for b
+        ({"aggregation": "first"}, 1, 1.0),  # 1 against 2
+        ({"aggregation": "average"}, 1, 1.0),  # 7/3 -> 2 against 12/3 = 4
+    ],
+)
+def test_scale_and_aggregation_by_hand(paper: Study, settings: dict[str, Any], n: int, target: float) -> None:
+    pairs = train(paper, make_data(ROWS), condition(**settings)).pairs
+    assert pairs["n"].tolist() == [n]
+    assert pairs["target"].tolist() == [target]
+
+
+def test_a_binary_scale_drops_neutral_ratings_and_counts_them(paper: Study) -> None:
+    # a: 1 and neutral, b: neutral and 5. Five points: 1 < 3, 1 < 5, 3 < 5, three for a. Binary: 1 < 5 alone.
+    data = make_data([("p1", "q", "a", 1), ("p2", "q", "a", 3), ("p3", "q", "b", 3), ("p4", "q", "b", 5)])
+    assert train(paper, data, condition()).pairs["n"].tolist() == [3]
+    binary = train(paper, data, condition(scale="binary"))
+    assert binary.pairs["n"].tolist() == [1]
+    assert ("scale", "toxicity: ratings that the scale has no label for", 2, 2) in binary.drops
+
+
+def test_only_labels_of_one_participant_are_compared_within_participant(paper: Study) -> None:
+    rows = [("p1", "q", "a", 1), ("p1", "q", "b", 2), ("p2", "q", "a", 5), ("p3", "q", "b", 1)]
+    assert train(paper, make_data(rows), condition()).pairs["n"].tolist() == [3]  # 1 < 2, 2 < 5, 1 < 5; 1 = 1
+    assert train(paper, make_data(rows), condition(within="participant")).pairs["n"].tolist() == [1]
+
+
+def test_rewards_are_the_mean_oriented_labels_stretched_to_zero_and_one(paper: Study) -> None:
+    rewards = train(paper, make_data(ROWS), condition(optimiser="grpo")).rewards
+    # turned round, -1 is best and -5 worst: a (5 - 7/3) / 4 = 2/3, b (5 - 4) / 4 = 1/4
+    assert rewards["response_id"].tolist() == ["a", "b"]
+    assert rewards["reward"].tolist() == pytest.approx([2 / 3, 1 / 4])
+    assert rewards["n"].tolist() == [3, 3]
+
+
+def test_the_digest_depends_on_what_the_optimiser_reads(paper: Study) -> None:
+    plain = train(paper, make_data(ROWS), condition())
+    other_rating = train(paper, make_data([("p1", "q", "a", 2), *ROWS[1:]]), condition())
+    other_text = train(paper, make_data(ROWS, texts={"a": "new"}), condition())
+    other_rater = train(paper, make_data([("p9", "q", "a", 1), *ROWS[1:]]), condition())
+    assert plain.digest("dpo") == other_rater.digest("dpo")  # who rated does not reach the optimiser
+    for optimiser in ("dpo", "grpo"):
+        digests = {data.digest(optimiser) for data in (plain, other_rating, other_text)}
+        assert len(digests) == 3
+    assert plain.digest("dpo") != plain.digest("grpo")
+
+
+def test_a_cap_keeps_a_stable_choice_of_pairs_and_counts_the_rest(simulated: Data) -> None:
+    capped = load_study("paper", {"recipe.dpo.max_pairs": 50})
+    every = training_data(capped, simulated, condition(optimiser="grpo"), simulated.ratings).pairs
+    kept = training_data(capped, simulated, condition(), simulated.ratings)
+    fewer = training_data(capped, simulated, condition(), simulated.ratings.iloc[:-20])
+    assert len(kept.pairs) == len(fewer.pairs) == 50
+    assert kept.pairs["weight"].mean() == pytest.approx(1)
+    assert kept.drops[-1] == ("cap", "pairs beyond the recipe's max_pairs", len(every) - 50, 50)
+    assert len(_pairs(kept) & _pairs(fewer)) >= 40
+
+
+def _pairs(data: TrainingData) -> set[tuple[str, str]]:
+    return set(zip(data.pairs["a"], data.pairs["b"], strict=True))
+
+
+def test_equal_texts_make_no_pair(paper: Study) -> None:
+    rows = [*ROWS, ("p7", "q", "c", 3)]
+    data = make_data(rows, texts={"a": "same words", "b": "same words"})
+    made = train(paper, data, condition())
+    assert made.pairs[["a", "b"]].to_numpy().tolist() == [["a", "c"], ["b", "c"]]
+    assert made.pairs["weight"].mean() == pytest.approx(1)
+    assert ("pairs", "pairs of responses with the same text", 1, 2) in made.drops
+
+
+# ---- nothing to train on
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"aggregation": "majority"}, "scale '5-point' and aggregation 'majority'"),  # a's three labels tie
+        ({"aggregation": "consensus"}, "scale '5-point' and aggregation 'consensus'"),
+        ({"within": "participant"}, "no prompt has two responses with different labels"),
+    ],
+)
+def test_a_condition_without_pairs_says_after_which_step(paper: Study, settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NoPreferences, match=reason):
+        train(paper, make_data(ROWS), condition(**settings))
+
+
+@pytest.mark.parametrize("aggregation", ["all", "majority", "consensus", "first", "average"])
+def test_a_condition_whose_scale_drops_every_rating_says_so(paper: Study, aggregation: str) -> None:
+    data = make_data([("p1", "q", "a", 3), ("p2", "q", "b", 3)])
+    with pytest.raises(NoPreferences, match="scale 'binary'"):
+        train(paper, data, condition(scale="binary", aggregation=aggregation))
+
+
+def test_a_stratum_without_ratings_fails_alone_and_leaves_the_other_its_ratings(paper: Study) -> None:
+    rows = [(f"p{n}", f"q{n}", response, 1 + n % 5) for n in range(40) for response in (f"a{n}", f"b{n}")]
+    data = make_data(rows, attributes={"gender": {f"p{n}": ("she/her/hers",) for n in range(40)},
+                                       "political-spectrum": {}, "ethnicity": {}})  # fmt: skip
+    experiment = load_study("paper").experiments["demographics"]
+    experiment = experiment.model_copy(
+        update={
+            "conditions": {name: experiment.conditions[name] for name in ("female", "male")},
+            "contrasts": {"female - male": experiment.contrasts["female - male"]},
+        }
+    )
+    tables = stratified(paper, data, experiment)
+    assert len(tables["female"][0]) == len(training_ratings(paper, data)) > 0
+    with pytest.raises(NoPreferences, match="stratum 'male' has no rating on a training prompt"):
+        training_data(paper, data, experiment.conditions["male"], tables["male"][0])
+
+
+def test_a_condition_whose_only_pairs_have_equal_texts_has_none(paper: Study) -> None:
+    with pytest.raises(NoPreferences):
+        train(paper, make_data(ROWS, texts={"a": "same words", "b": "same words"}), condition())
+
+
+@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
+def test_a_dimension_that_nobody_rated_leaves_the_condition_its_others(paper: Study, optimiser: str) -> None:
+    data = make_data(ROWS)
+    data.ratings["helpfulness"] = data.ratings["toxicity"].mask(data.ratings["toxicity"] > 0)
+    both = train(paper, data, condition(dimensions=("toxicity", "helpfulness"), optimiser=optimiser))
+    assert both.digest(optimiser) == train(paper, data, condition(optimiser=optimiser)).digest(optimiser)
+
+
+# ---- the split
+
+
+def test_a_prompt_keeps_its_side_when_others_come_or_go(simulated: Data) -> None:
+    prompts = simulated.ratings["prompt_id"]
+    side = dict(zip(prompts, held_out(prompts, 0.25, 0), strict=True))
+    some = prompts[prompts > "sim-q-0050"]
+    assert all(side[prompt] == apart for prompt, apart in zip(some, held_out(some, 0.25, 0), strict=True))
+    assert side != dict(zip(prompts, held_out(prompts, 0.25, 1), strict=True))
+    # 100 prompts at 0.25: standard deviation √(100 · 0.25 · 0.75) = 4.3
+    assert 10 <= sum(side.values()) <= 40

@@ -1,0 +1,107 @@
+"""Krippendorff's α against a hand example, the reference package and real ratings."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import krippendorff
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.load import load_codebook
+from tasks.ratings.load import load_ratings
+from tasks.survey.reliability import alpha, coincidences, reliability, value_counts
+
+
+def long(matrix: np.ndarray) -> pd.DataFrame:
+    """Raters × responses with NaN for gaps → one row a rating."""
+    raters, responses = np.nonzero(~np.isnan(matrix))
+    columns = {
+        "participant_id": [f"p{rater}" for rater in raters],
+        "response_id": [f"r{response}" for response in responses],
+        "x": pd.array(matrix[raters, responses].astype(int), dtype="Int64"),
+    }
+    return pd.DataFrame(columns)
+
+
+def with_gaps(seed: int, raters: int = 8, responses: int = 40, categories: int = 5) -> np.ndarray:
+    """Ratings that agree somewhat, half of them missing."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(1, categories + 1, responses)
+    matrix = np.clip(truth + rng.integers(-1, 2, (raters, responses)), 1, categories).astype(float)
+    return np.where(rng.random(matrix.shape) < 0.5, np.nan, matrix)
+
+
+def point(ratings: pd.DataFrame, categories: int = 5) -> float:
+    return float(alpha(coincidences(value_counts(ratings, "x", categories)).sum(0)))
+
+
+def test_alpha_by_hand() -> None:
+    # Two raters, three responses: (1, 1), (2, 2), (1, 2). Coincidences: o11 = 2, o22 = 2, o12 = o21 = 1; n1 = n2 = 3.
+    # δ²(1, 2) = (3 + 3 - 6/2)² = 9. D_o ∝ 2 · 1 · 9 = 18; D_e ∝ 2 · 3 · 3 · 9 / (6 - 1) = 32.4; α = 1 - 18 / 32.4 = 4/9.
+    ratings = long(np.array([[1.0, 2, 1], [1, 2, 2]]))
+    assert coincidences(value_counts(ratings, "x", 2)).sum(0).tolist() == [[2, 1], [1, 2]]
+    assert point(ratings, 2) == pytest.approx(4 / 9, abs=1e-15)
+
+
+@pytest.mark.parametrize("categories", [2, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_is_that_of_the_reference_package_on_ratings_with_gaps(seed: int, categories: int) -> None:
+    matrix = with_gaps(seed, categories=categories)
+    expected = krippendorff.alpha(matrix, level_of_measurement="ordinal", value_domain=range(1, categories + 1))
+    assert point(long(matrix), categories) == pytest.approx(expected, abs=1e-9)
+
+
+def test_alpha_of_popquorn_is_the_reference_value(shared_data: Path, shared_reference: Path) -> None:
+    ratings = load_ratings(["offensiveness"], [load_codebook("popquorn")], shared_data).ratings
+    expected = json.loads((shared_reference / "krippendorff_popquorn.json").read_text())["alpha"]["ordinal"]
+    values = reliability(ratings, "offensiveness", 5, draws=100, seed=0)
+    assert values["alpha"] == pytest.approx(expected, abs=1e-9)
+    assert values["ci_low"] < expected < values["ci_high"]
+    assert (values["n_participants"], values["n_responses"], values["n_ratings"]) == (262, 1500, 13036)
+
+
+def test_perfect_agreement_is_one_and_systematic_disagreement_is_below_zero() -> None:
+    assert point(long(np.array([[1.0, 3, 5], [1, 3, 5]]))) == 1
+    assert point(long(np.array([[1.0, 5, 1], [5, 1, 5]]))) < 0
+
+
+def test_a_response_with_one_rating_changes_nothing() -> None:
+    matrix = with_gaps(0)
+    alone = np.full((8, 1), np.nan)
+    alone[0] = 5
+    assert point(long(np.hstack([matrix, alone]))) == point(long(matrix))
+
+
+def test_the_interval_holds_the_point_and_narrows_with_more_responses() -> None:
+    few, many = (
+        reliability(long(with_gaps(1, responses=responses)), "x", 5, draws=500, seed=0) for responses in (40, 640)
+    )
+    for values in (few, many):
+        assert values["ci_low"] < values["alpha"] < values["ci_high"]
+    # sixteen times the responses: a fourth of the width, give or take the noise of one sample
+    ratio = (many["ci_high"] - many["ci_low"]) / (few["ci_high"] - few["ci_low"])
+    assert 0.15 < ratio < 0.45
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    ratings = long(with_gaps(2))
+    assert reliability(ratings, "x", 5, 200, seed=3) == reliability(ratings, "x", 5, 200, seed=3)
+    assert reliability(ratings, "x", 5, 200, seed=3) != reliability(ratings, "x", 5, 200, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "responses"),
+    [
+        (np.full((3, 4), 2.0), 4),  # all equal: nothing to be reliable about
+        (np.array([[1.0, np.nan], [np.nan, 5]]), 0),  # no response rated twice
+        (np.full((2, 2), np.nan), 0),
+    ],
+)
+def test_what_has_no_alpha_is_nan(matrix: np.ndarray, responses: int) -> None:
+    values = reliability(long(matrix), "x", 5, draws=50, seed=0)
+    assert all(math.isnan(values[name]) for name in ("alpha", "ci_low", "ci_high"))
+    assert values["n_responses"] == responses
