@@ -10,6 +10,7 @@ import pandas as pd
 from configs.schema import Study
 from tasks.artifact import Artifact, Store
 from tasks.preferences.split import held_out
+from tasks.preferences.step import Prepared
 from tasks.ratings.load import Data
 from tasks.slots.pool import Pool
 from tasks.tracking import Tracker
@@ -34,6 +35,10 @@ class Bench:
         texts = data.responses[~self._held_out(data)]
         return texts[["prompt", "response"]].reset_index(drop=True)
 
+    def training_prompts(self, data: Data) -> int:
+        """How many prompts are not held out."""
+        return int(data.responses.loc[~self._held_out(data), "prompt_id"].nunique())
+
     def evaluation_prompts(self, data: Data) -> pd.DataFrame:
         """prompt_id and prompt of the held-out prompts, at most `evaluation.max_prompts`."""
         prompts = data.responses[self._held_out(data)].drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
@@ -48,5 +53,7 @@ class Bench:
 class Inputs:
     """What every cell reads, made before the first of them."""
 
-    def __init__(self, ratings: Artifact, data: Data, prepared: dict, judge: Artifact, prompts: pd.DataFrame) -> None:
-        self.ratings, self.data, self.prepared, self.judge, self.prompts = ratings, data, prepared, judge, prompts
+    def __init__(
+        self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: pd.DataFrame
+    ) -> None:
+        self.data, self.prepared, self.judge, self.prompts = data, prepared, judge, prompts

@@ -15,7 +15,7 @@ from configs.load import load_codebook, load_study, parse_overrides, shipped
 if TYPE_CHECKING:
     from prefect.states import State
 
-    from flows.study import Outcome
+    from flows.facts import Outcome
 
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
 EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
@@ -69,7 +69,8 @@ def _run(options: argparse.Namespace) -> int:
     _check_input(options.study, overrides)
     _set_up_logging()
     print("pluralign: starting Prefect …", file=sys.stderr)
-    from flows.study import run_study, run_survey
+    from flows.study import run_study
+    from flows.survey import run_survey
 
     settings = {"study": options.study, "overrides": overrides or None, "output": options.output}
     if options.command == "survey":
@@ -100,7 +101,9 @@ def _set_up_logging() -> None:
 
 
 def _finish(state: State) -> int:
-    if not state.is_completed() and state.name != "Finished in part":
+    from flows.facts import IN_PART as IN_PART_STATE
+
+    if not state.is_completed() and state.name != IN_PART_STATE:
         error = state.result(raise_on_failure=False)
         if isinstance(error, InputError):
             raise error

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 from prefect import flow
 
+from configs.load import load_study
 from configs.schema import Study
+from flows.bench import Bench
+from flows.facts import Clock, Outcome, drops_table, run_name, study_facts
+from tasks.artifact import Artifact
 from tasks.ratings.load import Data
+from tasks.ratings.step import load_data, read_ratings
+from tasks.reporting.step import write_outputs
 from tasks.survey.step import survey_tables
 
 
 @flow(name="survey", flow_run_name="survey", validate_parameters=False)
-def survey_ratings(study: Study, data: Data) -> dict[str, pd.DataFrame]:
+def survey_ratings(study: Study, data: Data, ratings: Artifact, bench: Bench) -> dict[str, pd.DataFrame]:
     """Participants, disagreement, co-occurrence, reliability, and differences between the strata that are compared."""
-    return survey_tables(study, data)
+    return survey_tables(study, data, ratings, bench.store)
+
+
+@flow(name="survey-only", flow_run_name=lambda: f"{run_name()} · survey")
+def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None) -> Outcome:
+    """The survey part of a study alone: ratings to tables, figures and a report.
+
+    Args:
+        study: a shipped study's name, or the path of a YAML file.
+        overrides: settings to change, such as {"survey.draws": 200}.
+        output: where the results go; by default outputs/NAME-survey.
+    """
+    settings, clock = load_study(study, overrides), Clock()
+    bench, folder = Bench(settings), Path(output or f"outputs/{settings.name}-survey")
+    with clock.stage("ratings"):
+        ratings = read_ratings(settings, bench.store)
+        data = load_data(ratings)
+    with clock.stage("survey"):
+        tables = survey_ratings(settings, data, ratings, bench)
+    tables["drops"] = drops_table(data, {})
+    facts = study_facts(settings, bench, data, ratings, [], clock)
+    return Outcome(folder, write_outputs(settings, tables, facts, folder), cells=0, failed=0, trained=0)

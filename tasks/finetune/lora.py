@@ -59,7 +59,7 @@ def training_arguments(learning_rate: float, epochs: float, seed: int, folder: s
     gpu = torch.cuda.is_available()
     return {
         "output_dir": folder, "learning_rate": learning_rate, "num_train_epochs": epochs, "seed": seed,
-        "lr_scheduler_type": "cosine", "warmup_steps": 0.05, "weight_decay": 0.0, "max_grad_norm": 1.0,
+        "lr_scheduler_type": "cosine", "weight_decay": 0.0, "max_grad_norm": 1.0,
         "bf16": gpu, "use_cpu": not gpu, "gradient_checkpointing": gpu, "dataloader_pin_memory": gpu,
         "report_to": [], "save_strategy": "no", "disable_tqdm": True, "logging_steps": 5,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def group_difference(
     return values | sizes
 
 
-def participants_table(participants: pd.DataFrame, attributes: Mapping[str, object]) -> pd.DataFrame:
+def participants_table(participants: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
     """How many participants declare each value of each attribute: attribute, value, n, share."""
     rows = []
     for attribute in attributes:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import CONTROL, Study, split_contrast
+from tasks.artifact import Artifact, Record, Store
+from tasks.fingerprint import fingerprint
 from tasks.preferences.strata import members
 from tasks.ratings.load import Data
 from tasks.survey.describe import cooccurrence, disagreement, group_difference, participants_table
 from tasks.survey.reliability import reliability
 
+VERSION = 1
+
 
 @task(name="survey tables", cache_policy=NO_CACHE)
-def survey_tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
+def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
     """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
+    contrasts = [[experiment.conditions, list(experiment.contrasts)] for experiment in study.experiments.values()]
+    key = fingerprint([
+        VERSION, ratings.key, list(study.dimensions), study.strata, study.survey, study.evaluation.dimensions,
+        contrasts, study.seed,
+    ])  # fmt: skip
+
+    def build(folder: Path) -> Record:
+        tables = _tables(study, data)
+        for name, table in tables.items():
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+        return {"tables": list(tables)}
+
+    artifact = store.make("surveys", key, build)
+    return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
+
+
+def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
-    attributes = {column: None for column in data.participants.columns if column not in ("participant_id", "language")}
+    attributes = [column for column in data.participants.columns if column not in ("participant_id", "language")]
     positive = study.survey.positive_from or data.categories // 2 + 2
     return {
         "participants": participants_table(data.participants, attributes),

@@ -105,9 +105,9 @@ def test_overrides_take_yaml_values_and_keep_equals_signs_in_them() -> None:
 def test_settings_are_frozen() -> None:
     study = load_study("demo")
     with pytest.raises(ValidationError, match="frozen"):
-        study.seed = 1  # type: ignore[misc]
+        study.seed = 1
     with pytest.raises(ValidationError, match="frozen"):
-        study.recipe.dpo.beta = 1.0  # type: ignore[misc]
+        study.recipe.dpo.beta = 1.0
 
 
 # ---- faults
@@ -220,9 +220,13 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     assert fault(str(path)) == f"{path}: not UTF-8 (byte 9)"
 
 
-def test_a_key_given_twice_is_refused_at_its_own_line(tmp_path: Path) -> None:
-    path = write(tmp_path, MINIMAL + "title: Again\n")
-    assert fault(path) == f"{path}: line 7, column 1: key 'title' stands twice"
+def test_a_key_given_twice_is_refused_at_any_depth(tmp_path: Path) -> None:
+    assert "key 'title' stands twice" in fault(write(tmp_path, MINIMAL + "title: Again\n"))
+    assert "key 'better' stands twice" in fault(write(tmp_path, MINIMAL.replace("better:", "better: higher, better:")))
+
+
+def test_a_key_given_twice_is_told_with_its_own_line(tmp_path: Path) -> None:
+    assert "line 7, column 1: key 'title' stands twice" in fault(write(tmp_path, MINIMAL + "title: Again\n"))
 
 
 def test_a_study_that_extends_itself_is_refused_with_the_way_round(tmp_path: Path) -> None:

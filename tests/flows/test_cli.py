@@ -30,7 +30,7 @@ def test_help_imports_nothing_heavy():
         (["demo", "--set", "architectures=[tiny-lama]"], "architectures: unknown 'tiny-lama'; allowed: "),
         (["demo", "--set", "recipe.dpo.epochz=1"], "demo: recipe.dpo: unknown key 'epochz'; allowed: beta, "),
         (["demo", "--set", "evaluation.dimensions=[toxic]"], "demo: evaluation.dimensions: unknown 'toxic'; allowed: "),
-        (["demo", "--set", "strata.female.attribute="], "demo: strata.female.attribute: Input should be a valid string"),
+        (["demo", "--set", "strata.female.attribute="], "demo: strata.female.attribute: Input should be a valid str"),
         (["spica", "--set", "ratings.folder=nowhere"], "nowhere/ratings.csv: no such file; ratings.folder says where"),
         (["demo", "--set", "seed"], "--set seed: expected KEY=VALUE"),
     ],

@@ -33,7 +33,8 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def children_of(pid: int) -> list[int]:
     """Processes that train for a parent."""
-    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "tasks.slots.child"], capture_output=True, text=True, check=False)
+    command = ["pgrep", "-P", str(pid), "-f", "tasks.slots.child"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
 
 

@@ -29,7 +29,9 @@ def test_different_values_have_different_fingerprints() -> None:
     assert len({fingerprint(value) for value in values}) == len(values)
 
 
-@pytest.mark.parametrize("value", [Path("x"), {1, 2}, b"x", np.int64(1), object(), {1: "a"}, [lambda: 1]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Path("x"), {1, 2}, b"x", np.int64(1), object(), {1: "a"}, [len]], ids=lambda value: type(value).__name__
+)
 def test_what_has_no_stable_identity_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="fingerprint"):
         fingerprint(value)

@@ -22,7 +22,7 @@ def test_an_architectures_cells_stand_together_and_begin_with_its_control() -> N
 
 
 def test_a_study_without_experiments_has_no_cell() -> None:
-    assert cells(load_study("popquorn")) == []
+    assert cells(load_study("popquorn", {"architectures": ["tiny-llama"]})) == []
 
 
 def test_a_cells_name_says_what_it_is() -> None:

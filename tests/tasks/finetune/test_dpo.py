@@ -23,10 +23,9 @@ def expanded(pairs: pd.DataFrame, copies: int = 4) -> pd.DataFrame:
     rows = []
     for row in pairs.itertuples():
         wins = round(row.target * copies)
-        rows += [{"prompt": row.prompt, "text_a": row.text_a, "text_b": row.text_b, "target": 1.0, "weight": 1.0}] * wins
-        rows += [{"prompt": row.prompt, "text_a": row.text_b, "text_b": row.text_a, "target": 1.0, "weight": 1.0}] * (
-            copies - wins
-        )
+        hard = {"prompt": row.prompt, "target": 1.0, "weight": 1.0}
+        rows += [{**hard, "text_a": row.text_a, "text_b": row.text_b}] * wins
+        rows += [{**hard, "text_a": row.text_b, "text_b": row.text_a}] * (copies - wins)
     return pd.DataFrame(rows)
 
 
@@ -41,7 +40,7 @@ def gradient(base: Any, architecture: Any, pairs: pd.DataFrame, folder: Path) ->
 
 
 def make_trainer(kind: type, base: Any, architecture: Any, pairs: pd.DataFrame, model: Any, folder: Path) -> Any:
-    dialogues = [*zip(pairs["prompt"], pairs["text_a"], strict=True), *zip(pairs["prompt"], pairs["text_b"], strict=True)]
+    dialogues = [(row.prompt, text) for row in pairs.itertuples() for text in (row.text_a, row.text_b)]
     encoded = dict(zip(dialogues, encode(base.tokenizer, dialogues, RECIPE.max_length), strict=True))
     reference = dict(zip(encoded, response_log_probs(base, list(encoded.values())), strict=True))
     arguments = trl.DPOConfig(
@@ -158,3 +157,13 @@ def test_the_response_log_probability_is_the_sum_over_its_tokens(llama):
 
 def test_the_module_names_the_trl_it_supports():
     assert trl.__version__.startswith(dpo.SUPPORTED)
+
+
+def test_a_run_of_a_single_step_still_trains(llama, tmp_path):
+    # A warm-up would start from a learning rate of zero, and conditions with few pairs have few steps.
+    from safetensors.torch import load_file
+
+    architecture, base = llama
+    train_dpo(base, architecture, some_pairs(4).assign(target=1.0), RECIPE, 0, tmp_path / "run", lambda _: None)
+    weights = load_file(tmp_path / "run" / "adapter_model.safetensors")
+    assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)

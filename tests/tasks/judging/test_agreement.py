@@ -33,8 +33,8 @@ def test_quadratic_kappa_by_hand() -> None:
 
 
 def test_scores_are_rounded_to_the_nearest_category_a_half_up() -> None:
-    # five categories, 0.25 apart: 0.12 → 0, 0.13 → 1, 0.375 → 2, as human 0, 0.25, 0.5
-    assert agreement(scores(0, 0.25, 0.5), scores(0.12, 0.13, 0.375), 5)["weighted_kappa"] == 1
+    # five categories, 0.25 apart: 0.12 → 0, 0.125 → 1, 0.375 → 2, as human 0, 0.25, 0.5
+    assert agreement(scores(0, 0.25, 0.5), scores(0.12, 0.125, 0.375), 5)["weighted_kappa"] == 1
 
 
 def test_rank_correlation_by_hand() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
 
-FILLER = "the of and to in that is was for on".split()
+FILLER = ["the", "of", "and", "to", "in", "that", "is", "was", "for", "on"]
 
 
 def rated(prompts: int = 20, each: int = 3) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def rated(prompts: int = 20, each: int = 3) -> pd.DataFrame:
         kind = bool(rng.integers(2))
         words = [*rng.choice(FILLER, 6), "kind" if kind else "rude"]
         rows.append((f"r{number}", f"q{number % prompts}", " ".join(rng.permutation(words)), 0.9 if kind else 0.1))
-    return pd.DataFrame(rows, columns=["response_id", "prompt_id", "response", "x"]).assign(n=3)
+    return pd.DataFrame(rows, columns=["response_id", "prompt_id", "response", "x"]).assign(prompt="why ?", n=3)
 
 
 def test_a_judge_recovers_what_a_word_says_on_prompts_that_it_has_not_seen() -> None:
@@ -36,8 +36,8 @@ def test_no_judge_scores_a_prompt_that_it_has_seen() -> None:
     rng = np.random.default_rng(0)
     rows = [(f"r{q}{i}", f"q{q}", f"word{q}", float(score), 1) for q, score in enumerate(rng.permutation(20) % 2)
             for i in range(3)]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["response_id", "prompt_id", "response", "x", "n"])
-    seen = EmbeddedJudge(table, ["x"]).score(table["response"].tolist())[:, 0]
+    table = pd.DataFrame(rows, columns=["response_id", "prompt_id", "response", "x", "n"]).assign(prompt="why ?")
+    seen = EmbeddedJudge(table, ["x"]).score(table["prompt"].tolist(), table["response"].tolist())[:, 0]
     assert np.corrcoef(seen, table["x"])[0, 1] > 0.99
     unseen = cross_validated(table, ["x"], folds=4)["x"]
     assert unseen.nunique() <= 4
@@ -57,7 +57,7 @@ def test_one_prompt_leaves_nothing_to_try_a_judge_on() -> None:
 
 
 def test_an_empty_text_is_unscored() -> None:
-    scores = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["kind", "", " \n "])
+    scores = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["why ?"] * 3, ["kind", "", " \n "])
     assert scores.shape == (3, 2)
     assert np.isnan(scores).tolist() == [[False, False], [True, True], [True, True]]
 

@@ -41,7 +41,7 @@ def point(ratings: pd.DataFrame, categories: int = 5) -> float:
 
 def test_alpha_by_hand() -> None:
     # Two raters, three responses: (1, 1), (2, 2), (1, 2). Coincidences: o11 = 2, o22 = 2, o12 = o21 = 1; n1 = n2 = 3.
-    # δ²(1, 2) = (3 + 3 - 6/2)² = 9. D_o ∝ 2 · 1 · 9 = 18; D_e ∝ 2 · 3 · 3 · 9 / (6 - 1) = 32.4; α = 1 - 18 / 32.4 = 4/9.
+    # δ²(1, 2) = (3 + 3 - 6/2)² = 9. D_o ∝ 2 · 1 · 9 = 18, D_e ∝ 2 · 3 · 3 · 9 / (6 - 1) = 32.4; α = 1 - 18 / 32.4.
     ratings = long(np.array([[1.0, 2, 1], [1, 2, 2]]))
     assert coincidences(value_counts(ratings, "x", 2)).sum(0).tolist() == [[2, 1], [1, 2]]
     assert point(ratings, 2) == pytest.approx(4 / 9, abs=1e-15)

@@ -1,0 +1,103 @@
+"""What the report says of a run beside its results: counts, drops, timings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect.runtime import flow_run
+
+from configs.load import load_codebook
+from configs.schema import Study
+from flows.bench import Bench
+from flows.cells import CellResult
+from tasks.artifact import Artifact
+from tasks.preferences.step import Prepared
+from tasks.ratings.load import Data
+
+log = logging.getLogger(__name__)
+IN_PART = "Finished in part"
+"""The state of a study of which some cells failed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a study came to."""
+
+    folder: Path
+    report: Path
+    cells: int
+    failed: int
+    trained: int
+
+
+def run_name() -> str:
+    """The study's name, from its name or its file's."""
+    return Path(flow_run.parameters["study"]).stem
+
+
+class Clock:
+    """Seconds by stage, told as they pass."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        log.info("%s …", name)
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 2)
+        log.info("%s: done in %.1f s", name, self.seconds[name])
+
+
+def drops_table(data: Data, prepared: dict[str, dict[str, Prepared]]) -> pd.DataFrame:
+    rows = [("all", "reading", reason, rows, len(data.ratings)) for reason, rows in data.dropped.items()]
+    for experiment, conditions in prepared.items():
+        for condition, made in conditions.items():
+            rows += [(f"{experiment} / {condition}", *drop) for drop in made.drops]
+    return pd.DataFrame(rows, columns=["condition", "step", "reason", "dropped", "kept"])
+
+
+def cell_tables(results: list[CellResult]) -> dict[str, pd.DataFrame]:
+    if not results:
+        return {}
+    keys = [
+        {"experiment": r.cell.experiment, "architecture": r.cell.architecture, "condition": r.cell.condition}
+        for r in results
+    ]
+    names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
+    rows = [key | {name: getattr(r, name) for name in names} for key, r in zip(keys, results, strict=True)]
+    health = [key | r.health | {"unscored": r.unscored} for key, r in zip(keys, results, strict=True) if r.health]
+    return {"cells": pd.DataFrame(rows).astype({"n_pairs": "Int64", "weight": "Int64"}), "health": pd.DataFrame(health)}
+
+
+def study_facts(
+    study: Study, bench: Bench, data: Data, ratings: Artifact, results: list[CellResult], clock: Clock
+) -> dict[str, Any]:
+    failed = sum(result.status == "failed" for result in results)
+    runs = {result.training_run for result in results} - {""}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "in part" if failed else "whole",
+        "label": study.label,
+        "sources": [load_codebook(name).source for name in study.ratings.codebooks],
+        "ratings_digest": ratings.key,
+        "seconds": clock.seconds,
+        "counts": {
+            "participants": len(data.participants), "responses": len(data.responses),
+            "prompts": int(data.responses["prompt_id"].nunique()),
+            "rated responses by participant": len(data.ratings),
+            "ratings": int(data.ratings[list(study.dimensions)].notna().to_numpy().sum()),
+            "training prompts": bench.training_prompts(data),
+            "evaluation prompts": len(bench.evaluation_prompts(data)),
+            **({"cells": len(results), "training runs": len(runs), "failed cells": failed} if results else {}),
+        },
+    }  # fmt: skip
