@@ -69,4 +69,8 @@ class Codebook(Frozen):
         missing = sorted(set(range(1, self.ratings.categories + 1)) - used)
         if missing:
             raise ValueError(f"ratings.labels: no label for category {', '.join(map(str, missing))}")
+        texts = [text.strip().casefold() for text in self.ratings.labels]
+        twice = [text for text in self.ratings.labels if texts.count(text.strip().casefold()) > 1]
+        if twice:
+            raise ValueError(f"ratings.labels: the same but for case: {', '.join(map(repr, twice))}")
         return self

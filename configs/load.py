@@ -122,10 +122,14 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, where plain YAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=node.start_mark)
+        seen = []
+        for node_of_key, _ in node.value:
+            if node_of_key.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(node_of_key, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=node_of_key.start_mark)
+            seen.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -134,8 +138,9 @@ def _parse(text: str, place: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or error
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{place}: {where}{getattr(error, 'problem', None) or error}") from None
+        raise InputError(f"{place}: {where}{' '.join(str(problem).split())}") from None
 
 
 def _validate(model: type[Settings], raw: dict[str, Any], place: str) -> Settings:

@@ -41,7 +41,7 @@ def _fit(prompt: list[int], whole: list[int], max_length: int) -> Encoded:
         (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
     )
     start, answer = whole[:shared], whole[shared:]
-    kept_start = start[-(max_length // 2) :]
+    kept_start = start[max(len(start) - max_length // 2, 0) :]
     kept_answer = answer[: max_length - len(kept_start)]
     return Encoded(kept_start, kept_answer, cut=len(kept_start) + len(kept_answer) < len(whole))
 

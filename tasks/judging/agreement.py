@@ -37,7 +37,8 @@ def agreement(human: np.ndarray, judge: np.ndarray, categories: int) -> dict[str
         return {"n": 0, "agreement": np.nan, "weighted_kappa": np.nan, "spearman": np.nan, "mean_error": np.nan}
     a, b = (np.floor(scores * (categories - 1) + 0.5).astype(int) for scores in (human, judge))
     varied = len(np.unique(human)) > 1 and len(np.unique(judge)) > 1
-    kappa = cohen_kappa_score(a, b, weights="quadratic", labels=range(categories)) if varied else np.nan
+    graded = len(np.unique(np.concatenate([a, b]))) > 1
+    kappa = cohen_kappa_score(a, b, weights="quadratic", labels=range(categories)) if varied and graded else np.nan
     return {
         "n": len(human),
         "agreement": float(np.mean((human > 0.5) == (judge > 0.5))),

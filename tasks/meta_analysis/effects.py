@@ -13,8 +13,8 @@ COLUMNS = ["experiment", "contrast", "dimension", "architecture", "estimate", "s
 def paired_effect(a: pd.Series, b: pd.Series, step: float) -> tuple[float, float, int]:
     """Mean difference a - b over the prompts scored on both sides, its standard error and the number of prompts.
 
-    SE = sd(difference) / √n. Where all differences are equal the sample says nothing about their spread; the error is
-    then that of a single prompt moved by one category: √(step² (n - 1) / n²) / √(n - 1) = step / n. NaN below n = 2.
+    SE = sd(difference) / √n, but at least step / n, that of a single prompt moved by one category of the
+    questionnaire: where all differences are equal, the sample says nothing about their spread. NaN below n = 2.
     """
     difference = (a - b).dropna().to_numpy(float)
     n = len(difference)

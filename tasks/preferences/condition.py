@@ -61,29 +61,27 @@ def stratified(study: Study, data: Data, experiment: Experiment) -> dict[str, tu
     """
     ratings = training_ratings(study, data)
     tables = {name: _of_stratum(study, data, ratings, condition) for name, condition in experiment.conditions.items()}
-    result = {
-        name: (table, [("stratum", "ratings of other strata", len(ratings) - len(table), len(table))])
-        for name, table in tables.items()
-    }
+    result = dict(tables)
     for group in compared_groups(experiment):
-        present = {name: tables[name] for name in sorted(group) if len(tables[name])}
+        present = {name: tables[name][0] for name in sorted(group) if len(tables[name][0])}
         for name, table in equal_numbers(present, study.seed).items() if present else ():
-            cut = (
-                "balance",
-                "ratings beyond the smallest stratum's number",
-                len(tables[name]) - len(table),
-                len(table),
-            )
+            lost = len(present[name]) - len(table)
+            cut = ("balance", "ratings beyond the smallest stratum's number", lost, len(table))
             result[name] = (table, [*result[name][1], cut])
     return result
 
 
-def _of_stratum(study: Study, data: Data, ratings: pd.DataFrame, condition: Condition) -> pd.DataFrame:
-    ratings = ratings.dropna(subset=list(condition.dimensions), how="all")
+def _of_stratum(
+    study: Study, data: Data, ratings: pd.DataFrame, condition: Condition
+) -> tuple[pd.DataFrame, list[Drop]]:
+    answered = ratings.dropna(subset=list(condition.dimensions), how="all")
+    silent = len(ratings) - len(answered)
+    drops: list[Drop] = [("stratum", "ratings without an answer on its dimensions", silent, len(answered))]
     if condition.stratum is None:
-        return ratings
+        return answered, drops
     ids = members(data.participants, study.strata[condition.stratum])
-    return ratings[ratings["participant_id"].isin(ids)]
+    kept = answered[answered["participant_id"].isin(ids)]
+    return kept, [*drops, ("stratum", "ratings of other strata", len(answered) - len(kept), len(kept))]
 
 
 def training_data(study: Study, data: Data, condition: Condition, ratings: pd.DataFrame) -> TrainingData:
@@ -93,7 +91,8 @@ def training_data(study: Study, data: Data, condition: Condition, ratings: pd.Da
         NoPreferences: nothing is left to train on, and after which step.
     """
     if ratings.empty:
-        raise NoPreferences(f"stratum {condition.stratum!r} has no rating on a training prompt")
+        whose = f"stratum {condition.stratum!r} has" if condition.stratum else "there is"
+        raise NoPreferences(f"{whose} no rating of a training prompt on {', '.join(condition.dimensions)}")
     drops: list[Drop] = []
     labels = {
         name: _labels(ratings, study.dimensions[name], name, study.scales[condition.scale], condition, drops)
@@ -108,6 +107,8 @@ def training_data(study: Study, data: Data, condition: Condition, ratings: pd.Da
         )
     texts = data.responses.set_index("response_id")
     pairs = _with_texts(pairs, texts, drops)
+    if pairs.empty:
+        raise NoPreferences("no preference pair: all pairs are of responses with the same text")
     if condition.optimiser == "dpo":
         pairs = _cap(pairs, study.recipe.dpo.max_pairs, study.seed, drops)
     return TrainingData(pairs, _rewards(labels, texts), drops)
@@ -167,6 +168,8 @@ def _rewards(labels: Mapping[str, pd.DataFrame], texts: pd.DataFrame) -> pd.Data
     """Each response's mean label, a dimension's labels stretched to [0, 1]."""
     tables = []
     for name, table in labels.items():
+        if table.empty:
+            continue
         low, high = table["label"].min(), table["label"].max()
         means = table.groupby("response_id")["label"].agg(["mean", "size"]).reset_index()
         reward = (means["mean"].astype(float) - low) / max(high - low, 1)

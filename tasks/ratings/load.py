@@ -10,8 +10,10 @@ Tables
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,19 +129,20 @@ def _ratings(dimensions: Sequence[str], codebook: Codebook, folder: Path) -> tup
     raw = read_table(folder / table.file, [table.participant, table.response, *columns.values(), *table.attention])
     passed = pd.Series(True, index=raw.index)
     for column, answer in table.attention.items():
-        passed &= raw[column].fillna("").map(_normal) == _normal(answer)
+        passed &= raw[column].map(_normal) == _normal(answer)
     ratings = pd.DataFrame({"participant_id": raw[table.participant], "response_id": raw[table.response]})
     for name, column in columns.items():
         place = _place(table.file, column)
         ratings[name] = parse_labels(raw[column], table.labels, place)
-    twice = ratings.duplicated(["participant_id", "response_id"])
     empty = ratings[list(dimensions)].isna().all(axis=1)
+    valid = ratings[passed & ~empty]
+    kept = valid.drop_duplicates(["participant_id", "response_id"], ignore_index=True)
     dropped = {
         "attention check failed": int((~passed).sum()),
-        "rated twice by the same participant (the first rating counts)": int((passed & twice).sum()),
-        "no answer on any dimension": int((passed & ~twice & empty).sum()),
+        "no answer on any dimension": int((passed & empty).sum()),
+        "rated twice by the same participant (the first rating counts)": len(valid) - len(kept),
     }
-    return ratings[passed & ~twice & ~empty].reset_index(drop=True), dropped
+    return kept, dropped
 
 
 def _participants(codebook: Codebook, folder: Path) -> pd.DataFrame:
@@ -149,9 +152,7 @@ def _participants(codebook: Codebook, folder: Path) -> pd.DataFrame:
     people = pd.DataFrame({"participant_id": raw[table.participant], "language": codebook.language})
     for name, attribute in table.attributes.items():
         place = _place(table.file, attribute.column)
-        people[name] = [
-            _terms(text, attribute, silent, place, row) for row, text in enumerate(raw[attribute.column].fillna(""))
-        ]
+        people[name] = [_terms(text, attribute, silent, place, row) for row, text in raw[attribute.column].items()]
     people = people.drop_duplicates(ignore_index=True)
     twice = people["participant_id"].duplicated()
     if twice.any():
@@ -189,8 +190,8 @@ def _responses(codebook: Codebook, folder: Path) -> pd.DataFrame:
     responses = pd.DataFrame({
         "response_id": raw[table.response],
         "prompt_id": raw[table.prompt] if table.prompt else raw[table.response],
-        "prompt": raw[table.prompt_text].fillna("") if table.prompt_text else "",
-        "response": raw[table.response_text].fillna(""),
+        "prompt": raw[table.prompt_text] if table.prompt_text else "",
+        "response": raw[table.response_text],
     })  # fmt: skip
     return responses.drop_duplicates("response_id", ignore_index=True)
 
@@ -198,32 +199,53 @@ def _responses(codebook: Codebook, folder: Path) -> pd.DataFrame:
 # ---- small helpers
 
 
-def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The named columns of a CSV file, as text; personal data in other columns is never read.
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The named columns of a CSV file, as text, indexed by line number; other columns are left behind at once.
 
     Raises:
-        InputError: the file is missing, not UTF-8, not CSV or empty, or lacks a column.
+        InputError: the file is missing, not UTF-8, not CSV or empty, lacks a column, or a row has another number of
+            fields than the header.
     """
-    wanted = list(dict.fromkeys(columns))
     try:
-        header = list(pd.read_csv(path, nrows=0, dtype=str, encoding="utf-8-sig").columns)
-        for column in wanted:
-            if column not in header:
-                raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, header))}")
-        table = pd.read_csv(path, usecols=wanted, dtype=str, encoding="utf-8-sig", keep_default_na=False)
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: not a CSV table: {str(error).splitlines()[0]}") from None
-    if table.empty:
+    rows = _rows(text, path)
+    _, header = next(rows, (0, []))
+    wanted = list(dict.fromkeys(columns))
+    for column in wanted:
+        if header.count(column) != 1:
+            what = "two columns" if column in header else "no column"
+            raise InputError(f"{path}: {what} {column!r}; it has {', '.join(map(repr, header)) or 'nothing'}")
+    places = [header.index(column) for column in wanted]
+    lines, values = [], []
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path}: row {line}: {len(row)} fields where the header has {len(header)}")
+        lines.append(line)
+        values.append([row[place] for place in places])
+    if not values:
         raise InputError(f"{path}: no rows")
-    return table
+    return pd.DataFrame(values, columns=wanted, index=lines, dtype=str)
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV text that are not empty lines, each with the number of the line where it begins."""
+    csv.field_size_limit(2**31 - 1)  # a very long answer is no fault
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True), 1
+    try:
+        for row in reader:
+            if row:
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}: row {line}: not CSV: {error}") from None
 
 
 def _place(file: str, column: str) -> Callable[[int], str]:
-    return lambda row: f"{file}: row {row + 2}, column {column}"
+    return lambda row: f"{file}: row {row}, column {column}"
 
 
 def _normal(text: str) -> str:
