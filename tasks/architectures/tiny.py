@@ -153,7 +153,7 @@ def _pretrain(
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
-        losses.append(float(loss))
+        losses.append(loss.item())
         if (step + 1) % 100 == 0:
             progress(f"step {step + 1} of {recipe.steps}, loss {losses[-1]:.2f}")
     model.eval()
