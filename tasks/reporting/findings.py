@@ -378,7 +378,9 @@ def method(study: Study, facts: Facts) -> list[str]:
         "held-out prompts, with its standard error over prompts; 0.05 is five percentage points.",
         "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald interval, "
         "as in the paper. Since k, the number of architectures, is small, the Hartung–Knapp–Sidik–Jonkman (HKSJ) "
-        "interval, made for that, stands beside it. No interval is adjusted for the number of contrasts.",
+        "interval, made for that, stands beside it. No interval is adjusted for the number of contrasts, and none "
+        "knows who was asked: all architectures learn from the same ratings, so other raters might have given another "
+        "effect.",
     ]
     return steps
 
