@@ -84,9 +84,11 @@ def _check_input(study: str, overrides: dict) -> None:
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
     if settings.judge.kind == "llm" and settings.experiments and not os.environ.get("OPENAI_API_KEY"):
         raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
-    if settings.ratings.folder is not None:
-        from tasks.ratings.load import files_of
+    from tasks.ratings.load import check_codebook, files_of
 
+    for codebook in codebooks:
+        check_codebook(settings, codebook)
+    if settings.ratings.folder is not None:
         files_of(codebooks, Path(settings.ratings.folder))
 
 

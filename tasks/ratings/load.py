@@ -39,7 +39,7 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
     """All tables of an export; the first codebook's texts stand for a response that several hold.
 
     Raises:
-        InputError: an unknown dimension, a missing file or column, a label outside the codebook, an id without its row.
+        InputError: a missing file or column, a label outside the codebook, an id without its row.
     """
     parts = [_load(dimensions, codebook, folder) for codebook in codebooks]
     scales = {part.categories for part in parts}
@@ -56,20 +56,34 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
     return data
 
 
-def check(study: Study, data: Data) -> None:
-    """See that the study's scales and strata fit the ratings.
+def check_codebook(study: Study, codebook: Codebook) -> None:
+    """See that the study's dimensions, scales and attributes are those of the questionnaire.
 
     Raises:
-        InputError: a scale of another length than the questionnaire's, an attribute or a value that nobody has.
+        InputError: a dimension or an attribute that the codebook doesn't have, a scale of another length.
     """
+    for dimension in study.dimensions:
+        if dimension not in codebook.ratings.dimensions:
+            raise one_of(f"{study.name}: dimensions ({codebook.name})", dimension, codebook.ratings.dimensions)
+    categories = codebook.ratings.categories
     for name, scale in study.scales.items():
-        if len(scale) != data.categories:
-            raise InputError(f"{study.name}: scales.{name}: {len(scale)} entries for {data.categories} categories")
-    attributes = [column for column in data.participants.columns if column not in ("participant_id", "language")]
+        if len(scale) != categories:
+            place = f"{study.name}: scales.{name} ({codebook.name})"
+            raise InputError(f"{place}: {len(scale)} entries for {categories} categories")
     for name, stratum in study.strata.items():
-        if stratum.attribute not in attributes:
-            raise one_of(f"{study.name}: strata.{name}.attribute", stratum.attribute, attributes)
-        found = sorted({term for terms in data.participants[stratum.attribute] for term in terms})
+        if stratum.attribute not in codebook.participants.attributes:
+            place = f"{study.name}: strata.{name}.attribute ({codebook.name})"
+            raise one_of(place, stratum.attribute, codebook.participants.attributes)
+
+
+def check_strata(study: Study, participants: pd.DataFrame) -> None:
+    """See that somebody declares each value that a stratum names.
+
+    Raises:
+        InputError: nobody does; the message has the values that there are.
+    """
+    for name, stratum in study.strata.items():
+        found = sorted({term for terms in participants[stratum.attribute] for term in terms})
         for value in stratum.values:
             if value not in found:
                 raise one_of(f"{study.name}: strata.{name}.values (no participant declares it)", value, found)
@@ -108,9 +122,6 @@ def parse_labels(texts: pd.Series, labels: dict[str, int], place: Callable[[int]
 
 
 def _load(dimensions: Sequence[str], codebook: Codebook, folder: Path) -> Data:
-    for dimension in dimensions:
-        if dimension not in codebook.ratings.dimensions:
-            raise one_of(f"dimensions (codebook {codebook.name})", dimension, codebook.ratings.dimensions)
     responses = _responses(codebook, folder)
     participants = _participants(codebook, folder)
     ratings, dropped = _ratings(dimensions, codebook, folder)

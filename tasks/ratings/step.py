@@ -12,7 +12,7 @@ from configs.load import load_codebook
 from configs.schema import Study
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import file_digest, fingerprint
-from tasks.ratings.load import Data, check, files_of, load_ratings
+from tasks.ratings.load import Data, check_codebook, check_strata, files_of, load_ratings
 from tasks.ratings.simulate import simulate_export
 
 VERSION = 1
@@ -23,6 +23,8 @@ TABLES = ("ratings", "participants", "responses")
 def read_ratings(study: Study, store: Store) -> Artifact:
     """The study's three tables as Parquet, checked against the study."""
     codebooks = [load_codebook(name) for name in study.ratings.codebooks]
+    for codebook in codebooks:
+        check_codebook(study, codebook)
     folder = _simulated(study, store) if study.ratings.simulate else Path(str(study.ratings.folder))
     digests = [file_digest(path) for path in files_of(codebooks, folder)]
     dimensions = list(study.dimensions)
@@ -34,7 +36,7 @@ def read_ratings(study: Study, store: Store) -> Artifact:
         return {"categories": data.categories, "dropped": data.dropped}
 
     artifact = store.make("ratings", fingerprint([VERSION, codebooks, digests, dimensions]), build)
-    check(study, load_data(artifact))
+    check_strata(study, load_data(artifact).participants)
     return artifact
 
 

@@ -14,7 +14,7 @@ from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from configs.schema import Study
 from tasks.preferences.strata import members
-from tasks.ratings.load import Data, check, files_of, load_ratings
+from tasks.ratings.load import Data, check_codebook, check_strata, files_of, load_ratings
 
 EN, DE = load_codebook("survey-app-en"), load_codebook("survey-app-de")
 DIMENSIONS = ["toxicity", "emotional-awareness"]
@@ -311,13 +311,6 @@ def test_a_participant_who_contradicts_themselves_is_told_without_their_id(tmp_p
     assert fault(tmp_path) == "df_participants.csv: a participant stands twice with different answers (1 such)"
 
 
-def test_a_dimension_that_the_questionnaire_did_not_ask_is_told_with_those_it_did(export: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"codebook survey-app-en\): unknown 'humour'; allowed: stereotypical-bias, tox"
-    ):
-        load_ratings(["humour"], [EN], export)
-
-
 def test_codebooks_of_different_scales_do_not_mix(export: Path) -> None:
     four = {"stimme nicht zu": 1, "neutral": 2, "stimme zu": 3, "stimme voll zu": 4}
     table = DE.ratings.model_copy(update={"labels": four})
@@ -331,17 +324,25 @@ def test_codebooks_of_different_scales_do_not_mix(export: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"scales.5-point": [1, 2, 3]}, r"scales\.5-point: 3 entries for 5 categories"),
-        ({"strata.female.attribute": "sex"}, r"strata\.female\.attribute: unknown 'sex'; allowed: gender, age, "),
-        ({"strata.female.values": ["women"]}, r"strata\.female\.values .*: unknown 'women'; allowed: .*she/her/hers"),
+        ({"scales.5-point": [1, 2, 3]}, r"scales\.5-point \(survey-app-en\): 3 entries for 5 categories"),
+        ({"strata.female.attribute": "sex"}, r"strata\.female\.attribute .*: unknown 'sex'; allowed: gender, age, "),
+        (
+            {"dimensions.fun": {"title": "Fun", "better": "higher"}},
+            r"dimensions .*: unknown 'fun'; allowed: .*toxicity",
+        ),
     ],
 )
-def test_a_study_that_does_not_fit_its_ratings_is_told_where(
-    simulated: Data, overrides: dict[str, Any], message: str
-) -> None:
-    check(load_study("paper"), simulated)
+def test_a_study_that_does_not_fit_its_codebook_is_told_where(overrides: dict[str, Any], message: str) -> None:
+    check_codebook(load_study("paper"), EN)
     with pytest.raises(InputError, match=message):
-        check(load_study("paper", overrides), simulated)
+        check_codebook(load_study("paper", overrides), EN)
+
+
+def test_a_stratum_that_nobody_declares_is_told_with_what_there_is(simulated: Data) -> None:
+    check_strata(load_study("paper"), simulated.participants)
+    message = r"strata\.female\.values .*: unknown 'women'; allowed: .*she/her/hers"
+    with pytest.raises(InputError, match=message):
+        check_strata(load_study("paper", {"strata.female.values": ["women"]}), simulated.participants)
 
 
 # ---- real ratings, counted in their files by hand
@@ -356,7 +357,7 @@ def test_real_exports_come_in_whole(
 ) -> None:
     study = load_study(name)
     data = load_ratings(list(study.dimensions), [load_codebook(name)], shared_data / folder)
-    check(study, data)
+    check_strata(study, data.participants)
     assert (len(data.ratings), len(data.responses), len(data.participants)) == (ratings, responses, participants)
     assert data.ratings["response_id"].nunique() == responses
     assert sum(data.dropped.values()) == 0
