@@ -48,7 +48,17 @@ class CellResult:
     scores: Path | None = None
     health: dict[str, float] = field(default_factory=dict)
     unscored: int = 0
+    steps: int | None = None
+    truncated: int | None = None
+    """Training sequences that were cut to the recipe's max_length."""
     logged: Future[str] | None = None
+
+
+class Joined:
+    """All results, handed to the next flow by reference."""
+
+    def __init__(self, results: list[CellResult]) -> None:
+        self.results = results
 
 
 def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
@@ -72,7 +82,7 @@ def fan_out(bench: Bench, inputs: Inputs) -> list[CellResult]:
     try:
         return _joined(futures, bases)
     finally:
-        bench.pool.close()
+        bench.pool.close()  # also when the run is stopped: what trains ends, what waits for a slot fails
 
 
 @task(name="base", task_run_name="{architecture} · base", cache_policy=NO_CACHE)
@@ -98,6 +108,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     if prepared and run:
         result = replace(
             result, status="trained" if run.fresh else "cached", training_run=run.key, n_pairs=prepared.n_pairs,
+            steps=run.record["steps"], truncated=run.record["truncated"],
             weight=prepared.weight, logged=_tracked(bench, inputs, base, prepared, run, outputs, scores),
         )  # fmt: skip
     parts = [part for part in (run, outputs, scores) if part and part.fresh]
@@ -121,7 +132,7 @@ def _tracked(
     means = pd.read_parquet(scores.path / "scores.parquet").groupby("dimension")["score"].mean()
     method = recipe.grpo if prepared.optimiser == "grpo" else recipe.dpo
     return bench.tracker.training_run(
-        run.key,
+        run.key, scores.key,
         cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, prepared)],
         params={"architecture": base.architecture.name, "base": base.key, "revision": base.revision,
                 "seed": bench.study.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
@@ -170,12 +181,11 @@ def _one_run_each(results: list[CellResult]) -> list[CellResult]:
 
 def _result(future: PrefectFuture, cell: Cell, base: PrefectFuture) -> CellResult:
     """The cell's own result, or a failed one with the reason; never raises."""
-    result = future.result(raise_on_failure=False)
-    if isinstance(result, CellResult):
-        return result
     ready = base.result(raise_on_failure=False)
-    error = _reason(result) if isinstance(ready, BaseRef) else f"its base failed: {_reason(ready)}"
-    return CellResult(cell, "failed", error=error)
+    if not isinstance(ready, BaseRef):  # then the cell never started, and has no result to ask for
+        return CellResult(cell, "failed", error=f"its base failed: {_reason(ready)}")
+    result = future.result(raise_on_failure=False)
+    return result if isinstance(result, CellResult) else CellResult(cell, "failed", error=_reason(result))
 
 
 def _reason(error: object) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study, parse_overrides, shipped
@@ -24,6 +25,7 @@ EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         return _run(options)
     except InputError as error:
@@ -103,16 +105,16 @@ def _set_up_logging() -> None:
 
 
 def _finish(state: State) -> int:
-    from flows.facts import IN_PART as IN_PART_STATE
+    from flows.facts import Outcome
 
-    if not state.is_completed() and state.name != IN_PART_STATE:
-        error = state.result(raise_on_failure=False)
-        if isinstance(error, InputError):
-            raise error
-        print(f"pluralign: failed: {' '.join(str(error or state.message).split())}", file=sys.stderr)
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, InputError):
+        raise result
+    if not isinstance(result, Outcome):
+        print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
         return FAILED
-    _summarise(outcome := cast("Outcome", state.result(raise_on_failure=False)))
-    return IN_PART if outcome.failed else WHOLE
+    _summarise(result)
+    return IN_PART if 0 < result.failed < result.cells else FAILED if result.failed else WHOLE
 
 
 def _summarise(outcome: Outcome) -> None:

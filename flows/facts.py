@@ -75,7 +75,11 @@ def cell_tables(results: list[CellResult]) -> dict[str, pd.DataFrame]:
     ]
     names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
     rows = [key | {name: getattr(r, name) for name in names} for key, r in zip(keys, results, strict=True)]
-    health = [key | r.health | {"unscored": r.unscored} for key, r in zip(keys, results, strict=True) if r.health]
+    health = [
+        key | r.health | {"unscored": r.unscored, "steps": r.steps, "truncated": r.truncated}
+        for key, r in zip(keys, results, strict=True)
+        if r.health
+    ]
     return {"cells": pd.DataFrame(rows).astype({"n_pairs": "Int64", "weight": "Int64"}), "health": pd.DataFrame(health)}
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pandas as pd
 from prefect import flow
 
-from configs.schema import Study
-from flows.cells import CellResult
+from flows.bench import Bench, Inputs
+from flows.cells import CellResult, Joined
 from tasks.meta_analysis.step import measure_effects, pool_effects
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
-def pool_study(study: Study, results: list[CellResult], categories: int) -> dict[str, pd.DataFrame]:
+def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
     """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
-    scores = _scores(results)
-    effects = measure_effects(study, scores, categories)
-    return {"scores": scores, "effects": effects, "pooled": pool_effects(study, effects)}
+    scores = _scores(joined.results)
+    effects = measure_effects(bench.study, scores, inputs.data.categories)
+    return {"scores": scores, "effects": effects, "pooled": pool_effects(bench.study, effects)}
 
 
 def _scores(results: list[CellResult]) -> pd.DataFrame:

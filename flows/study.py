@@ -12,7 +12,7 @@ from prefect.states import State
 
 from configs.load import load_study
 from flows.bench import Bench, Inputs
-from flows.cells import CellResult, run_cells
+from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
 from flows.meta_analysis import pool_study
 from flows.survey import survey_ratings
@@ -41,7 +41,7 @@ def run_study(
         ratings = read_ratings(settings, bench.store)
         data = load_data(ratings)
     with clock.stage("survey"):
-        tables = survey_ratings(settings, data, ratings, bench)
+        tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
     prepared: dict[str, dict[str, Prepared]] = {}
     if settings.experiments:
@@ -53,10 +53,10 @@ def run_study(
             judge = prepare_judge(settings, data, bench.store)
             tables["judge_agreement"] = pd.read_csv(judge.path / "judge_agreement.csv")
         with clock.stage("cells"):
-            prompts = bench.evaluation_prompts(data)
-            results = run_cells(bench, Inputs(data, prepared, judge, prompts))
+            inputs = Inputs(data, prepared, judge, bench.evaluation_prompts(data))
+            results = run_cells(bench, inputs)
         with clock.stage("meta-analysis"):
-            tables |= pool_study(settings, results, data.categories)
+            tables |= pool_study(bench, inputs, Joined(results))
     tables |= {"drops": drops_table(data, prepared), **cell_tables(results)}
     with clock.stage("report"):
         facts = study_facts(settings, bench, data, ratings, results, clock)
@@ -69,7 +69,9 @@ def run_study(
 def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> None:
     pooled = tables["pooled"]
     metrics = {
-        f"pooled.{row.contrast}.{row.dimension}".replace(" - ", "-minus-").replace(" ", "-"): row.estimate
+        f"pooled.{row.experiment}.{row.contrast}.{row.dimension}".replace(" - ", "-minus-").replace(
+            " ", "-"
+        ): row.estimate
         for row in pooled.itertuples()
     }
     key = fingerprint([bench.study, frame_digest(pooled), frame_digest(tables["cells"][["training_run", "error"]])])

@@ -9,7 +9,6 @@ import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
-from configs.schema import Study
 from flows.bench import Bench
 from flows.facts import Clock, Outcome, drops_table, run_name, study_facts
 from tasks.artifact import Artifact
@@ -20,9 +19,9 @@ from tasks.survey.step import survey_tables
 
 
 @flow(name="survey", flow_run_name="survey", validate_parameters=False)
-def survey_ratings(study: Study, data: Data, ratings: Artifact, bench: Bench) -> dict[str, pd.DataFrame]:
+def survey_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.DataFrame]:
     """Participants, disagreement, co-occurrence, reliability, and differences between the strata that are compared."""
-    return survey_tables(study, data, ratings, bench.store)
+    return survey_tables(bench.study, data, ratings, bench.store)
 
 
 @flow(name="survey-only", flow_run_name=lambda: f"{run_name()} · survey")
@@ -40,7 +39,7 @@ def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, out
         ratings = read_ratings(settings, bench.store)
         data = load_data(ratings)
     with clock.stage("survey"):
-        tables = survey_ratings(settings, data, ratings, bench)
+        tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})
     facts = study_facts(settings, bench, data, ratings, [], clock)
     return Outcome(folder, write_outputs(settings, tables, facts, folder), cells=0, failed=0, trained=0)

@@ -84,11 +84,20 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def locked(path: Path, poll_seconds: float = 0.1) -> Iterator[None]:
     """Hold an exclusive kernel lock on a file; waits while another process or thread has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(poll_seconds)
+    while (held := try_lock(path)) is None:
+        time.sleep(poll_seconds)
+    try:
         yield
+    finally:
+        os.close(held)
+
+
+def try_lock(path: Path) -> int | None:
+    """An exclusive kernel lock on a file, as the descriptor to close; None while another process or thread has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

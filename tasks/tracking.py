@@ -31,14 +31,18 @@ class Tracker:
     def __init__(self, study: str, folder: Path) -> None:
         self.study, self.folder = study, folder
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+        self._local_file = Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
         self._path = folder / "mlflow" / f"{study}.json"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self._broken = threading.Event()
         self._mlflow: Any = None
 
-    def training_run(self, key: str, **facts: Any) -> Future[str]:
-        """Log a training run, once; the future gives its MLflow id, "" if that failed. Facts as in `_log_run`."""
-        return self._thread.submit(self._careful, lambda: self._training_run(key, facts))
+    def training_run(self, key: str, scores: str, **facts: Any) -> Future[str]:
+        """Log a training run, once; the future gives its MLflow id, "" if that failed. Facts as in `_log_run`.
+
+        `scores` is the identity of the metrics: when a judge or the held-out prompts change, the run gets the new ones.
+        """
+        return self._thread.submit(self._careful, lambda: self._training_run(key, scores, facts))
 
     def study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
         """Log the study's results into the parent run, unless those of `key` are there; returns the parent's id."""
@@ -55,15 +59,17 @@ class Tracker:
             log.warning("MLflow failed (%s): nothing more is logged now, the next run catches up", reason)
             return ""
 
-    def _training_run(self, key: str, facts: Mapping[str, Any]) -> str:
-        known = self._remembered()
-        if key in known["runs"]:
-            return known["runs"][key]
+    def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
+        known = self._remembered()["runs"].get(key)
+        if known and known["scores"] == scores:
+            return known["id"]
         client, parent = self._client(), self._parent()
         whole = "attributes.status = 'FINISHED'"
         found = self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
+        if found:
+            client.log_batch(found, metrics=self._metrics(facts["metrics"]))
         run_id = found or self._log_run(client, parent, key, **facts)
-        self._remember(lambda known: known["runs"].update({key: run_id}))
+        self._remember(lambda known: known["runs"].update({key: {"id": run_id, "scores": scores}}))
         return run_id
 
     def _study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
@@ -129,8 +135,7 @@ class Tracker:
         found = self._mlflow.get_experiment_by_name("pluralign")
         if found:
             return found.experiment_id
-        local = self.uri.startswith("sqlite:")
-        place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if local else None
+        place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if self._local_file else None
         return self._mlflow.create_experiment("pluralign", artifact_location=place)
 
     def _parent(self) -> str:
@@ -153,7 +158,8 @@ class Tracker:
 
     def _remembered(self) -> dict[str, Any]:
         known = json.loads(self._path.read_text()) if self._path.exists() else {}
-        return known if known.get("uri") == self.uri else {"uri": self.uri, "runs": {}}
+        gone = self._local_file is not None and not self._local_file.exists()
+        return {"uri": self.uri, "runs": {}} if gone or known.get("uri") != self.uri else known
 
     def _remember(self, change: Any) -> None:
         with locked(self._path.with_suffix(".lock")):

@@ -16,19 +16,28 @@ class Encoded:
     cut: bool = False
 
 
+TEMPLATE_VALUES = {"date_string": "1 January 2026"}
+"""What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
+
+
 def encode(tokenizer: Any, dialogues: Sequence[tuple[str, str]], max_length: int) -> list[Encoded]:
     """(prompt, response) texts → ids.
 
     A prompt keeps its end, at most half of `max_length`; a response keeps its start, within what remains. The response
-    begins where the ids of the prompt alone and of both together part, since a template may render them differently.
+    begins where the ids of the prompt alone and of both together part, since a template may render them differently;
+    of several responses to a prompt, all begin where the first of them parts, so that they share their prompt's ids.
     """
     prompts = encode_prompts(tokenizer, [prompt for prompt, _ in dialogues])
     wholes = _ids(
         tokenizer,
-        [[_user(prompt), {"role": "assistant", "content": response}] for prompt, response in dialogues],
+        [[_user(prompt), {"role": "assistant", "content": response.strip()}] for prompt, response in dialogues],
         add_generation_prompt=False,
     )
-    return [_fit(prompt, whole, max_length) for prompt, whole in zip(prompts, wholes, strict=True)]
+    shared: dict[str, int] = {}
+    for (text, _), prompt, whole in zip(dialogues, prompts, wholes, strict=True):
+        length = _shared_length(prompt, whole)
+        shared[text] = min(shared.get(text, length), length)
+    return [_fit(whole, shared[text], max_length) for (text, _), whole in zip(dialogues, wholes, strict=True)]
 
 
 def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
@@ -36,14 +45,16 @@ def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     return _ids(tokenizer, [[_user(prompt)] for prompt in prompts], add_generation_prompt=True)
 
 
-def _fit(prompt: list[int], whole: list[int], max_length: int) -> Encoded:
-    shared = next(
-        (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
-    )
-    start, answer = whole[:shared], whole[shared:]
-    kept_start = start[max(len(start) - max_length // 2, 0) :]
-    kept_answer = answer[: max_length - len(kept_start)]
-    return Encoded(kept_start, kept_answer, cut=len(kept_start) + len(kept_answer) < len(whole))
+def _shared_length(a: list[int], b: list[int]) -> int:
+    parted = (index for index, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1])
+    return next(parted, min(len(a), len(b)))
+
+
+def _fit(whole: list[int], start: int, max_length: int) -> Encoded:
+    prompt, response = whole[:start], whole[start:]
+    kept_prompt = prompt[max(len(prompt) - max_length // 2, 0) :]
+    kept_response = response[: max_length - len(kept_prompt)]
+    return Encoded(kept_prompt, kept_response, cut=len(kept_prompt) + len(kept_response) < len(whole))
 
 
 def _user(prompt: str) -> dict[str, str]:
@@ -53,5 +64,7 @@ def _user(prompt: str) -> dict[str, str]:
 def _ids(tokenizer: Any, dialogues: list[list[dict[str, str]]], add_generation_prompt: bool) -> list[list[int]]:
     if not dialogues:
         return []
-    texts = tokenizer.apply_chat_template(dialogues, tokenize=False, add_generation_prompt=add_generation_prompt)
+    texts = tokenizer.apply_chat_template(
+        dialogues, tokenize=False, add_generation_prompt=add_generation_prompt, **TEMPLATE_VALUES
+    )
     return tokenizer(texts, add_special_tokens=False)["input_ids"]

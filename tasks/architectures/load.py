@@ -19,7 +19,7 @@ class Base:
 
 @dataclass(frozen=True)
 class BaseRef:
-    """Where a base is and what it is: equal keys mean equal weights."""
+    """Where a base is and what it is: equal keys mean equal weights in equal precision."""
 
     architecture: Architecture
     key: str

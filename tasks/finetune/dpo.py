@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Architecture, Recipe
 from tasks.architectures.chat import Encoded, encode
 from tasks.architectures.load import Base
-from tasks.finetune.lora import Trained, curve_of, lent, lora_config, save_adapter, training_arguments
+from tasks.finetune.lora import (
+    Trained,
+    curve_of,
+    lent,
+    lora_config,
+    progress_callback,
+    save_adapter,
+    training_arguments,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +48,8 @@ def train_dpo(
     unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
     encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
     progress(f"{len(pairs)} pairs, reference log-probabilities of {len(unique)} responses")
-    reference = dict(zip(unique, response_log_probs(base, list(encoded.values())), strict=True))
+    log_probs = response_log_probs(base, list(encoded.values()), recipe.dpo.batch_size)
+    reference = dict(zip(unique, log_probs, strict=True))
     arguments = trl.DPOConfig(
         **training_arguments(recipe.dpo.learning_rate, recipe.dpo.epochs, seed, str(folder)),
         per_device_train_batch_size=recipe.dpo.batch_size, gradient_accumulation_steps=recipe.dpo.accumulation,
@@ -51,6 +60,7 @@ def train_dpo(
             model=model, args=arguments, processing_class=base.tokenizer,
             data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id),
             train_dataset=as_dataset(pairs, encoded, reference), peft_config=lora_config(architecture, recipe.lora),
+            callbacks=[progress_callback(progress)],
         )  # fmt: skip
         trainer.train()
         save_adapter(trainer, folder)
@@ -104,8 +114,8 @@ def _sum_log_probs(base: Base, batch: list[Encoded]) -> Any:
     lengths = torch.tensor([[len(s)] for s in sequences], device=ids.device)
     starts = torch.tensor([[len(item.prompt)] for item in batch], device=ids.device)
     logits = base.model(input_ids=ids, attention_mask=(position < lengths).long(), use_cache=False).logits[:, :-1]
-    chosen = ids[:, 1:, None]
-    token = logits.gather(2, chosen).squeeze(2).float() - logits.float().logsumexp(2)
+    rows = zip(logits, ids[:, 1:, None], strict=True)  # one at a time: a vocabulary's logits in float32 are large
+    token = torch.stack([(row := logit.float()).gather(1, id).squeeze(1) - row.logsumexp(1) for logit, id in rows])
     answer = (position[1:] >= starts) & (position[1:] < lengths)
     return (token * answer).sum(1)
 

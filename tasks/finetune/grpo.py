@@ -14,10 +14,20 @@ from typing import Any, cast
 import pandas as pd
 
 from configs.schema import Architecture, Recipe
+from tasks.architectures.chat import TEMPLATE_VALUES
 from tasks.architectures.load import Base
-from tasks.finetune.lora import Trained, curve_of, lent, lora_config, save_adapter, training_arguments
+from tasks.finetune.lora import (
+    Trained,
+    curve_of,
+    lent,
+    lora_config,
+    progress_callback,
+    save_adapter,
+    training_arguments,
+)
 from tasks.finetune.rewards import reward_model
 from tasks.fingerprint import stable_share
+from tasks.generation.greedy import end_ids, strip_thinking
 
 
 def train_grpo(
@@ -36,17 +46,23 @@ def train_grpo(
         **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, seed, str(folder)),
         beta=recipe.grpo.beta, num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
         per_device_train_batch_size=recipe.grpo.group_size * recipe.grpo.prompts_per_step, steps_per_generation=1,
-        max_completion_length=recipe.max_new_tokens,
+        max_completion_length=recipe.max_new_tokens, chat_template_kwargs=TEMPLATE_VALUES,
     )  # fmt: skip
 
-    def reward(completions: list[list[dict[str, str]]], **_: Any) -> list[float]:
-        return score([completion[0]["content"] for completion in completions])
+    ends = end_ids(base.model, base.tokenizer)
+
+    def reward(completions: list[list[dict[str, str]]], completion_ids: list[list[int]], **_: Any) -> list[float]:
+        finished = [bool(ids) and ids[-1] in ends for ids in completion_ids]
+        texts = [completion[0]["content"] for completion in completions]
+        return score(
+            [strip_thinking(text, architecture.reasoning, done)[0] for text, done in zip(texts, finished, strict=True)]
+        )
 
     with lent(base.model) as model:
         trainer = trl.GRPOTrainer(
             model=model, args=arguments, processing_class=base.tokenizer, reward_funcs=cast(Any, reward),
             train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
-            peft_config=lora_config(architecture, recipe.lora),
+            peft_config=lora_config(architecture, recipe.lora), callbacks=[progress_callback(progress)],
         )  # fmt: skip
         trainer.train()
         save_adapter(trainer, folder)

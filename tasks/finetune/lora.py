@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,9 +37,11 @@ def lora_config(architecture: Architecture, lora: Lora) -> Any:
 
 @contextmanager
 def lent(model: Any) -> Iterator[Any]:
-    """Lend a base to a trainer, and take it back as it was: without adapter, patched forward or training mode."""
+    """Lend a base to a trainer, and take it back as it was: no adapter, hooks, patched forward, checkpointing."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    hooks = {module: (dict(module._forward_hooks), dict(module._forward_pre_hooks)) for module in model.modules()}
+    use_cache = model.config.use_cache
     try:
         yield model
     finally:
@@ -46,8 +49,13 @@ def lent(model: Any) -> Iterator[Any]:
             if isinstance(module, BaseTunerLayer):
                 parent = model.get_submodule(name.rpartition(".")[0])
                 setattr(parent, name.rpartition(".")[2], module.get_base_layer())
+        for module, (after, before) in hooks.items():
+            module._forward_hooks = OrderedDict(after)
+            module._forward_pre_hooks = OrderedDict(before)
         model.__dict__.pop("forward", None)  # TRL wraps it once more with every trainer
         model.__dict__.pop("peft_config", None)
+        model.gradient_checkpointing_disable()
+        model.config.use_cache = use_cache
         model.requires_grad_(False)
         model.eval()
 
@@ -63,6 +71,18 @@ def training_arguments(learning_rate: float, epochs: float, seed: int, folder: s
         "bf16": gpu, "use_cpu": not gpu, "gradient_checkpointing": gpu, "dataloader_pin_memory": gpu,
         "report_to": [], "save_strategy": "no", "disable_tqdm": True, "logging_steps": 5,
     }  # fmt: skip
+
+
+def progress_callback(progress: Callable[[str], None]) -> Any:
+    """A trainer's callback that tells the step and the loss."""
+    from transformers import TrainerCallback
+
+    class Tell(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            loss = f", loss {float(logs['loss']):.3f}" if logs and "loss" in logs else ""
+            progress(f"step {state.global_step} of {state.max_steps}{loss}")
+
+    return Tell()
 
 
 def save_adapter(trainer: Any, folder: Any) -> None:

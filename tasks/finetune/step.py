@@ -9,7 +9,7 @@ from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint
-from tasks.slots.pool import Pool
+from tasks.slots.pool import Pool, Slot
 
 VERSION = 1
 
@@ -18,7 +18,7 @@ def training_run_key(base: BaseRef, optimiser: str, data_digest: str, recipe: Re
     """Identity of a training run: cells that share it share the run."""
     own = [recipe.grpo, recipe.max_new_tokens] if optimiser == "grpo" else [recipe.dpo, recipe.max_length]
     modules = base.architecture.target_modules
-    return fingerprint([VERSION, base.key, base.architecture.dtype, modules, data_digest, recipe.lora, own, seed])
+    return fingerprint([VERSION, base.key, modules, data_digest, recipe.lora, own, seed])
 
 
 def train_adapter(
@@ -30,14 +30,13 @@ def train_adapter(
         JobFailed: training raised, or its process died.
     """
 
-    def build(folder: Path) -> Record:
-        with pool.lease(base.key) as slot:
-            started = time.monotonic()
-            record = slot.run(
-                "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-                revision=base.revision, recipe=recipe.model_dump(mode="json"), optimiser=optimiser, data=str(data),
-                seed=seed, folder=str(folder / "adapter"),
-            )  # fmt: skip
+    def build(slot: Slot, folder: Path) -> Record:
+        started = time.monotonic()
+        record = slot.run(
+            "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
+            revision=base.revision, recipe=recipe.model_dump(mode="json"), optimiser=optimiser, data=str(data),
+            seed=seed, folder=str(folder / "adapter"),
+        )  # fmt: skip
         return record | {"seconds": time.monotonic() - started}
 
-    return store.make("training-runs", key, build)
+    return pool.make(store, "training-runs", key, base.key, build)

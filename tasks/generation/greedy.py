@@ -31,19 +31,24 @@ def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Re
             indices = order[start : start + recipe.generation_batch]
             answers = _answer(model, base.tokenizer, [encoded[index] for index in indices], recipe.max_new_tokens)
             for index, (ids, finished) in zip(indices, answers, strict=True):
-                text, thought = strip_thinking(base.tokenizer.decode(ids, skip_special_tokens=True), reasoning)
+                decoded = base.tokenizer.decode(ids, skip_special_tokens=True)
+                text, thought = strip_thinking(decoded, reasoning, finished)
                 rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
     return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
 
 
-def strip_thinking(text: str, reasoning: bool) -> tuple[str, bool]:
-    """The answer after `</think>`, and whether there was thinking; thinking that never ends leaves no answer."""
+def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:
+    """The answer after `</think>`, and whether there was thinking.
+
+    Thinking that never ends leaves no answer. It need not begin with `<think>`, which some templates put into the
+    prompt; a reasoning model that was cut off before `</think>` was still thinking.
+    """
     if not reasoning:
         return text.strip(), False
     _, mark, answer = text.rpartition(END_OF_THINKING)
     if mark:
         return answer.strip(), True
-    unended = text.lstrip().startswith("<think>")
+    unended = not finished or text.lstrip().startswith("<think>")
     return ("" if unended else text.strip()), unended
 
 
@@ -71,10 +76,11 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
             input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, pad_token_id=pad,
             temperature=None, top_p=None, top_k=None,
         )[:, longest:].tolist()  # fmt: skip
-    return [_until_end(row, _end_ids(model, tokenizer)) for row in output]
+    return [_until_end(row, end_ids(model, tokenizer)) for row in output]
 
 
-def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+def end_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Token ids that end an answer, by the model's generation settings and the tokenizer."""
     configured = model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
     return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}

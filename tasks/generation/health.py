@@ -28,10 +28,7 @@ def mark(outputs: pd.DataFrame, grammatical: Callable[[str], bool] | None) -> pd
 
 
 def health(outputs: pd.DataFrame) -> dict[str, float]:
-    """Shares of the outputs that are finished, well-formed, empty, repetitive, and their mean length in words."""
-    shares = outputs[["finished", "well_formed", "empty", "repetitive"]].mean().astype(float)
-    return {
-        "n_outputs": len(outputs),
-        **shares.to_dict(),
-        "mean_words": float(outputs["text"].str.split().str.len().mean()),
-    }
+    """Shares of outputs finished, well-formed, empty, repetitive; mean words; how many had thinking stripped."""
+    shares = outputs[["finished", "well_formed", "empty", "repetitive"]].mean().astype(float).to_dict()
+    words = float(outputs["text"].str.split().str.len().mean())
+    return {"n_outputs": len(outputs), **shares, "mean_words": words, "thought": int(outputs["thought"].sum())}

@@ -13,7 +13,7 @@ from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint, frame_digest
 from tasks.generation.health import health, mark
 from tasks.ratings.language import is_well_formed
-from tasks.slots.pool import Pool
+from tasks.slots.pool import Pool, Slot
 
 VERSION = 1
 
@@ -34,22 +34,21 @@ def answer_prompts(
         JobFailed: generation raised, or its process died.
     """
     key = fingerprint([
-        VERSION, base.key, base.architecture.dtype, base.architecture.reasoning, run.key if run else None,
+        VERSION, base.key, base.architecture.reasoning, run.key if run else None,
         frame_digest(prompts), recipe.max_new_tokens, recipe.max_length, recipe.generation_batch, simulated,
     ])  # fmt: skip
 
-    def build(folder: Path) -> Record:
+    def build(slot: Slot, folder: Path) -> Record:
         table, path = folder / "prompts.parquet", folder / "outputs.parquet"
         prompts.to_parquet(table, index=False)
-        with pool.lease(base.key) as slot:
-            started = time.monotonic()
-            record = slot.run(
-                "generate", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-                revision=base.revision, recipe=recipe.model_dump(mode="json"),
-                adapter=str(run.path / "adapter") if run else None, prompts=str(table), path=str(path),
-            )  # fmt: skip
+        started = time.monotonic()
+        slot.run(
+            "generate", architecture=base.architecture.model_dump(mode="json"), source=base.source,
+            revision=base.revision, recipe=recipe.model_dump(mode="json"),
+            adapter=str(run.path / "adapter") if run else None, prompts=str(table), path=str(path),
+        )  # fmt: skip
         outputs = mark(pd.read_parquet(path), is_well_formed if simulated else None)
         outputs.to_parquet(path, index=False)
-        return record | {"seconds": time.monotonic() - started, "health": health(outputs)}
+        return {"seconds": time.monotonic() - started, "health": health(outputs)}
 
-    return store.make("outputs", key, build)
+    return pool.make(store, "outputs", key, base.key, build)

@@ -35,15 +35,15 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Artifact:
     """
     rated, human = _human(study, data)
     dimensions = list(study.evaluation.dimensions)
-    identity = {name: frame_digest(table) for name, table in human.items()} | {"all": frame_digest(rated)}
-    words = rubric({name: study.dimensions[name] for name in dimensions}, data.categories)
-    key = fingerprint([VERSION, study.judge, words, dimensions, data.categories, identity])
+    identity = _identity(study, rated, data.categories)
+    digests = {name: frame_digest(table) for name, table in human.items()}
+    key = fingerprint([VERSION, identity, digests, frame_digest(rated)])
 
     def build(folder: Path) -> Record:
         rated.to_parquet(folder / "rated.parquet", index=False)
         judged = _judge_rated(study, rated, dimensions, data.categories)
         agreement_table(judged, human, dimensions, data.categories).to_csv(folder / "judge_agreement.csv", index=False)
-        return {"dimensions": dimensions, "categories": data.categories}
+        return {"dimensions": dimensions, "categories": data.categories, "identity": identity}
 
     return store.make("judges", key, build)
 
@@ -59,7 +59,16 @@ def score_outputs(study: Study, judge: Artifact, outputs: Artifact, prompts: pd.
         long.to_parquet(folder / "scores.parquet", index=False)
         return {"unscored": int(long["score"].isna().sum())}
 
-    return store.make("scores", fingerprint([VERSION, judge.key, outputs.key]), build)
+    return store.make("scores", fingerprint([VERSION, judge.record["identity"], outputs.key]), build)
+
+
+def _identity(study: Study, rated: pd.DataFrame, categories: int) -> str:
+    """What a score depends on: for a chat model what it is asked, for the embedded judge what it is fitted on."""
+    dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
+    if isinstance(study.judge, EmbeddedSettings):
+        return fingerprint(["embedded", frame_digest(rated), list(dimensions)])
+    asked = rubric(dimensions, categories)
+    return fingerprint(["llm", study.judge.model, study.judge.base_url, asked, list(dimensions), categories])
 
 
 def _human(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:

@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from configs.schema import Architecture, Recipe
 
 _loaded: dict[str, Any] = {}
 Say = Callable[[str], None]
+SECONDS_BETWEEN_PROGRESS = 30.0
 
 
 def pretrain(say: Say, architecture: dict, recipe: dict, texts: str, seed: int, folder: str) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def generate(
     base = _base(settings, source, revision)
     outputs = answer(base, Path(adapter) if adapter else None, pd.read_parquet(prompts), plan, settings.reasoning)
     outputs.to_parquet(path, index=False)
-    return {"thought": int(outputs["thought"].sum())}
+    return {}
 
 
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {"pretrain": pretrain, "train": train, "generate": generate}
@@ -75,7 +77,7 @@ def _base(architecture: Architecture, source: str, revision: str | None) -> Any:
     """The base, from memory if it is the one in use."""
     from tasks.architectures.load import load_base
 
-    key = f"{source}@{revision}"
+    key = f"{source}@{revision} as {architecture.dtype}"
     if key not in _loaded:
         _loaded.clear()
         _loaded[key] = load_base(architecture, source, revision)
@@ -110,8 +112,13 @@ def _prepare() -> None:
 
 
 def _answer(job: dict[str, Any], channel: Any) -> dict[str, Any]:
+    last = time.monotonic()
+
     def say(text: str) -> None:
-        channel.write(json.dumps({"progress": text}) + "\n")
+        nonlocal last
+        if time.monotonic() - last > SECONDS_BETWEEN_PROGRESS:
+            channel.write(json.dumps({"progress": text}) + "\n")
+            last = time.monotonic()
 
     try:
         return {"result": JOBS[job["name"]](say, **job["arguments"])}

@@ -11,13 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.artifact import locked
+from tasks.artifact import Artifact, Record, Store, try_lock
 
 log = logging.getLogger(__name__)
 QUIET = {
@@ -53,75 +54,113 @@ class Pool:
     def __init__(self, folder: Path, workers: int | None = None) -> None:
         ids = gpus()
         cores = range(workers or len(os.sched_getaffinity(0)))
-        self._free = [Slot(f"gpu-{id}", id, folder) for id in ids] or [Slot(f"cpu-{n}", None, folder) for n in cores]
-        self.size = len(self._free)
+        self._slots = [Slot(f"gpu-{id}", id, folder) for id in ids] or [Slot(f"cpu-{n}", None, folder) for n in cores]
+        self._free = list(self._slots)
+        self._closed = False
         self._changed = threading.Condition()
+
+    @property
+    def size(self) -> int:
+        return len(self._slots)
 
     @contextmanager
     def lease(self, base: str) -> Iterator[Slot]:
-        """A free slot, if possible one that holds `base`; waits for one."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free)
-            slot = next((slot for slot in self._free if slot.base == base), self._free[0])  # the longest idle one
-            self._free.remove(slot)
+        """A free slot, if possible one that holds `base`; waits for one.
+
+        Lease before you lock an artifact: a lock's holder that waited for a slot could wait for ever on another study
+        that has the GPU and wants the artifact.
+
+        Raises:
+            JobFailed: the pool is closed.
+        """
+        slot = self._take(base)
         try:
-            slot.base = base
             yield slot
         finally:
             with self._changed:
                 self._free.append(slot)
                 self._changed.notify()
 
+    def make(self, store: Store, stage: str, key: str, base: str, build: Callable[[Slot, Path], Record]) -> Artifact:
+        """An artifact that a slot builds; one that exists takes no slot."""
+        found = store.find(stage, key)
+        if found:
+            return found
+        with self.lease(base) as slot:
+            return store.make(stage, key, lambda folder: build(slot, folder))
+
     def close(self) -> None:
-        """End the children of all free slots."""
+        """End all children, of leased slots too, and lease no more."""
         with self._changed:
-            for slot in self._free:
-                slot.close()
+            self._closed = True
+            self._changed.notify_all()
+        for slot in self._slots:
+            slot.close()
+
+    def _take(self, base: str) -> Slot:
+        with self._changed:
+            while not self._closed:
+                for slot in sorted(self._free, key=lambda slot: slot.base != base):  # then the longest idle one
+                    if slot.claim():
+                        self._free.remove(slot)
+                        slot.base = base
+                        return slot
+                self._changed.wait(timeout=1.0)  # a GPU may be another study's, which can't notify
+        raise JobFailed("the study was stopped")
 
 
 class Slot:
-    """One place where something trains. A GPU's slot also keeps other studies on the machine off that GPU."""
+    """One place where something trains. A GPU's slot also keeps other studies of this user off that GPU."""
 
     def __init__(self, name: str, gpu: str | None, folder: Path) -> None:
         self.name, self.gpu, self.folder = name, gpu, folder
         self.base: str | None = None
         self._child: subprocess.Popen[str] | None = None
-        self._held = ExitStack()
+        self._held: int | None = None
+        self._closed = False
+        self._starting = threading.Lock()
 
-    def run(self, name: str, progress: Callable[[str], None] = log.debug, **arguments: Any) -> dict[str, Any]:
-        """Do a job of `tasks.slots.child` and return its result.
+    def claim(self) -> bool:
+        """Whether the slot is ours: a GPU is, from the first lease until `close`, unless another study has it."""
+        if self.gpu is None or self._held is not None:
+            return True
+        path = Path(tempfile.gettempdir()) / f"pluralign-{os.getuid()}-{self.name}.lock"
+        self._held = try_lock(path)
+        return self._held is not None
+
+    def run(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Do a job of `tasks.slots.child` and return its result; progress is logged.
 
         Raises:
             JobFailed: the job raised, or the child died on it.
         """
-        child = self._living_child()
+        with self._starting:
+            child = self._living_child()
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
-            assert child.stdin is not None
-            assert child.stdout is not None
             child.stdin.write(json.dumps({"name": name, "arguments": arguments}) + "\n")
             child.stdin.flush()
             for line in child.stdout:
                 answer = json.loads(line)
                 if "progress" not in answer:
                     return self._result(answer)
-                progress(answer["progress"])
+                log.info("%s: %s: %s", arguments["architecture"]["name"], name, answer["progress"])
         except BrokenPipeError:
             pass
         code = child.wait()
-        self.close()
         raise JobFailed(f"its worker process {_how_it_ended(code)}; its log is {self._log_path()}")
 
     def close(self) -> None:
-        """End the child, if there is one, and give the GPU back."""
-        if self._child:
-            self._child.kill()
-            self._child.wait()
-            for pipe in (self._child.stdin, self._child.stdout):
-                if pipe:
-                    with suppress(BrokenPipeError):
-                        pipe.close()
-        self._child = None
-        self._held.close()
+        """End the child, if there is one, give the GPU back, and start no other."""
+        with self._starting:
+            self._closed = True
+            if self._child:
+                self._child.kill()
+                self._child.wait()
+            if self._held is not None:
+                os.close(self._held)
+            self._child = self._held = None
 
     def _result(self, answer: dict[str, Any]) -> dict[str, Any]:
         if "error" in answer:
@@ -129,16 +168,16 @@ class Slot:
         return answer["result"]
 
     def _living_child(self) -> subprocess.Popen[str]:
+        if self._closed:
+            raise JobFailed("the study was stopped")
         if self._child and self._child.poll() is None:
             return self._child
-        self.close()
-        if self.gpu is not None:
-            self._held.enter_context(locked(self.folder / f"{self.name}.lock"))
         self._log_path().parent.mkdir(parents=True, exist_ok=True)
         with self._log_path().open("a") as errors:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "tasks.slots.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=errors, text=True, env=self._environment(),
+                start_new_session=True,  # Ctrl-C is the parent's business, which then ends its children
             )  # fmt: skip
         return self._child
 

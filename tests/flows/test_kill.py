@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -89,6 +90,21 @@ def test_killing_a_child_fails_one_cell_with_its_reason_and_the_next_run_makes_u
     assert again.returncode == 0, output
     pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (warm, finished)]
     pd.testing.assert_frame_equal(*pooled)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_ends_it_and_its_children_soon(warm, how):
+    process = warm.start("run", "small.yaml", "--workers", "2")
+    follow(process, "cell 2 of 14")
+    children = children_of(process.pid)
+    started = time.monotonic()
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode not in (0, 3), output
+    assert time.monotonic() - started < 30
+    assert "Traceback" not in output
+    assert children
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
 def test_two_runs_at_once_train_nothing_twice(warm):

@@ -79,7 +79,7 @@ def test_mlflow_has_one_parent_and_one_child_a_training_run_with_its_adapter(fin
     }
     child = shared[0]
     assert child.inputs.dataset_inputs[0].dataset.digest == child.data.tags["pluralign.dataset_digest"]
-    assert {"loss", "score.toxicity", "health.well_formed"} <= set(child.data.metrics)
+    assert {"loss", "margin", "score.toxicity", "health.well_formed"} <= set(child.data.metrics)
     assert "adapter/adapter_model.safetensors" in [f.path for f in client.list_artifacts(child.info.run_id, "adapter")]
 
 
@@ -109,6 +109,27 @@ def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(finish
     assert set(cells.drop("male", level=1)["status"]) <= {"control", "cached", "shared", "trained"}
     assert "female - male" not in set(read(place, "pooled")["contrast"])
     assert json.loads((place.tables.parent / "study.json").read_text())["status"] == "in part"
+
+
+def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(finished):
+    missing = {"name": "missing", "title": "Missing", "family": "llama", "parameters": "none", "path": "/nowhere"}
+    state = run(finished, architectures=["tiny-llama", missing])
+    assert state.name == "Finished in part"
+    cells = read(finished, "cells").set_index("architecture")
+    assert set(cells.loc["missing", "status"]) == {"failed"}
+    assert set(cells.loc["missing", "error"]) == {"its base failed: /nowhere: no model here (no config.json)"}
+    assert set(cells.loc["tiny-llama", "status"]) == {"control", "cached", "shared"}
+    assert (read(finished, "pooled")["k"] == 1).all()
+
+
+def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished):
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        stored = [str(flow_run.parameters) for flow_run in client.read_flow_runs()]
+    assert len(stored) >= 4
+    assert all(len(text) < 1000 for text in stored)
+    assert not any("sim-en" in text or "sim-de" in text for text in stored)
 
 
 def test_an_unreachable_tracking_server_costs_the_study_nothing(finished, tmp_path, monkeypatch, caplog):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from configs.schema import Pretraining
-from tasks.architectures.chat import Encoded, _fit, encode, encode_prompts
+from tasks.architectures.chat import Encoded, _fit, _shared_length, encode, encode_prompts
 from tasks.architectures.tiny import train_tokenizer
 
 DIALOGUES = [
@@ -69,4 +69,22 @@ def test_no_dialogues_have_no_ids(tokenizer: Any) -> None:
     ],
 )
 def test_cutting_by_hand(prompt: list[int], dialogue: list[int], length: int, expected: Encoded) -> None:
-    assert _fit(prompt, dialogue, length) == expected
+    assert _fit(dialogue, _shared_length(prompt, dialogue), length) == expected
+
+
+class Words:
+    """A tokenizer that keeps line breaks with what follows them, as some do, and renders as some templates do."""
+
+    def apply_chat_template(self, dialogues: list[Any], add_generation_prompt: bool, **_: Any) -> list[str]:
+        turns = ["".join(f"{turn['role']} {turn['content']} " for turn in dialogue) for dialogue in dialogues]
+        return [text + "assistant " if add_generation_prompt else text for text in turns]
+
+    def __call__(self, texts: list[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[sum(map(ord, word)) for word in text.split(" ") if word] for text in texts]}
+
+
+def test_responses_to_one_prompt_share_its_ids_whatever_they_begin_with() -> None:
+    first, second = encode(Words(), [("Why ?", "\n\nhello you"), ("Why ?", "well")], 20)
+    assert first.prompt == second.prompt
+    assert len(first.response) == 2  # outer blanks are no part of a response
+    assert len(second.response) == 1

@@ -26,7 +26,7 @@ def test_a_text_is_repetitive_when_more_than_half_of_its_trigrams_have_come_befo
 
 
 def outputs(*rows: tuple[str, bool]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["text", "finished"])
+    return pd.DataFrame(rows, columns=["text", "finished"]).assign(thought=False)
 
 
 OUTPUTS = outputs(("a fine answer", True), ("cut off in the", False), (" \n", True), ("x x x x x x", True))
@@ -47,5 +47,6 @@ def test_where_the_grammar_is_known_a_well_formed_answer_keeps_it() -> None:
 def test_health_is_the_shares_and_the_mean_length() -> None:
     # words: 3, 4, 0, 6
     assert health(mark(OUTPUTS, None)) == {
-        "n_outputs": 4, "finished": 0.75, "well_formed": 0.25, "empty": 0.25, "repetitive": 0.25, "mean_words": 13 / 4,
+        "n_outputs": 4, "finished": 0.75, "well_formed": 0.25, "empty": 0.25, "repetitive": 0.25,
+        "mean_words": 13 / 4, "thought": 0,
     }  # fmt: skip

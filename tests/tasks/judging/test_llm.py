@@ -118,16 +118,24 @@ def test_a_server_error_is_tried_again(server):
     assert len(server.requests) == 2
 
 
-def test_a_refused_key_stops_with_one_clear_line(server):
-    server.answer = lambda _: (401, {"error": {"message": "no such key"}})
-    with pytest.raises(InputError, match=r"judge a-model: .*no such key"):
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "invalid_api_key"), (429, "insufficient_quota"), (503, None), (400, "unsupported_value")]
+)
+def test_an_endpoint_that_gives_no_answer_is_a_failure_and_no_verdict(server, status, code):
+    server.answer = lambda _: (status, {"error": {"message": "not today", "code": code}})
+    with pytest.raises(llm.JudgeFailed, match=r"judge a-model: .*not today"):
         judge(server).score(["p"], ["text"])
+
+
+def test_a_text_that_the_provider_refuses_to_read_is_unscored(server):
+    server.answer = lambda _: (400, {"error": {"message": "filtered", "code": "content_filter"}})
+    assert np.isnan(judge(server).score(["p"], ["text"])).all()
 
 
 def test_a_server_that_is_not_there_stops_rather_than_leaving_everything_unscored(server):
     made = judge(server)
     made._client = made._client.with_options(base_url="http://127.0.0.1:9/v1", max_retries=0)
-    with pytest.raises(InputError, match="judge a-model: Connection error"):
+    with pytest.raises(llm.JudgeFailed, match="judge a-model: Connection error"):
         made.score(["p"], ["text"])
 
 
