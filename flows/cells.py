@@ -55,7 +55,9 @@ class CellResult:
 
 
 class Joined:
-    """All results, handed to the next flow by reference."""
+    """All results, handed to the next flow by reference; the slot keeps Prefect from storing them as a parameter."""
+
+    __slots__ = ("results",)
 
     def __init__(self, results: list[CellResult]) -> None:
         self.results = results
