@@ -167,3 +167,15 @@ def test_a_run_of_a_single_step_still_trains(llama, tmp_path):
     train_dpo(base, architecture, some_pairs(4).assign(target=1.0), RECIPE, 0, tmp_path / "run", lambda _: None)
     weights = load_file(tmp_path / "run" / "adapter_model.safetensors")
     assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
+
+
+def test_gradient_checkpointing_leaves_nothing_behind_on_the_base(llama, tmp_path, monkeypatch):
+    architecture, base = llama
+    plain = dpo.training_arguments
+    monkeypatch.setattr(dpo, "training_arguments", lambda *a: {**plain(*a), "gradient_checkpointing": True})
+    use_cache = base.model.config.use_cache
+    for _ in range(2):
+        train_dpo(base, architecture, some_pairs(8), RECIPE, 0, tmp_path / "run", lambda _: None)
+    assert not base.model.is_gradient_checkpointing
+    assert base.model.config.use_cache == use_cache
+    assert sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in base.model.modules()) == 0

@@ -78,3 +78,46 @@ def test_a_lease_prefers_the_slot_that_holds_the_base(tmp_path):
         assert first is not second
     with pool.lease("two") as again:
         assert again is second
+
+
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with one GPU, as far as slots can tell."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_gpu_is_one_study_s_until_it_closes(one_gpu, tmp_path):
+    first, second = Pool(tmp_path / "a"), Pool(tmp_path / "b")
+    with first.lease("x") as slot:
+        assert slot.gpu == "0"
+    got = threading.Event()
+
+    def wait() -> None:
+        with second.lease("y"):
+            got.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert not got.wait(1.5)  # the first study's child keeps its base on the GPU between two jobs
+    first.close()
+    assert got.wait(5)
+    waiting.join()
+    second.close()
+
+
+def test_a_closed_pool_leases_no_more_and_lets_go_of_who_waits(tmp_path):
+    pool = Pool(tmp_path, workers=1)
+    failed = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(JobFailed, match="the study was stopped"), pool.lease("y"):
+            pass
+        failed.set()
+
+    with pool.lease("x"):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        pool.close()
+        assert failed.wait(5)
+    waiting.join()
