@@ -28,7 +28,7 @@ COLUMNS = {
     "survey_contrasts": "contrast dimension estimate std_error ci_low ci_high n_a n_b",
     "drops": "condition step reason dropped kept",
     "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
-    "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words",
+    "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words steps",
     "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
     "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
@@ -369,7 +369,9 @@ def method(study: Study, facts: Facts) -> list[str]:
         "whose ratings count, on which scale, and what becomes of disagreement. Prompts are divided beforehand into "
         f"training and evaluation prompts; a held-out evaluation prompt trains no model.{split}",
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning.",
+        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. All "
+        "train for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more data is not told "
+        "apart from one of better data.",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
         f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "

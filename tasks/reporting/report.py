@@ -355,18 +355,28 @@ def _health(study: Study, tables: Tables) -> list[Any]:
     if not groups:
         return []
     body = [_health_line(experiment, condition, group) for (experiment, condition), group in groups.items()]
-    header = ["Condition", "Well-formed, mean", "least", "least in", "Finished", "Empty", "Repetitive", "Words"]
+    header = [
+        "Condition",
+        "Well-formed, mean",
+        "least",
+        "least in",
+        "Finished",
+        "Empty",
+        "Repetitive",
+        "Words",
+        "Steps",
+    ]
     text = (
         "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
         "well-formed if it ended by itself, is not empty, not repetitive and, where the texts' grammar is known, "
-        "grammatical. Shares are means over architectures."
+        "grammatical. Shares are means over architectures. Steps are those of the optimiser."
     )
     poor = [_cell_name(*key) for key, group in groups.items() if _least(group)["well_formed"] < WELL_FORMED]
     warning = (
         f"Below {WELL_FORMED:.0%} well-formed in at least one architecture: {few(poor)}. Read the effects of these "
         "conditions with care."
     )
-    return [Text(text), *([Caution(warning)] if poor else []), Table(header, "lrrlrrrr", body)]
+    return [Text(text), *([Caution(warning)] if poor else []), Table(header, "lrrlrrrrr", body)]
 
 
 def _cell_name(experiment: str, condition: str) -> str:
@@ -377,7 +387,8 @@ def _health_line(experiment: str, condition: str, group: list[Row]) -> list[str]
     least, name = _least(group), _cell_name(experiment, condition)
     shares = [percent(_mean(group, key)) for key in ("well_formed", "finished", "empty", "repetitive")]
     lowest = [percent(least["well_formed"]), least["architecture"]]
-    return [name, shares[0], *lowest, *shares[1:], number(_mean(group, "mean_words"), 1)]
+    counts = [number(_mean(group, "mean_words"), 1), whole(_mean(group, "steps"))]
+    return [name, shares[0], *lowest, *shares[1:], *counts]
 
 
 def _least(group: list[Row]) -> Row:
