@@ -370,8 +370,8 @@ def method(study: Study, facts: Facts) -> list[str]:
         f"training and evaluation prompts; a held-out evaluation prompt trains no model.{split}",
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
         f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. All "
-        "train for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more data "
-        "is not told apart from one of better data.",
+        "train for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more "
+        "data is not told apart from one of better data.",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
         f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
