@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,21 +20,38 @@ if TYPE_CHECKING:
     from flows.facts import Outcome
 
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
+SECONDS_TO_STOP = 10.0
+STOPPED = "stopped; run the same command again to go on from here"
 EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         return _run(options)
     except InputError as error:
         print(f"pluralign: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("pluralign: stopped; run the same command again to go on from here", file=sys.stderr)
+        print(f"pluralign: {STOPPED}", file=sys.stderr)
         return FAILED
+
+
+def _stop(*_: object) -> None:
+    """End in order, but soon: Ctrl-C also ends Prefect's temporary server, which is then waited for in vain."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(FAILED))
+    deadline = threading.Timer(SECONDS_TO_STOP, _give_up)
+    deadline.daemon = True
+    deadline.start()
+    raise KeyboardInterrupt
+
+
+def _give_up() -> None:
+    print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
+    os._exit(FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:

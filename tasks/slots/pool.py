@@ -48,12 +48,17 @@ def gpus() -> list[str]:
     return [str(index) for index in range(listed.stdout.count("GPU "))]
 
 
+def cores_of_this_process() -> int:
+    """Cores that it may use, where the system can say; else the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Pool:
     """The slots of this machine: its GPUs, or `workers` processes on the CPU (default: one a core)."""
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
         ids = gpus()
-        cores = range(workers or len(os.sched_getaffinity(0)))
+        cores = range(workers or cores_of_this_process())
         self._slots = [Slot(f"gpu-{id}", id, folder) for id in ids] or [Slot(f"cpu-{n}", None, folder) for n in cores]
         self._free = list(self._slots)
         self._closed = False

@@ -90,7 +90,7 @@ class Place:
         """`pluralign ARGUMENTS` in a process of its own, as a user starts it."""
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *arguments], cwd=self.folder, env=self.environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
 

@@ -1,0 +1,49 @@
+"""Real ratings through the flows: SPICA through the whole study, kept small, and POPQUORN through the survey."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_real_ratings_go_through_every_stage_to_a_report_that_says_the_models_are_tiny(
+    prefect: None, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.study import run_study
+
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
+    small = {
+        "ratings.folder": str(shared_data / "spica"), "architectures": ["tiny-falcon"], "evaluation.max_prompts": 8,
+        "recipe.pretraining.steps": 120, "recipe.dpo.max_pairs": 16, "recipe.grpo.prompts": 4,
+        "recipe.max_new_tokens": 24,
+    }  # fmt: skip
+    state = run_study("spica", small, str(tmp_path / "out"), return_state=True)
+    assert state.is_completed(), state.message
+    facts = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert facts["counts"]["ratings"] == 6000
+    assert facts["label"] == "tiny models"
+    cells = pd.read_csv(tmp_path / "out" / "tables" / "cells.csv")
+    assert cells["training_run"].nunique() == 10  # of 12: 5-point, all and dpo are one
+    pooled = pd.read_csv(tmp_path / "out" / "tables" / "pooled.csv")
+    assert {"democrat - republican", "dpo - grpo"} <= set(pooled["contrast"])
+    assert pooled["estimate"].notna().all()
+    assert "The effects of such tiny models on real text mean little" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_real_ratings_of_single_texts_go_through_the_survey(
+    prefect: None, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.survey import run_survey
+
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
+    state = run_survey("popquorn", {"ratings.folder": str(shared_data)}, str(tmp_path / "out"), return_state=True)
+    assert state.is_completed(), state.message
+    table = pd.read_csv(tmp_path / "out" / "tables" / "reliability.csv").set_index("stratum")
+    assert table.loc["all", "alpha"] == pytest.approx(0.2864885922720908)  # PyPI krippendorff, ordinal
+    assert table.loc["all", "n_ratings"] == 13036
+    assert "No models were trained" in (tmp_path / "out" / "report.html").read_text()
