@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CellResult:
-    """A row of cells.csv, and where the cell's scores and outputs are (None where it failed)."""
+    """A row of cells.csv, and where the cell's scores are (None where it failed)."""
 
     cell: Cell
     status: str
@@ -44,7 +44,6 @@ class CellResult:
     """Training and generation, where they happened now; waiting for a slot is not in it."""
     mlflow_run_id: str = ""
     error: str = ""
-    outputs: Path | None = None
     scores: Path | None = None
     health: dict[str, float] = field(default_factory=dict)
     unscored: int = 0
@@ -104,7 +103,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
     scores = score_outputs(study, inputs.judge, outputs, inputs.prompts, store)
     result = CellResult(
-        cell, status="control", outputs=outputs.path / "outputs.parquet", scores=scores.path / "scores.parquet",
+        cell, status="control", scores=scores.path / "scores.parquet",
         health=outputs.record["health"], unscored=scores.record["unscored"],
     )  # fmt: skip
     if prepared and run:

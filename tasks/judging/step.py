@@ -10,8 +10,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.errors import InputError
+from configs.schema import Dimension, Study
 from configs.schema import EmbeddedJudge as EmbeddedSettings
-from configs.schema import Study
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint, frame_digest
 from tasks.judging.agreement import agreement_table
@@ -37,7 +37,7 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Artifact:
     dimensions = list(study.evaluation.dimensions)
     identity = _identity(study, rated, data.categories)
     digests = {name: frame_digest(table) for name, table in human.items()}
-    key = fingerprint([VERSION, identity, digests, frame_digest(rated)])
+    key = fingerprint([VERSION, identity, digests])
 
     def build(folder: Path) -> Record:
         rated.to_parquet(folder / "rated.parquet", index=False)
@@ -64,7 +64,7 @@ def score_outputs(study: Study, judge: Artifact, outputs: Artifact, prompts: pd.
 
 def _identity(study: Study, rated: pd.DataFrame, categories: int) -> str:
     """What a score depends on: for a chat model what it is asked, for the embedded judge what it is fitted on."""
-    dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
+    dimensions = _evaluated(study)
     if isinstance(study.judge, EmbeddedSettings):
         return fingerprint(["embedded", frame_digest(rated), list(dimensions)])
     asked = rubric(dimensions, categories)
@@ -94,16 +94,23 @@ def _judge_rated(study: Study, rated: pd.DataFrame, dimensions: list[str], categ
     """The judge's scores of what humans rated: response_id and one column a dimension."""
     if isinstance(study.judge, EmbeddedSettings):
         return cross_validated(rated, dimensions)
-    judge = LlmJudge(study.judge, {name: study.dimensions[name] for name in dimensions}, categories)
-    scores = judge.score(rated["prompt"].tolist(), rated["response"].tolist())
+    scores = _chat_model(study, categories).score(rated["prompt"].tolist(), rated["response"].tolist())
     return pd.DataFrame(scores, columns=dimensions).assign(response_id=rated["response_id"].to_numpy())
 
 
 def _judge(study: Study, judge: Artifact) -> EmbeddedJudge | LlmJudge:
-    dimensions = tuple(judge.record["dimensions"])
     if isinstance(study.judge, EmbeddedSettings):
-        return _embedded(judge.path, dimensions)
-    return LlmJudge(study.judge, {name: study.dimensions[name] for name in dimensions}, judge.record["categories"])
+        return _embedded(judge.path, tuple(judge.record["dimensions"]))
+    return _chat_model(study, judge.record["categories"])
+
+
+def _chat_model(study: Study, categories: int) -> LlmJudge:
+    assert not isinstance(study.judge, EmbeddedSettings)
+    return LlmJudge(study.judge, _evaluated(study), categories)
+
+
+def _evaluated(study: Study) -> dict[str, Dimension]:
+    return {name: study.dimensions[name] for name in study.evaluation.dimensions}
 
 
 @lru_cache(maxsize=4)
