@@ -1,0 +1,37 @@
+"""`pluralign clmm`: the mixed ordinal model on any table. No study, no Prefect: a table in, a summary out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from configs.errors import InputError
+from tasks.artifact import write_atomically
+from tasks.survey.clmm.formula import clmm, read_table
+from tasks.survey.clmm.result import to_json
+
+log = logging.getLogger(__name__)
+
+
+def fit_table(data: Path, formula: str, reference: list[str], output: Path | None) -> bool:
+    """Fit, print the summary, write the JSON file; whether the fit converged.
+
+    Raises:
+        InputError: what can't be read or fitted, beginning with the file's name.
+    """
+    levels = dict(_reference(entry) for entry in reference)
+    try:
+        fit = clmm(formula, read_table(data), levels)
+    except InputError as error:
+        raise error if str(error).startswith(str(data)) else InputError(f"{data}: {error}") from None
+    print(fit.summary())
+    if output is not None:
+        write_atomically(output, to_json(fit, data=data.name, formula=formula, reference=levels))
+    return fit.converged
+
+
+def _reference(entry: str) -> tuple[str, str]:
+    column, equals, level = entry.partition("=")
+    if not (column and equals and level):
+        raise InputError(f"--reference {entry!r}: expected COLUMN=LEVEL")
+    return column, level

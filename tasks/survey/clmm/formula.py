@@ -1,0 +1,206 @@
+"""Models by formula: `rating ~ temp + contact + (1|judge)`, on any table.
+
+The random terms are split off first, formulaic does the rest. Columns are looked up by name and nothing is evaluated,
+so that a formula or a table can't run code; a name with other than letters, digits, _ and . stands in `backticks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.errors import InputError, one_of
+from tasks.survey.clmm.model import fit
+from tasks.survey.clmm.result import Fit
+
+RANDOM = re.compile(r"\(([^()|]*)\|([^()|]*)\)")
+FACTOR = re.compile(r"\b(?:C|factor)\(\s*(`[^`]+`|[\w.]+)\s*\)")
+MOST_LEVELS = 500
+"""Of a fixed effect; whoever has more means a random one."""
+MISSING = ["", "NA", "NaN", "nan"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula's parts: the response, the fixed terms as text, their columns, those to take as factors, the groups."""
+
+    response: str
+    fixed: str
+    columns: tuple[str, ...]
+    factors: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    @property
+    def used(self) -> list[str]:
+        return list(dict.fromkeys([self.response, *self.columns, *self.groups]))
+
+
+def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None = None) -> Fit:
+    """Fit `formula` to the rows of `data`.
+
+    Text columns, `C(column)` and columns with a reference are factors, coded against their reference level (by default
+    the first in sorted order; that of a categorical column is its own first); terms are called `column[level]`. Other
+    columns are numbers. Rows with a missing value are left out and counted.
+
+    Raises:
+        InputError: a formula that can't be read, an unknown column or level, a response that is no number, a factor or
+            group with one level; and what `model.fit` raises.
+    """
+    parts = parse(formula)
+    for column in parts.used:
+        if column not in data.columns:
+            raise one_of("formula: column", column, [str(name) for name in data.columns])
+    rows, dropped = _complete(data[parts.used])
+    ratings = _numbers(rows, parts.response)
+    table = _coded(rows, parts, reference or {})
+    found = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
+    return replace(found, left_out=len(data) - len(rows), notes=(*dropped, *found.notes))
+
+
+def parse(formula: str) -> Formula:
+    """Split a formula; see the module.
+
+    Raises:
+        InputError: where it can't be read, or asks for more than columns, + : * and random intercepts.
+    """
+    response, tilde, right = formula.partition("~")
+    response = _name(response)
+    if not tilde or not response:
+        raise InputError(f"formula {formula!r}: expected RATING ~ TERM + … + (1|GROUP)")
+    groups = []
+    for slope, group in RANDOM.findall(right):
+        if slope.strip() != "1" or not re.fullmatch(r"\s*(`[^`]+`|[\w.]+)\s*", group):
+            raise InputError(f"formula: ({slope}|{group}): only random intercepts of one column, (1|GROUP), are known")
+        groups.append(_name(group))
+    if len(set(groups)) < len(groups):
+        raise InputError(f"formula: a group stands twice: {', '.join(groups)}")
+    fixed, factors = RANDOM.sub("0", right), [_name(name) for name in FACTOR.findall(right)]
+    if "|" in fixed:
+        raise InputError(f"formula {formula!r}: a random intercept is written (1|GROUP)")
+    fixed = f"({FACTOR.sub(lambda match: match[1], fixed)}) + 1"
+    columns = _columns(formula, fixed)
+    if response in (*columns, *groups):
+        raise InputError(f"formula: {response} stands on both sides")
+    return Formula(response, fixed, columns, tuple(factors), tuple(groups))
+
+
+def _name(text: str) -> str:
+    return text.strip().strip("`")
+
+
+def _columns(formula: str, fixed: str) -> tuple[str, ...]:
+    import formulaic
+
+    try:
+        terms = list(formulaic.Formula(fixed))
+        factors = [factor for term in terms for factor in term.factors]
+    except formulaic.errors.FormulaicError as error:
+        raise InputError(f"formula {formula!r}: {str(error).splitlines()[0]}") from None
+    for factor in factors:
+        if factor.eval_method.value not in ("lookup", "literal"):
+            raise InputError(f"formula: {factor.expr!r} is not a column; make one of it first (C(column) is known)")
+        if factor.eval_method.value == "literal" and factor.expr != "1":
+            raise InputError(f"formula: {factor.expr!r} is not a column")
+    return tuple(dict.fromkeys(factor.expr for factor in factors if factor.eval_method.value == "lookup"))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file, UTF-8, one header line; empty cells and NA are missing.
+
+    Raises:
+        InputError: a missing or empty file, lines of different lengths, other than UTF-8.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, low_memory=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows without a missing value, and a sentence on the others if there are any."""
+    missing = rows.isna()
+    bad = missing.any(axis=1)
+    if not bad.any():
+        return rows, []
+    counts = ", ".join(f"{column} {int(n)}" for column, n in missing.sum().items() if n)
+    first = int(bad.to_numpy().argmax()) + 1
+    if bad.all():
+        raise InputError(f"every row has a missing value ({counts})")
+    return rows[~bad], [
+        f"left out {int(bad.sum())} of {len(rows)} rows with a missing value ({counts}; first: row {first})"
+    ]
+
+
+def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
+    """A column as numbers; an ordered categorical by its codes."""
+    values = rows[column]
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.dtype.ordered:
+        return values.cat.codes.astype(float)
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    if numbers.isna().any():
+        row = int(numbers.isna().to_numpy().argmax())
+        raise InputError(
+            f"{column}, row {rows.index[row] + 1}: {values.iloc[row]!r} is not a number, and texts have no order"
+        )
+    return numbers
+
+
+def _coded(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, str]) -> pd.DataFrame:
+    """The fixed columns: factors as categories with the reference first, the rest as numbers."""
+    for column in reference:
+        if column not in parts.columns:
+            raise one_of("reference", column, parts.columns)
+    table: dict[str, Any] = {}
+    for column in parts.columns:
+        values = rows[column]
+        if (
+            column in reference
+            or column in parts.factors
+            or not pd.api.types.is_numeric_dtype(values)
+            or _is_bool(values)
+        ):
+            table[column] = _factor(values, column, reference.get(column))
+        elif values.nunique() < 2:
+            raise InputError(f"{column}: all {len(values)} rows have {values.iloc[0]!r}; drop it from the formula")
+        else:
+            table[column] = values.astype(float)
+    return pd.DataFrame(table, index=rows.index)
+
+
+def _is_bool(values: pd.Series) -> bool:
+    return pd.api.types.is_bool_dtype(values)
+
+
+def _factor(values: pd.Series, column: str, first: str | None) -> pd.Categorical:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        levels = [str(level) for level in values.cat.remove_unused_categories().cat.categories]
+    else:
+        levels = [str(level) for level in sorted(values.unique(), key=lambda level: (isinstance(level, str), level))]
+    if len(levels) < 2:
+        raise InputError(f"{column}: all {len(values)} rows have {levels[0]!r}; a factor needs two levels")
+    if len(levels) > MOST_LEVELS:
+        raise InputError(
+            f"{column}: {len(levels)} levels, at most {MOST_LEVELS} as a fixed effect; (1|{column}) is the random one"
+        )
+    if first is not None and first not in levels:
+        raise one_of(f"reference {column}", first, levels)
+    ordered = [first, *(level for level in levels if level != first)] if first is not None else levels
+    return pd.Categorical(values.astype(str), categories=ordered)
+
+
+def _matrix(parts: Formula, table: pd.DataFrame) -> pd.DataFrame:
+    """Treatment-coded columns without the intercept, which the thresholds are."""
+    import formulaic
+
+    if not parts.columns:
+        return pd.DataFrame(index=table.index)
+    matrix = pd.DataFrame(formulaic.model_matrix(parts.fixed, table, output="pandas")).astype(float)
+    matrix = matrix.drop(columns="Intercept")
+    return matrix.rename(columns=lambda name: str(name).replace("[T.", "["))
