@@ -162,12 +162,38 @@ class Evaluation(Frozen):
     max_prompts: Count | None = None
 
 
+Level = Literal["nominal", "ordinal", "interval"]
+"""What Krippendorff's alpha takes two categories' distance to be: different or not, in ranks, or in steps."""
+
+
+class PublishedChange(Frozen):
+    """A term of an ordinal model as the paper prints it: 100 · (odds ratio - 1), and p as text."""
+
+    percent: float
+    p: str
+
+
 class Survey(Frozen):
-    """`draws`: bootstrap draws for the intervals of Krippendorff's alpha."""
+    """`draws`: bootstrap draws for the intervals of Krippendorff's alpha; `level`: its measure of distance."""
 
     draws: Count = 1000
+    level: Level = "ordinal"
     positive_from: Count | None = None
     """Lowest category that counts as a positive rating in the co-occurrence matrix; by default above the middle."""
+    reference: dict[str, str] = {}
+    """Attribute → the value that the others are compared with, in a mixed ordinal model of each dimension."""
+    published: dict[str, dict[str, dict[str, PublishedChange]]] = {}
+    """Dimension → attribute → value → the paper's change in the odds."""
+    min_participants: Count = 10
+    """Values that fewer declare are pooled as `other`, and what concerns fewer is not shown."""
+
+    @model_validator(mode="after")
+    def _published_terms_are_in_the_model(self) -> Self:
+        for dimension, attributes in self.published.items():
+            for attribute in attributes:
+                if attribute not in self.reference:
+                    raise one_of(f"survey.published.{dimension}", attribute, self.reference)
+        return self
 
 
 # ---- models
@@ -319,6 +345,9 @@ class Study(Frozen):
                 for dimension in (*contrast.focus, *contrast.published):
                     if dimension not in self.evaluation.dimensions:
                         raise one_of(f"experiments.{key}.contrasts.{name}", dimension, self.evaluation.dimensions)
+        for name in self.survey.published:
+            if name not in self.dimensions:
+                raise one_of("survey.published", name, self.dimensions)
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             raise ValueError(

@@ -23,6 +23,12 @@ WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
 SECONDS_TO_STOP = 10.0
 STOPPED = "stopped; run the same command again to go on from here"
 EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
+SHOWN = {
+    "run": ("pooled", ["contrast", "dimension", "k", "estimate", "ci_low", "ci_high", "published"]),
+    "audit": ("audit", ["condition", "stratum", "share_of_participants", "share_of_ratings", "share_of_preferences",
+                        "retained", "majority_loses"]),
+}  # fmt: skip
+"""Command → the table that it ends with, and the columns shown of it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a study, or what is missing of it", epilog=EXIT_CODES)
     survey = commands.add_parser("survey", help="ratings to survey tables, figures and report only", epilog=EXIT_CODES)
-    for command, place in ((run, "outputs/NAME"), (survey, "outputs/NAME-survey")):
+    audit = commands.add_parser(
+        "audit", help="whose voice is in the ratings, and what each condition does to it", epilog=EXIT_CODES
+    )
+    for command, place in ((run, "outputs/NAME"), (survey, "outputs/NAME-survey"), (audit, "outputs/NAME-audit")):
         command.add_argument(
             "study", metavar="STUDY", help=f"{', '.join(shipped('studies'))}, or the path of a .yaml file"
         )
@@ -72,6 +81,21 @@ def _parser() -> argparse.ArgumentParser:
             help="change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)",
         )  # fmt: skip
         command.add_argument("--output", metavar="DIR", help=f"where the results go (default: {place})")
+    clmm = commands.add_parser(
+        "clmm", help="fit a cumulative link mixed model to any table of ratings", epilog=EXIT_CODES,
+        description="Fit a cumulative link mixed model (logit link, up to two crossed random intercepts, Laplace "
+        "approximation), as R's ordinal::clmm does. A positive coefficient means higher ratings.",
+    )  # fmt: skip
+    clmm.add_argument("data", metavar="DATA", type=Path, help="a .csv file, one rating a row")
+    clmm.add_argument("formula", metavar="FORMULA", help="such as 'rating ~ temp + contact + (1|judge)'")
+    clmm.add_argument(
+        "--reference", action="append", default=[], metavar="COLUMN=LEVEL",
+        help="the level that the others are compared with (default: the first in sorted order; repeatable)",
+    )  # fmt: skip
+    clmm.add_argument(
+        "--output", metavar="FILE", type=Path,
+        help="write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval",
+    )  # fmt: skip
     run.add_argument(
         "--workers", type=_count, metavar="N", help="processes that train where there is no GPU (default: one a core)"
     )
@@ -85,24 +109,37 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "clmm":
+        from flows.clmm import fit_table
+
+        _set_up_logging()
+        return WHOLE if fit_table(options.data, options.formula, options.reference, options.output) else FAILED
     overrides = parse_overrides(options.overrides)
-    _check_input(options.study, overrides)
+    _check_input(options.command, options.study, overrides)
     _set_up_logging()
     print("pluralign: starting Prefect …", file=sys.stderr)
+    from flows.audit import run_audit
     from flows.study import run_study
     from flows.survey import run_survey
 
     settings = {"study": options.study, "overrides": overrides or None, "output": options.output}
     if options.command == "survey":
-        return _finish(run_survey(**settings, return_state=True))
-    return _finish(run_study(**settings, workers=options.workers, return_state=True))
+        return _finish("survey", run_survey(**settings, return_state=True))
+    if options.command == "audit":
+        return _finish("audit", run_audit(**settings, return_state=True))
+    return _finish("run", run_study(**settings, workers=options.workers, return_state=True))
 
 
-def _check_input(study: str, overrides: dict) -> None:
+def _check_input(command: str, study: str, overrides: dict) -> None:
     """Find what is wrong with settings and files before anything is started."""
     settings = load_study(study, overrides)
+    if command == "audit":
+        from tasks.survey.audit import check_audit
+
+        check_audit(settings)
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
-    if settings.judge.kind == "llm" and settings.experiments and not os.environ.get("OPENAI_API_KEY"):
+    judges = command == "run" and settings.experiments
+    if judges and settings.judge.kind == "llm" and not os.environ.get("OPENAI_API_KEY"):
         raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
     from tasks.ratings.load import check_codebook, files_of
 
@@ -122,7 +159,7 @@ def _set_up_logging() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _finish(state: State) -> int:
+def _finish(command: str, state: State) -> int:
     from flows.facts import Outcome
 
     result = state.result(raise_on_failure=False)
@@ -131,21 +168,18 @@ def _finish(state: State) -> int:
     if not isinstance(result, Outcome):
         print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
         return FAILED
-    _summarise(result)
+    _summarise(command, result)
     return IN_PART if 0 < result.failed < result.cells else FAILED if result.failed else WHOLE
 
 
-def _summarise(outcome: Outcome) -> None:
+def _summarise(command: str, outcome: Outcome) -> None:
     import pandas as pd
 
-    pooled = outcome.folder / "tables" / "pooled.csv"
-    if outcome.cells and pooled.exists():
-        table = pd.read_csv(pooled)
-        print(
-            table[["contrast", "dimension", "k", "estimate", "ci_low", "ci_high", "published"]]
-            .round(3)
-            .to_string(index=False)
-        )
+    name, columns = SHOWN.get(command, ("", []))
+    path = outcome.folder / "tables" / f"{name}.csv"
+    if (outcome.cells or command == "audit") and path.exists():
+        print(pd.read_csv(path)[columns].round(3).to_string(index=False))
+    if outcome.cells:
         print(f"{outcome.cells} cells, {outcome.trained} training runs made now, {outcome.failed} failed")
     print(f"report: {outcome.report}")
 

@@ -1,4 +1,4 @@
-"""The whole study on one page: ratings → survey → preferences → cells → meta-analysis → report."""
+"""The whole study on one page: ratings → survey → audit → preferences → cells → meta-analysis → report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import State
 
 from configs.load import load_study
+from flows.audit import audit_ratings
 from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
@@ -45,6 +46,8 @@ def run_study(
     results: list[CellResult] = []
     prepared: dict[str, dict[str, Prepared]] = {}
     if settings.experiments:
+        with clock.stage("audit"):
+            tables |= audit_ratings(bench, data, ratings)
         with clock.stage("preferences"):
             prepared = {
                 name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments

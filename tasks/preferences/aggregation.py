@@ -17,6 +17,26 @@ def aggregate(labels: pd.DataFrame, how: str) -> pd.DataFrame:
     )
 
 
+def behind(labels: pd.DataFrame, kept: pd.DataFrame, how: str) -> pd.DataFrame:
+    """Which of `labels` stand behind those of `kept = aggregate(labels, how)`.
+
+    Returns:
+        One row a row of `labels`, in their order. final: the label that its response keeps (under `all` its own), <NA>
+        where it keeps none. agrees: whether that is the row's own label. part: the row's part of the final label,
+        which is split equally among the ratings that it was made of: the rating itself (`all`), those who voted for it
+        (`majority`, `consensus`), the first rating (`first`), all ratings of the response (`average`); 0 for others.
+    """
+    own = labels["label"]
+    final = own if how == "all" else labels["response_id"].map(kept.set_index("response_id")["label"])
+    agrees = (final == own).fillna(False).astype(bool)
+    if how == "all":
+        return pd.DataFrame({"final": final, "agrees": agrees, "part": 1.0})
+    makers = {"first": labels.index.isin(kept.index), "average": final.notna()}.get(how, agrees)
+    makers = pd.Series(makers, index=labels.index, dtype=float)
+    part = makers / makers.groupby(labels["response_id"]).transform("sum").clip(lower=1)
+    return pd.DataFrame({"final": final.astype("Int64"), "agrees": agrees, "part": part})
+
+
 def _all(labels: pd.DataFrame) -> pd.DataFrame:
     return labels
 

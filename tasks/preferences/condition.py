@@ -5,8 +5,8 @@ stratum → scale → aggregation → preferences, with every drop counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -30,16 +30,31 @@ class NoPreferences(InputError):
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Oriented labels of one dimension, each KEYS and label, indexed as the ratings that they come from.
+
+    scaled: one row a rating that the scale has a label for.
+    final: those that train, what the aggregation makes of `scaled`.
+    """
+
+    scaled: pd.DataFrame
+    final: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """What a condition trains on.
 
     pairs: prompt_id, a, b, n, target, weight, prompt, text_a, text_b.
     rewards: response_id, dimension, prompt, response, reward in [0, 1] (more is better), n: for GRPO's reward model.
+    preferences: dimension → number of its label preferences when the dimensions were united, before pairs were left
+        out; one of them weighs 1 / that number.
     """
 
     pairs: pd.DataFrame
     rewards: pd.DataFrame
     drops: list[Drop]
+    preferences: dict[str, int] = field(default_factory=dict)
 
     def digest(self, optimiser: str) -> str:
         """Identity of what the optimiser reads; conditions that share it share their training run."""
@@ -93,12 +108,30 @@ def training_data(study: Study, data: Data, condition: Condition, ratings: pd.Da
     if ratings.empty:
         whose = f"stratum {condition.stratum!r} has" if condition.stratum else "there is"
         raise NoPreferences(f"{whose} no rating of a training prompt on {', '.join(condition.dimensions)}")
+    labels, drops = condition_labels(study, condition, ratings)
+    return from_labels(study, data, condition, labels, drops)
+
+
+def condition_labels(study: Study, condition: Condition, ratings: pd.DataFrame) -> tuple[dict[str, Labels], list[Drop]]:
+    """Dimension → the labels of the condition's ratings before and after aggregation, and what was dropped."""
     drops: list[Drop] = []
     labels = {
         name: _labels(ratings, study.dimensions[name], name, study.scales[condition.scale], condition, drops)
         for name in condition.dimensions
     }
-    counts = {name: _preferences(name, table, condition, drops) for name, table in labels.items()}
+    return labels, drops
+
+
+def from_labels(
+    study: Study, data: Data, condition: Condition, labels: Mapping[str, Labels], before: Sequence[Drop] = ()
+) -> TrainingData:
+    """The condition's data from its labels; `before` are the drops on the way to them.
+
+    Raises:
+        NoPreferences: nothing is left to train on, and after which step.
+    """
+    final, drops = {name: table.final for name, table in labels.items()}, [*before]
+    counts = {name: _preferences(name, table, condition, drops) for name, table in final.items()}
     pairs = unite(list(counts.values()))
     if pairs.empty:
         raise NoPreferences(
@@ -111,14 +144,15 @@ def training_data(study: Study, data: Data, condition: Condition, ratings: pd.Da
         raise NoPreferences("no preference pair: all pairs are of responses with the same text")
     if condition.optimiser == "dpo":
         pairs = _cap(pairs, study.recipe.dpo.max_pairs, study.seed, drops)
-    return TrainingData(pairs, _rewards(labels, texts), drops)
+    preferences = {name: int(table["n_a"].sum() + table["n_b"].sum()) for name, table in counts.items()}
+    return TrainingData(pairs, _rewards(final, texts), drops, preferences)
 
 
 def _labels(
     ratings: pd.DataFrame, dimension: Dimension, name: str, scale: tuple[int | None, ...], condition: Condition,
     drops: list[Drop],
-) -> pd.DataFrame:  # fmt: skip
-    """Oriented labels of one dimension after scale and aggregation: KEYS and label."""
+) -> Labels:  # fmt: skip
+    """Oriented labels of one dimension after the scale, and after aggregation."""
     rated = ratings.dropna(subset=[name])
     labels = rated[KEYS].assign(label=to_scale(rated[name], scale, dimension.better))
     kept = labels.dropna(subset=["label"])
@@ -129,13 +163,12 @@ def _labels(
     if reason:
         drops.append(("aggregation", f"{name}: responses with {reason}", lost, final["response_id"].nunique()))
     drops.append(("aggregation", f"{name}: labels merged or lost", len(kept) - len(final), len(final)))
-    return final
+    return Labels(kept, final)
 
 
 def _preferences(name: str, labels: pd.DataFrame, condition: Condition, drops: list[Drop]) -> pd.DataFrame:
     """Pairs of one dimension; prompts with one labelled response, or with equal labels only, have none."""
-    empty = pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
-    counts = count_preferences(labels, condition.within) if len(labels) else empty
+    counts = count_preferences(labels, condition.within)
     sizes = labels.groupby("prompt_id")["response_id"].nunique()
     several = int((sizes > 1).sum())
     paired = counts["prompt_id"].nunique()

@@ -19,13 +19,15 @@ def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
     `within="prompt"` compares any two labels of a prompt, `within="participant"` only those of one participant. Pairs
     that no two labels tell apart are left out; a < b.
     """
+    if labels.empty:
+        return pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
     counts = _by_participant(labels) if within == "participant" else _by_prompt(labels)
     return counts[counts["n_a"] + counts["n_b"] > 0].sort_values(["prompt_id", "a", "b"], ignore_index=True)
 
 
 def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
     """Through each response's histogram h over the ordered labels: n(a ≻ b) = Σ_k h_a[k] Σ_{j<k} h_b[j]."""
-    histogram = pd.crosstab([labels["prompt_id"], labels["response_id"]], labels["label"])
+    histogram = labels.groupby(["prompt_id", "response_id", "label"]).size().unstack(fill_value=0)
     h = histogram.to_numpy(dtype=np.int64)
     below = np.cumsum(h, axis=1) - h
     rows = histogram.index.to_frame(index=False).assign(row=np.arange(len(h)))
@@ -35,10 +37,20 @@ def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_participant(labels: pd.DataFrame) -> pd.DataFrame:
-    pairs = _two_of(labels[["prompt_id", "participant_id", "response_id", "label"]], on=["prompt_id", "participant_id"])
+    pairs = pairs_of_participants(labels)
     pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
     pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
     return pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
+
+
+def pairs_of_participants(labels: pd.DataFrame) -> pd.DataFrame:
+    """Every two labels that one participant gave to two responses of a prompt.
+
+    Returns:
+        prompt_id, participant_id, a, label_a, b, label_b; a < b.
+    """
+    columns = ["prompt_id", "participant_id", "response_id", "label"]
+    return _two_of(labels[columns], on=["prompt_id", "participant_id"])
 
 
 def _two_of(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:

@@ -74,19 +74,26 @@ def check_codebook(study: Study, codebook: Codebook) -> None:
         if stratum.attribute not in codebook.participants.attributes:
             place = f"{study.name}: strata.{name}.attribute ({codebook.name})"
             raise one_of(place, stratum.attribute, codebook.participants.attributes)
+    for attribute in study.survey.reference:
+        if attribute not in codebook.participants.attributes:
+            raise one_of(
+                f"{study.name}: survey.reference ({codebook.name})", attribute, codebook.participants.attributes
+            )
 
 
 def check_strata(study: Study, participants: pd.DataFrame) -> None:
-    """See that somebody declares each value that a stratum names.
+    """See that somebody declares each value that a stratum or the survey's reference names.
 
     Raises:
         InputError: nobody does; the message has the values that there are.
     """
-    for name, stratum in study.strata.items():
-        found = sorted({term for terms in participants[stratum.attribute] for term in terms})
-        for value in stratum.values:
+    named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
+    named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
+    for place, attribute, values in named:
+        found = sorted({term for terms in participants[attribute] for term in terms})
+        for value in values:
             if value not in found:
-                raise one_of(f"{study.name}: strata.{name}.values (no participant declares it)", value, found)
+                raise one_of(f"{study.name}: {place} (no participant declares it)", value, found)
 
 
 def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:

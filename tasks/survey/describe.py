@@ -61,6 +61,11 @@ def group_difference(
     return values | sizes
 
 
+def attributes_of(participants: pd.DataFrame) -> list[str]:
+    """The columns of the participants' table that hold declared terms."""
+    return [column for column in participants.columns if column not in ("participant_id", "language")]
+
+
 def participants_table(participants: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
     """How many participants declare each value of each attribute: attribute, value, n, share."""
     rows = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,10 +15,14 @@ from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint
 from tasks.preferences.strata import members
 from tasks.ratings.load import Data
-from tasks.survey.describe import cooccurrence, disagreement, group_difference, participants_table
+from tasks.survey.audit import audit
+from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
+from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.reliability import reliability
 
-VERSION = 1
+log = logging.getLogger(__name__)
+VERSION = 2
+AUDIT_VERSION = 1
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
@@ -38,15 +44,33 @@ def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> 
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
 
 
+@task(name="audit", cache_policy=NO_CACHE)
+def audit_table(study: Study, data: Data, ratings: Artifact, store: Store) -> pd.DataFrame:
+    """What each condition does to each stratum's ratings."""
+    experiments = [[name, item.conditions, list(item.contrasts)] for name, item in study.experiments.items()]
+    key = fingerprint([
+        AUDIT_VERSION, ratings.key, experiments, study.strata, study.scales,
+        {name: dimension.better for name, dimension in study.dimensions.items()},
+        study.evaluation.share, study.seed, study.recipe.dpo.max_pairs,
+    ])  # fmt: skip
+
+    def build(folder: Path) -> None:
+        audit(study, data).to_parquet(folder / "audit.parquet", index=False)
+
+    return pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
+
+
 def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
-    attributes = [column for column in data.participants.columns if column not in ("participant_id", "language")]
     positive = study.survey.positive_from or data.categories // 2 + 2
+    terms, models = ordinal_regression(study, data)
     return {
-        "participants": participants_table(data.participants, attributes),
+        "participants": participants_table(data.participants, attributes_of(data.participants)),
         "disagreement": disagreement(data.ratings, dimensions),
         "cooccurrence": cooccurrence(data.ratings, dimensions, positive),
         "reliability": _reliability(study, data),
+        "ordinal_regression": terms,
+        "ordinal_models": models,
         "survey_contrasts": _contrasts(study, data),
     }
 
@@ -58,7 +82,11 @@ def _reliability(study: Study, data: Data) -> pd.DataFrame:
     for dimension in study.dimensions:
         for stratum, ids in strata.items():
             ratings = data.ratings[data.ratings["participant_id"].isin(ids)]
-            values = reliability(ratings, dimension, data.categories, study.survey.draws, study.seed)
+            values = reliability(
+                ratings, dimension, data.categories, study.survey.draws, study.seed, study.survey.level
+            )
+            if values["n_responses"] and np.isnan(values["alpha"]):
+                log.warning("alpha of %s, %s: all ratings equal, so there is none", stratum, dimension)
             rows.append({"dimension": dimension, "stratum": stratum, **values})
     return pd.DataFrame(rows)
 

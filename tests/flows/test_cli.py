@@ -59,6 +59,31 @@ def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Pl
     assert "ana" not in output
 
 
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [([], "no experiments"), (["--set", "strata={}"], "no experiments and no strata")],
+)
+def test_an_audit_of_a_study_that_has_nothing_to_audit_says_what_is_missing(settings, what, capsys):
+    assert main(["audit", "popquorn", *settings]) == 2
+    assert capsys.readouterr().err == f"pluralign: popquorn: {what}; an audit asks what conditions do to strata\n"
+
+
+@pytest.mark.slow
+def test_an_audit_ends_with_its_table(place: Place):
+    process = place.start("audit", place.study, "--output", "here")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    lines = output.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.split()[:2] == ["condition", "stratum"])
+    assert lines[start].split()[2:] == [
+        "share_of_participants", "share_of_ratings", "share_of_preferences", "retained", "majority_loses",
+    ]  # fmt: skip
+    assert len(lines[start + 1 : -1]) == 6 * 2
+    assert lines[start + 1].split()[:2] == ["female", "female"]
+    assert lines[-1] == "report: here/report.html"
+    assert (place.folder / "here" / "tables" / "audit.csv").exists()
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "two"])
 def test_workers_must_be_a_number_above_zero(workers, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, one_of
@@ -55,7 +56,9 @@ def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None =
     for column in parts.used:
         if column not in data.columns:
             raise one_of("formula: column", column, [str(name) for name in data.columns])
-    rows, dropped = _complete(data[parts.used])
+        if list(data.columns).count(column) > 1:
+            raise InputError(f"formula: {column}: several columns of the table have this name")
+    rows, dropped = _complete(data[parts.used].reset_index(drop=True))
     ratings = _numbers(rows, parts.response)
     table = _coded(rows, parts, reference or {})
     found = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
@@ -79,13 +82,15 @@ def parse(formula: str) -> Formula:
         groups.append(_name(group))
     if len(set(groups)) < len(groups):
         raise InputError(f"formula: a group stands twice: {', '.join(groups)}")
-    fixed, factors = RANDOM.sub("0", right), [_name(name) for name in FACTOR.findall(right)]
+    fixed, factors = RANDOM.sub(" 0 ", right), [_name(name) for name in FACTOR.findall(right)]
     if "|" in fixed:
         raise InputError(f"formula {formula!r}: a random intercept is written (1|GROUP)")
     fixed = f"({FACTOR.sub(lambda match: match[1], fixed)}) + 1"
     columns = _columns(formula, fixed)
     if response in (*columns, *groups):
         raise InputError(f"formula: {response} stands on both sides")
+    if "Intercept" in columns:
+        raise InputError("formula: Intercept is what the constant is called; give the column another name")
     return Formula(response, fixed, columns, tuple(factors), tuple(groups))
 
 
@@ -99,7 +104,7 @@ def _columns(formula: str, fixed: str) -> tuple[str, ...]:
     try:
         terms = list(formulaic.Formula(fixed))
         factors = [factor for term in terms for factor in term.factors]
-    except formulaic.errors.FormulaicError as error:
+    except (formulaic.errors.FormulaicError, SyntaxError) as error:
         raise InputError(f"formula {formula!r}: {str(error).splitlines()[0]}") from None
     for factor in factors:
         if factor.eval_method.value not in ("lookup", "literal"):
@@ -113,18 +118,23 @@ def read_table(path: Path) -> pd.DataFrame:
     """A CSV file, UTF-8, one header line; empty cells and NA are missing.
 
     Raises:
-        InputError: a missing or empty file, lines of different lengths, other than UTF-8.
+        InputError: a missing or empty file, a line longer than the header, other than UTF-8.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, low_memory=False)
+        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, low_memory=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for the rows' names
+        raise InputError(f"{path}: every line has more cells than the header")
+    return table
 
 
 def _complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The rows without a missing value, and a sentence on the others if there are any."""
+    if rows.empty:
+        raise InputError("the table has no rows")
     missing = rows.isna()
     bad = missing.any(axis=1)
     if not bad.any():
@@ -149,6 +159,14 @@ def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
         raise InputError(
             f"{column}, row {rows.index[row] + 1}: {values.iloc[row]!r} is not a number, and texts have no order"
         )
+    return _finite(numbers, column)
+
+
+def _finite(numbers: pd.Series, column: str) -> pd.Series:
+    wrong = np.isinf(numbers.to_numpy())
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(f"{column}, row {numbers.index[row] + 1}: {numbers.iloc[row]} is not a finite number")
     return numbers
 
 
@@ -168,9 +186,9 @@ def _coded(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, str]) -> 
         ):
             table[column] = _factor(values, column, reference.get(column))
         elif values.nunique() < 2:
-            raise InputError(f"{column}: all {len(values)} rows have {values.iloc[0]!r}; drop it from the formula")
+            raise InputError(f"{column}: all {len(values)} rows have {values.iloc[0]}; drop it from the formula")
         else:
-            table[column] = values.astype(float)
+            table[column] = _finite(values.astype(float), column)
     return pd.DataFrame(table, index=rows.index)
 
 
@@ -180,9 +198,11 @@ def _is_bool(values: pd.Series) -> bool:
 
 def _factor(values: pd.Series, column: str, first: str | None) -> pd.Categorical:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        levels = [str(level) for level in values.cat.remove_unused_categories().cat.categories]
+        found = list(values.cat.remove_unused_categories().cat.categories)
     else:
-        levels = [str(level) for level in sorted(values.unique(), key=lambda level: (isinstance(level, str), level))]
+        found = sorted(values.unique(), key=lambda level: (isinstance(level, str), level))
+    names = {level: _level_name(level) for level in found}
+    levels = list(dict.fromkeys(names.values()))
     if len(levels) < 2:
         raise InputError(f"{column}: all {len(values)} rows have {levels[0]!r}; a factor needs two levels")
     if len(levels) > MOST_LEVELS:
@@ -192,7 +212,12 @@ def _factor(values: pd.Series, column: str, first: str | None) -> pd.Categorical
     if first is not None and first not in levels:
         raise one_of(f"reference {column}", first, levels)
     ordered = [first, *(level for level in levels if level != first)] if first is not None else levels
-    return pd.Categorical(values.astype(str), categories=ordered)
+    return pd.Categorical(values.astype(object).map(names), categories=ordered)
+
+
+def _level_name(level: object) -> str:
+    """As in a file: a column of whole numbers has 1, not 1.0, also where missing cells made it one of floats."""
+    return str(int(level)) if isinstance(level, float) and level.is_integer() else str(level)
 
 
 def _matrix(parts: Formula, table: pd.DataFrame) -> pd.DataFrame:

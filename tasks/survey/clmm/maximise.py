@@ -7,6 +7,7 @@ Start: joint Newton steps on (θ, β, u, v) with σ held, where h is concave, an
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ START_SIGMA = 1.0
 EM_UPDATES = 3
 START_TOLERANCE = 1e-3
 """Of the decrement of the joint Newton steps, which only have to come near."""
+QUIET_SECONDS = 5.0
 TOLERANCE = 1e-9
 """Of the Newton decrement g′I⁻¹g: twice what the log-likelihood may still lack."""
 NEAR = 1e-4
@@ -46,6 +48,8 @@ class Maximum:
 
 
 def maximise(model: Model) -> Maximum:
+    """Climb to the maximum; a long way is told as it goes."""
+    started = time.monotonic()
     state = _start(model)
     information = _first_information(state)
     decrement = np.inf
@@ -53,7 +57,8 @@ def maximise(model: Model) -> Maximum:
         gradient = state.gradient
         step = _solve(information, gradient)
         decrement = float(gradient @ step)
-        log.debug("step %d: log-likelihood %.6f, decrement %.2e", steps, state.value, decrement)
+        told = logging.INFO if time.monotonic() - started > QUIET_SECONDS else logging.DEBUG
+        log.log(told, "clmm: step %d, log-likelihood %.4f, decrement %.1e", steps, state.value, decrement)
         if decrement < TOLERANCE or np.abs(state.sigma).max() > LARGEST_SIGMA:
             break
         moved = _uphill(state, step, decrement)
@@ -61,6 +66,8 @@ def maximise(model: Model) -> Maximum:
             break
         information = _updated(information, moved.psi - state.psi, gradient - moved.gradient)
         state = moved
+    if time.monotonic() - started > QUIET_SECONDS:
+        log.info("clmm: standard errors of %d parameters …", model.n_parameters)
     return Maximum(state, _information(state), decrement, steps)
 
 

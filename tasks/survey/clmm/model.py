@@ -48,15 +48,18 @@ def fit(
         exact: a dense Cholesky factor for log|D|, or random probes (see `stochastic`); by default as many levels allow.
 
     Raises:
-        InputError: a rating or predictor that is not a finite number, constant ratings, a group with one level or with
-            as many as there are ratings, two groups that are the same.
+        InputError: a rating or predictor that is not a finite number, constant ratings, predictors or labels for
+            another number of rows, a group with one level or with as many as there are ratings, two groups that are the
+            same.
     """
     y, categories = _codes_of_ratings(ratings)
+    if len(predictors) != len(y):
+        raise InputError(f"predictors: {len(predictors)} rows for {len(y)} ratings")
     codes = {name: pd.factorize(pd.Series(labels)) for name, labels in groups.items()}
     _check_groups({name: (code, len(levels)) for name, (code, levels) in codes.items()}, len(y))
     kept, aliased = _independent(predictors)
     with threadpool_limits(1, "blas"):
-        columns = _Columns.of(predictors[kept])
+        columns = _Columns.of(predictors.iloc[:, kept])
         order = sorted(codes, key=lambda name: len(codes[name][1]))
         model = _model(y, columns.standardised, [codes[name] for name in order], exact)
         maximum = _without_zero(maximise(model))
@@ -112,8 +115,8 @@ def _check_groups(groups: Mapping[str, tuple[np.ndarray, int]], n: int) -> None:
             raise InputError(f"(1|{') and (1|'.join(groups)}) group the ratings alike; keep one")
 
 
-def _independent(predictors: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Names of the columns that the ones before them (and the thresholds) don't add up to, and of the others.
+def _independent(predictors: pd.DataFrame) -> tuple[list[int], list[str]]:
+    """Places of the columns that the ones before them (and the thresholds) don't add up to, and names of the others.
 
     Modified Gram–Schmidt, twice each, on the rows that differ.
     """
@@ -123,18 +126,19 @@ def _independent(predictors: pd.DataFrame) -> tuple[list[str], list[str]]:
         raise InputError(f"{predictors.columns[column]}, row {row + 1}: {values[row, column]} is not a finite number")
     distinct = predictors.drop_duplicates().to_numpy(dtype=float)
     basis = [np.full(len(distinct), len(distinct) ** -0.5)] if len(distinct) else []
-    kept, aliased = [], []
-    for name, column in zip(predictors.columns, distinct.T, strict=True):
+    kept: list[int] = []
+    aliased: list[str] = []
+    for place, column in enumerate(distinct.T):
         rest, length = column.copy(), np.linalg.norm(column)
         for _ in range(2):
             for direction in basis:
                 rest -= (direction @ rest) * direction
         left = np.linalg.norm(rest)
         if left <= ALIASED * length or length == 0:
-            aliased.append(str(name))
+            aliased.append(str(predictors.columns[place]))
             continue
         basis.append(rest / left)
-        kept.append(str(name))
+        kept.append(place)
     return kept, aliased
 
 
@@ -158,7 +162,7 @@ class _Columns:
         values = predictors.to_numpy(dtype=float)
         mean, scale = values.mean(0), values.std(0)
         span = np.ptp(values, axis=0)
-        return cls(list(predictors.columns), (values - mean) / scale, mean, scale, span)
+        return cls([str(name) for name in predictors.columns], (values - mean) / scale, mean, scale, span)
 
     def back(self, n_theta: int) -> np.ndarray:
         """T with (θ, β) = T (θ, β) of the standardised columns; (q, q)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tasks.preferences.aggregation import aggregate
+from tasks.preferences.aggregation import aggregate, behind
 from tasks.preferences.scales import to_scale
 
 
@@ -65,6 +65,32 @@ def test_average_rounds_the_mean_and_a_half_to_the_better(votes: tuple[int, ...]
 @pytest.mark.parametrize("how", ["all", "majority", "consensus", "first", "average"])
 def test_no_labels_remain_no_labels(how: str) -> None:
     assert len(aggregate(labels(), how)) == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "final", "agrees", "part"),
+    [
+        # r1: 2 5 2, r2: 4 4, r3: 1 3
+        ("all", [2, 5, 2, 4, 4, 1, 3], [1] * 7, [1] * 7),
+        ("majority", [2, 2, 2, 4, 4, None, None], [1, 0, 1, 1, 1, 0, 0], [1 / 2, 0, 1 / 2, 1 / 2, 1 / 2, 0, 0]),
+        ("consensus", [None, None, None, 4, 4, None, None], [0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 1 / 2, 1 / 2, 0, 0]),
+        ("first", [2, 2, 2, 4, 4, 1, 1], [1, 0, 1, 1, 1, 1, 0], [1, 0, 0, 1, 0, 1, 0]),
+        ("average", [3, 3, 3, 4, 4, 2, 2], [0, 0, 0, 1, 1, 0, 0], [1 / 3, 1 / 3, 1 / 3] + [1 / 2] * 4),
+    ],
+)
+def test_a_label_is_split_among_the_ratings_that_it_was_made_of(
+    how: str, final: list, agrees: list, part: list
+) -> None:
+    table = labels(("r1", 2), ("r1", 5), ("r1", 2), ("r2", 4), ("r2", 4), ("r3", 1), ("r3", 3))
+    found = behind(table, aggregate(table, how), how)
+    assert [None if pd.isna(label) else label for label in found["final"]] == final
+    assert found["agrees"].tolist() == agrees
+    assert found["part"].tolist() == pytest.approx(part)
+
+
+@pytest.mark.parametrize("how", ["all", "majority", "consensus", "first", "average"])
+def test_nothing_stands_behind_no_labels(how: str) -> None:
+    assert behind(labels(), aggregate(labels(), how), how).empty
 
 
 def test_a_scale_maps_merges_and_drops_categories() -> None:

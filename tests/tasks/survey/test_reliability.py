@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.load import load_codebook
-from tasks.ratings.load import load_ratings
+from configs.load import load_codebook, load_study
+from configs.schema import Level, Study
+from tasks.ratings.load import Data, load_ratings
 from tasks.survey.reliability import alpha, coincidences, reliability, value_counts
+from tasks.survey.step import _reliability
+from tests.conftest import make_data
 
 
 def long(matrix: np.ndarray) -> pd.DataFrame:
@@ -35,8 +38,11 @@ def with_gaps(seed: int, raters: int = 8, responses: int = 40, categories: int =
     return np.where(rng.random(matrix.shape) < 0.5, np.nan, matrix)
 
 
-def point(ratings: pd.DataFrame, categories: int = 5) -> float:
-    return float(alpha(coincidences(value_counts(ratings, "x", categories)).sum(0)))
+LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
+
+
+def point(ratings: pd.DataFrame, categories: int = 5, level: Level = "ordinal") -> float:
+    return float(alpha(coincidences(value_counts(ratings, "x", categories)).sum(0), level))
 
 
 def test_alpha_by_hand() -> None:
@@ -47,18 +53,30 @@ def test_alpha_by_hand() -> None:
     assert point(ratings, 2) == pytest.approx(4 / 9, abs=1e-15)
 
 
+def test_alpha_of_the_other_levels_by_hand() -> None:
+    # (1, 1), (3, 3), (1, 3), as above with δ² = 1 or 4, which cancels: D_o = 2, D_e = 2 · 3 · 3 / 5; α = 1 - 2 / 3.6.
+    assert [point(long(np.array([[1.0, 3, 1], [1, 3, 3]])), 3, level) for level in LEVELS] == pytest.approx([4 / 9] * 3)
+    # (1, 1), (2, 2), (1, 3): o11 = o22 = 2, o13 = o31 = 1; n = 3, 2, 1. D_e: ordered pairs of n with δ², over 5.
+    # nominal: D_o = 2, D_e = 2 (6 + 3 + 2) / 5 = 4.4. interval: D_o = 2 · 4, D_e = 2 (6 · 1 + 3 · 4 + 2 · 1) / 5 = 8.
+    ratings = long(np.array([[1.0, 2, 1], [1, 2, 3]]))
+    assert point(ratings, 3, "nominal") == pytest.approx(1 - 2 / 4.4)
+    assert point(ratings, 3, "interval") == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("categories", [2, 5])
 @pytest.mark.parametrize("seed", range(4))
-def test_alpha_is_that_of_the_reference_package_on_ratings_with_gaps(seed: int, categories: int) -> None:
+def test_alpha_is_that_of_the_reference_package_on_ratings_with_gaps(seed: int, categories: int, level: Level) -> None:
     matrix = with_gaps(seed, categories=categories)
-    expected = krippendorff.alpha(matrix, level_of_measurement="ordinal", value_domain=range(1, categories + 1))
-    assert point(long(matrix), categories) == pytest.approx(expected, abs=1e-9)
+    expected = krippendorff.alpha(matrix, level_of_measurement=level, value_domain=range(1, categories + 1))
+    assert point(long(matrix), categories, level) == pytest.approx(expected, abs=1e-9)
 
 
-def test_alpha_of_popquorn_is_the_reference_value(shared_data: Path, shared_reference: Path) -> None:
+@pytest.mark.parametrize("level", LEVELS)
+def test_alpha_of_popquorn_is_the_reference_value(shared_data: Path, shared_reference: Path, level: Level) -> None:
     ratings = load_ratings(["offensiveness"], [load_codebook("popquorn")], shared_data).ratings
-    expected = json.loads((shared_reference / "krippendorff_popquorn.json").read_text())["alpha"]["ordinal"]
-    values = reliability(ratings, "offensiveness", 5, draws=100, seed=0)
+    expected = json.loads((shared_reference / "krippendorff_popquorn.json").read_text())["alpha"][level]
+    values = reliability(ratings, "offensiveness", 5, draws=100, seed=0, level=level)
     assert values["alpha"] == pytest.approx(expected, abs=1e-9)
     assert values["ci_low"] < expected < values["ci_high"]
     assert (values["n_participants"], values["n_responses"], values["n_ratings"]) == (262, 1500, 13036)
@@ -105,3 +123,33 @@ def test_what_has_no_alpha_is_nan(matrix: np.ndarray, responses: int) -> None:
     values = reliability(long(matrix), "x", 5, draws=50, seed=0)
     assert all(math.isnan(values[name]) for name in ("alpha", "ci_low", "ci_high"))
     assert values["n_responses"] == responses
+
+
+# ---- the table
+
+
+def young_and_old() -> tuple[Study, Data]:
+    """The old give every text a 3; the young do not agree."""
+    rows = [(f"{group}{n}", "q", f"r{m}", 3 if group == "old" else 1 + (n + 2 * m) % 5)
+            for group in ("young", "old") for n in range(3) for m in range(4)]  # fmt: skip
+    terms = {person: (person.rstrip("012"),) for person, *_ in rows}
+    strata = {name: {"attribute": "age", "values": [name]} for name in ("young", "old")}
+    study = load_study("popquorn", {"strata": strata, "survey.draws": 20})
+    return study, make_data(rows, "offensiveness", {"age": terms})
+
+
+def test_a_stratum_whose_ratings_are_all_equal_has_no_alpha_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    table = _reliability(*young_and_old()).set_index("stratum")
+    assert table[["alpha", "ci_low", "ci_high"]].isna().all(axis=1).to_dict() == {
+        "all": False, "young": False, "old": True,
+    }  # fmt: skip
+    assert table.loc["old", "n_ratings"] == 12
+    assert caplog.messages == ["alpha of old, offensiveness: all ratings equal, so there is none"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_study_says_which_level_its_alphas_have(level: Level) -> None:
+    study, data = young_and_old()
+    asked = study.model_copy(update={"survey": study.survey.model_copy(update={"level": level})})
+    found = _reliability(asked, data).set_index("stratum").loc["all", "alpha"]
+    assert found == reliability(data.ratings, "offensiveness", 5, draws=20, seed=0, level=level)["alpha"]

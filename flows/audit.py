@@ -1,0 +1,54 @@
+"""Whose voice is in the data, and what each design choice does to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow
+
+from configs.load import load_study
+from flows.bench import Bench
+from flows.facts import Clock, Outcome, drops_table, run_name, study_facts
+from tasks.artifact import Artifact
+from tasks.preferences.step import prepare_experiment
+from tasks.ratings.load import Data
+from tasks.ratings.step import load_data, read_ratings
+from tasks.reporting.step import write_outputs
+from tasks.survey.audit import check_audit
+from tasks.survey.describe import attributes_of, participants_table
+from tasks.survey.step import audit_table
+
+
+@flow(name="audit", flow_run_name="audit", validate_parameters=False)
+def audit_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.DataFrame]:
+    """What each condition keeps of each stratum's ratings, and whose preferences it trains on."""
+    return {"audit": audit_table(bench.study, data, ratings, bench.store)}
+
+
+@flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")
+def run_audit(study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None) -> Outcome:
+    """The audit of a study alone: no model is trained.
+
+    Args:
+        study: a shipped study's name, or the path of a YAML file.
+        overrides: settings to change, such as {"scales.binary": [1, 1, 1, 2, 2]}.
+        output: where the results go; by default outputs/NAME-audit.
+    """
+    settings, clock = load_study(study, overrides), Clock()
+    check_audit(settings)
+    bench, folder = Bench(settings), Path(output or f"outputs/{settings.name}-audit")
+    with clock.stage("ratings"):
+        ratings = read_ratings(settings, bench.store)
+        data = load_data(ratings)
+    with clock.stage("audit"):
+        tables = audit_ratings(bench, data, ratings)
+    with clock.stage("preferences"):
+        prepared = {
+            name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
+        }
+    tables["participants"] = participants_table(data.participants, attributes_of(data.participants))
+    tables["drops"] = drops_table(data, prepared)
+    facts = study_facts(settings, bench, data, ratings, [], clock)
+    return Outcome(folder, write_outputs(settings, tables, facts, folder), cells=0, failed=0, trained=0)
