@@ -1,8 +1,8 @@
 """Read an export through its codebooks into three tables: ratings, participants, responses.
 
 Tables
-    ratings: participant_id, response_id, prompt_id, order (position in the export), one column a dimension with the
-        category 1 … K.
+    ratings: participant_id, response_id, prompt_id, order (position in the exports, interleaved), one column a
+        dimension with the category 1 … K.
     participants: participant_id, language, one column an attribute, each cell a tuple of declared terms (empty where
         not declared).
     responses: response_id, prompt_id, prompt, response.
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from configs.codebook import Attribute, Codebook
@@ -52,8 +53,14 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
         categories=scales.pop(),
         dropped=_sum_counts(part.dropped for part in parts),
     )
-    data.ratings["order"] = range(len(data.ratings))
+    data.ratings["order"] = _interleaved([len(part.ratings) for part in parts])
     return data
+
+
+def _interleaved(sizes: Sequence[int]) -> np.ndarray:
+    """The order of stacked exports' rows, each export spread evenly over all, so that none has all the first raters."""
+    places = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+    return np.argsort(np.argsort(places, kind="stable"), kind="stable")
 
 
 def check_codebook(study: Study, codebook: Codebook) -> None:

@@ -16,6 +16,7 @@ from tasks.ratings.load import Data, check_codebook, check_strata, files_of, loa
 from tasks.ratings.simulate import simulate_export
 
 VERSION = 1
+READ_VERSION = 2
 TABLES = ("ratings", "participants", "responses")
 
 
@@ -35,7 +36,7 @@ def read_ratings(study: Study, store: Store) -> Artifact:
             getattr(data, name).to_parquet(into / f"{name}.parquet", index=False)
         return {"categories": data.categories, "dropped": data.dropped}
 
-    artifact = store.make("ratings", fingerprint([VERSION, codebooks, digests, dimensions]), build)
+    artifact = store.make("ratings", fingerprint([READ_VERSION, codebooks, digests, dimensions]), build)
     check_strata(study, load_data(artifact).participants)
     return artifact
 
