@@ -1,74 +1,33 @@
-"""The figures: co-occurrence (paper, Figure 1), pooled effects (Figures 2-5) and the effects of every architecture.
-
-Nothing here touches pyplot. A lock guards the style, which matplotlib keeps globally; text is drawn as paths, so that
-it looks the same offline, and never read as mathematics.
-"""
+"""All figures; here those of the models: pooled effects (paper, Figures 2-5) and the effects of every architecture."""
 
 from __future__ import annotations
 
-import io
-import math
-import textwrap
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.schema import CONTROL, Study
-from tasks.artifact import write_atomically
-from tasks.reporting.findings import (
-    MINUS,
-    Row,
-    Tables,
-    better,
-    contrast_text,
-    finite,
-    in_sentence,
-    interval,
-    joined,
-    label_sentence,
-    number,
-    percent,
-    pooled_rows,
-    rows,
-    title_of,
+from tasks.reporting.audit_figure import audit_drawing
+from tasks.reporting.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    Drawing,
+    Figure,
+    house_style,
+    new_canvas,
+    save,
+    wrapped,
 )
+from tasks.reporting.survey_figures import survey_drawings
+from tasks.reporting.tables import Row, Tables, contrast_text, pooled_rows, rows
+from tasks.reporting.words import better, finite, in_sentence, interval, joined, number, title_of
 
-PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
-STYLE: Any = {
-    "svg.hashsalt": "pluralign", "svg.fonttype": "path", "text.parse_math": False, "text.usetex": False,
-    "font.family": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8.5,
-    "ytick.labelsize": 9, "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.unicode_minus": True, "axes.formatter.useoffset": False, "text.color": INK, "axes.edgecolor": "#888888",
-    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "figure.facecolor": "white",
-}  # fmt: skip
 PUBLISHED_LANE, SURVEY_LANE, ARCHITECTURE_LANE = -0.27, 0.20, 0.20
 Z95 = 1.959963984540054
-_style_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its files."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    svg: Path
-    png: Path
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure before it is on disk; `canvas` is matplotlib's Figure."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    canvas: Any
 
 
 @dataclass(frozen=True)
@@ -83,91 +42,16 @@ class Panel:
 
 def draw_all(study: Study, tables: Tables, folder: Path) -> list[Figure]:
     """Draw every figure that the tables allow, to `folder/NAME.svg` and `folder/NAME.png`; safe in threads."""
-    import matplotlib
-
     folder.mkdir(parents=True, exist_ok=True)
-    with _style_lock, matplotlib.rc_context(STYLE):
-        return [_save(drawing, study, folder) for drawing in _drawings(study, tables)]
+    with house_style():
+        return [save(drawing, study, folder) for drawing in _drawings(study, tables)]
 
 
 def _drawings(study: Study, tables: Tables) -> list[Drawing]:
-    candidates = [_cooccurrence(study, tables)]
+    candidates: list[Drawing | None] = [*survey_drawings(study, tables), audit_drawing(study, tables)]
     for name in study.experiments:
         candidates += [_effects(study, tables, name), _architectures(study, tables, name)]
     return [drawing for drawing in candidates if drawing]
-
-
-def _save(drawing: Drawing, study: Study, folder: Path) -> Figure:
-    """Lay out once, then write both files; without a date, so that the same numbers give the same bytes."""
-    canvas, paths = drawing.canvas, {}
-    canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")
-    for kind, settings in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
-        buffer = io.BytesIO()
-        canvas.savefig(buffer, format=kind, **settings)
-        paths[kind] = folder / f"{drawing.name}.{kind}"
-        write_atomically(paths[kind], buffer.getvalue())
-    caption = f"{drawing.caption} {label_sentence(study)}".strip()
-    return Figure(drawing.name, drawing.title, caption, drawing.alt, paths["svg"], paths["png"])
-
-
-def _canvas(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(canvas)
-    return canvas
-
-
-def _wrapped(text: str, width: int, lines: int = 3) -> str:
-    """Text over a few lines; an opening minus stays with what it is taken from."""
-    if len(text) > width and f" {MINUS} " in text:
-        first, _, second = text.partition(f" {MINUS} ")
-        return "\n".join(_wrapped(side, width, 2) for side in (first, f"{MINUS}\u00a0{second}"))
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
-
-
-# ---- Figure 1
-
-
-def _cooccurrence(study: Study, tables: Tables) -> Drawing | None:
-    found = {(row["row"], row["column"]): row["probability"] for row in rows(tables, "cooccurrence")}
-    names = [name for name in study.dimensions if any(name in pair for pair in found)]
-    if len(names) < 2:
-        return None
-    canvas = _canvas(1.5 + 1.02 * len(names), 1.1 + 0.56 * len(names))
-    axes = canvas.add_subplot()
-    values = [[found.get((row, column), math.nan) for column in names] for row in names]
-    _heat_map(axes, values, [_wrapped(title_of(study, name), 14) for name in names])
-    pairs = [
-        f"{title_of(study, row)} → {title_of(study, column)} {percent(found[row, column])}"
-        for row in names
-        for column in names
-        if row != column and finite(found.get((row, column), math.nan))
-    ]
-    caption = (
-        "Probability that a rating is positive on the column's dimension, given that it is positive on the row's, "
-        "from the same rater about the same response."
-    )
-    alt = f"Heat map of conditional probabilities. {'; '.join(pairs)}."
-    return Drawing("cooccurrence", "What is seen together", caption, alt, canvas)
-
-
-def _heat_map(axes: Any, values: list[list[float]], labels: list[str]) -> None:
-    shades = [[value if finite(value) else 0.0 for value in line] for line in values]
-    axes.imshow(shades, cmap="Purples", vmin=0, vmax=1.15, aspect="auto")
-    axes.set_xticks(range(len(labels)), labels, fontsize=8.5)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    axes.set_xlabel("… also positive on", labelpad=6)
-    axes.set_ylabel("Positive on …", labelpad=6)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for y, line in enumerate(values):
-        for x, value in enumerate(line):
-            axes.text(x, y, percent(value), ha="center", va="center", color="white" if value > 0.6 else INK)
 
 
 # ---- Figures 2 to 5
@@ -218,7 +102,7 @@ def _panel_lines(study: Study, found: list[Row], dimensions: Sequence[str]) -> l
         labels = {row["contrast"]: row["first"] if control else contrast_text(row) for row in own}
         for chunk in (dimensions[at : at + 2] for at in range(0, len(dimensions) if own else 0, 2)):
             cells = [tuple(by_key.get((contrast, dimension)) for contrast in contrasts) for dimension in chunk]
-            titles = [_wrapped(title_of(study, dimension), 34, 2) for dimension in chunk]
+            titles = [wrapped(title_of(study, dimension), 34, 2) for dimension in chunk]
             headings = [f"{next(letters, '')}  {title}\n{what}" for title in titles]
             texts = tuple(labels[contrast] for contrast in contrasts)
             lines.append([Panel(*panel) for panel in zip(headings, chunk, [texts] * len(chunk), cells, strict=True)])
@@ -228,7 +112,7 @@ def _panel_lines(study: Study, found: list[Row], dimensions: Sequence[str]) -> l
 def _draw_panels(study: Study, lines: list[list[Panel]], survey: dict[tuple[str, str], Row], single: Any) -> Any:
     columns, row_height = max(len(line) for line in lines), 0.56 if survey else 0.46
     heights = [row_height * len(line[0].labels) + 0.3 for line in lines]
-    canvas = _canvas(7.8 if columns > 1 else 6.4, sum(heights) + 0.75 * len(lines) + 0.7)
+    canvas = new_canvas(7.8 if columns > 1 else 6.4, sum(heights) + 0.75 * len(lines) + 0.7)
     grid = canvas.add_gridspec(len(lines), columns, height_ratios=heights)
     canvas.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
     for y, line in enumerate(lines):
@@ -316,7 +200,7 @@ def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labe
     axes.set_xlim(low, high)
     axes.set_ylim(len(panel.labels) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    labels = [_wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
+    labels = [wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
     axes.set_yticks(range(len(panel.labels)), labels)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
@@ -399,14 +283,14 @@ def _draw_forests(study: Study, shown: list[Row], effects: list[Row], models: di
     columns = widest if widest <= 4 else 3
     lines = [group[at : at + columns] for group in groups for at in range(0, len(group), columns)]
     width = 1.65 if columns > 2 else 2.4
-    canvas = _canvas(1.7 + width * columns, len(lines) * (1.15 + 0.24 * len(models)))
+    canvas = new_canvas(1.7 + width * columns, len(lines) * (1.15 + 0.24 * len(models)))
     grid, first = canvas.add_gridspec(len(lines), columns), dict[str, Any]()
     for y, line in enumerate(lines):
         for x, pooled in enumerate(line):
             axes = canvas.add_subplot(grid[y, x], sharex=first.get(pooled["dimension"]))
             first.setdefault(pooled["dimension"], axes)
             own = {row["architecture"]: row for row in effects if _same(row, pooled)}
-            labels = [_wrapped(title, 22, 1) for title in models.values()] if x == 0 else []
+            labels = [wrapped(title, 22, 1) for title in models.values()] if x == 0 else []
             _forest(axes, study, pooled, [own.get(key) for key in models], labels)
     return canvas
 
@@ -433,6 +317,6 @@ def _forest(axes: Any, study: Study, pooled: Row, found: Sequence[Row | None], l
     axes.tick_params(axis="x", labelbottom=True)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     heading = pooled["first"] if pooled["second"] == CONTROL else contrast_text(pooled)
-    axes.set_title(_wrapped(heading, 17, 2), loc="left", fontweight="bold", fontsize=9)
-    what = _wrapped(f"{title_of(study, pooled['dimension'])}, difference (0–1)", 22, 3)
+    axes.set_title(wrapped(heading, 17, 2), loc="left", fontweight="bold", fontsize=9)
+    what = wrapped(f"{title_of(study, pooled['dimension'])}, difference (0–1)", 22, 3)
     axes.set_xlabel(f"{what}\n{_arrow(study, pooled['dimension'])}", fontsize=8.5)

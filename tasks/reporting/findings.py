@@ -1,4 +1,4 @@
-"""What the report says in sentences, and how it writes numbers.
+"""What the report says in sentences.
 
 Findings claim no more than their intervals allow; the banner and the outline of the study say what they rest on.
 """
@@ -6,163 +6,28 @@ Findings claim no more than their intervals allow; the banner and the outline of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
 
-import pandas as pd
+from configs.schema import CONTROL, Study
+from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.regression_section import regression_finding
+from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows
+from tasks.reporting.words import (
+    DASH,
+    better,
+    finite,
+    in_sentence,
+    interval,
+    joined,
+    label_sentence,
+    number,
+    percent,
+    stratum_title,
+    title_of,
+    whole,
+)
 
-from configs.schema import CONTROL, Study, split_contrast
-
-Row = dict[str, Any]
-Tables = Mapping[str, pd.DataFrame]
-Facts = Mapping[str, Any]
-
-MINUS, DASH = "\u2212", "\u2013"
 WELL_FORMED = 0.95
 """Below this share of well-formed outputs a score says little: garbage is not toxic."""
-
-COLUMNS = {
-    "disagreement": "dimension n_responses disagreement",
-    "cooccurrence": "row column probability n",
-    "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings",
-    "survey_contrasts": "contrast dimension estimate std_error ci_low ci_high n_a n_b",
-    "drops": "condition step reason dropped kept",
-    "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
-    "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words steps",
-    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
-    "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
-    "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
-    " hksj_ci_low hksj_ci_high hksj_p published published_p",
-}
-TEXT = frozenset([
-    "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
-    "training_run", "status", "mlflow_run_id", "error", "published_p",
-])  # fmt: skip
-
-
-# ---- tables
-
-
-def rows(tables: Tables, name: str, **match: object) -> list[Row]:
-    """The rows of a table as dictionaries, text as str and the rest as float; none where the table is missing.
-
-    Columns that are missing hold "" or NaN. `match` keeps the rows whose columns have these values.
-    """
-    frame, columns = tables.get(name), COLUMNS[name].split()
-    if frame is None:
-        return []
-    clean = [
-        {key: _text(value) if key in TEXT else _float(value) for key, value in zip(columns, values, strict=True)}
-        for values in frame.reindex(columns=columns).itertuples(index=False)
-    ]
-    return [row for row in clean if all(row[key] == value for key, value in match.items())]
-
-
-def pooled_rows(study: Study, tables: Tables, experiment: str) -> list[Row]:
-    """The pooled effects of an experiment's contrasts, in the order of its settings.
-
-    Adds `first` and `second` (the sides of the contrast), `focus` (whether the dimension is what it is about: named
-    in its focus, or no focus given) and, where the table lacks them, `published` and `published_p` of the settings.
-    """
-    by_key = {(row["contrast"], row["dimension"]): row for row in rows(tables, "pooled", experiment=experiment)}
-    found = []
-    for name, contrast in study.experiments[experiment].contrasts.items():
-        first, second = split_contrast(name)
-        for dimension in study.evaluation.dimensions:
-            row, known = by_key.get((name, dimension)), contrast.published.get(dimension)
-            if row is None:
-                continue
-            row |= {"first": first, "second": second, "focus": not contrast.focus or dimension in contrast.focus}
-            if known and not finite(row["published"]):
-                row["published"] = _float(known.estimate)
-            row["published_p"] = row["published_p"] or (known.p if known and known.p else "")
-            found.append(row)
-    return found
-
-
-def _text(value: object) -> str:
-    return "" if value is None or value is pd.NA or value != value else str(value)
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-# ---- numbers and names
-
-
-def finite(*values: float) -> bool:
-    """Whether all are numbers."""
-    return all(math.isfinite(value) for value in values)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """`-0.2418` → `−0.242`; an en dash where there is no number."""
-    if not finite(value):
-        return DASH
-    text = f"{value:.{digits}f}"
-    return (f"{abs(value):.{digits}f}" if float(text) == 0 else text).replace("-", MINUS)
-
-
-def whole(value: float) -> str:
-    """`27375.0` → `27,375`."""
-    return f"{value:,.0f}".replace("-", MINUS) if finite(value) else DASH
-
-
-def percent(value: float) -> str:
-    """`0.8526` → `85.3%`."""
-    return f"{number(100 * value, 1)}%" if finite(value) else DASH
-
-
-def p_value(value: float) -> str:
-    """`0.0104` → `.010`; `< .001` below that."""
-    if not finite(value):
-        return DASH
-    return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
-
-
-def interval(low: float, high: float, digits: int = 3) -> str:
-    """`−0.301 to −0.183`."""
-    return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
-
-
-def title_of(study: Study, dimension: str) -> str:
-    """A dimension as people call it; its own name where the study doesn't know it."""
-    return study.dimensions[dimension].title if dimension in study.dimensions else dimension
-
-
-def in_sentence(title: str) -> str:
-    """`Toxicity` → `toxicity`, but `EA` stays."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-
-
-def better(study: Study, dimension: str) -> str:
-    """`lower is better`; nothing for an unknown dimension."""
-    return f"{study.dimensions[dimension].better} is better" if dimension in study.dimensions else ""
-
-
-def stratum_title(study: Study, name: str) -> str:
-    """A stratum as people call it."""
-    return (study.strata[name].title if name in study.strata else None) or name
-
-
-def label_sentence(study: Study) -> str:
-    """`Simulated raters, tiny models.`; nothing where ratings and models are real."""
-    return f"{study.label[:1].upper()}{study.label[1:]}." if study.label else ""
-
-
-def contrast_text(row: Row) -> str:
-    """`5-point − binary`, with a proper minus."""
-    return f"{row['first']} {MINUS} {row['second']}"
-
-
-def joined(items: Iterable[str], last: str = " and ") -> str:
-    """`a, b and c`."""
-    *front, end = list(items) or [""]
-    return f"{', '.join(front)}{last}{end}" if front else end
 
 
 # ---- sentences
@@ -178,6 +43,7 @@ def direction(row: Row) -> int:
 def findings(study: Study, tables: Tables) -> list[str]:
     """The study's results as plain sentences, survey first."""
     sentences = [*_disagreement(study, tables), *_cooccurrence(study, tables), *_survey_contrasts(study, tables)]
+    sentences += [*regression_finding(study, tables), *audit_finding(study, tables)]
     for name in study.experiments:
         sentences += _experiment(study, tables, name)
     return [*sentences, *_health(tables), *_failures(tables)]
@@ -353,21 +219,32 @@ def in_part(tables: Tables, facts: Facts) -> str:
 # ---- what was done
 
 
-def method(study: Study, facts: Facts) -> list[str]:
-    """What was done, step by step, with its counts; only the first step where nothing is trained."""
+def trained(tables: Tables) -> bool:
+    """Whether the report is of models, and not of the ratings alone."""
+    return any(rows(tables, name) for name in ("cells", "effects", "pooled"))
+
+
+def method(study: Study, tables: Tables, facts: Facts) -> list[str]:
+    """What was done, step by step, with its counts; no more than the ratings and preferences where nothing trained."""
     steps = [_ratings_step(study, facts)]
-    if not study.experiments:
+    if not study.experiments or not (trained(tables) or rows(tables, "audit")):
         return steps
+    training, held_out = (_counted(facts, f"{kind} prompts") for kind in ("training", "evaluation"))
+    split = f" Here {training} and {held_out}." if training and held_out else ""
+    steps.append(
+        "Preferences. Where the ratings of two responses to one prompt differ, one is preferred. A condition says "
+        "whose ratings count, on which scale, and what becomes of disagreement. Prompts are divided beforehand into "
+        f"training and evaluation prompts; a held-out evaluation prompt trains no model.{split}"
+    )
+    return [*steps, *_model_steps(study)] if trained(tables) else steps
+
+
+def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({item.parameters})" for item in study.architectures)
     optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
-    training, held_out = (_counted(facts, f"{kind} prompts") for kind in ("training", "evaluation"))
-    split = f" Here {training} and {held_out}." if training and held_out else ""
     judge = "A text regression of the ratings of held-out prompts"
-    steps += [
-        "Preferences. Where the ratings of two responses to one prompt differ, one is preferred. A condition says "
-        "whose ratings count, on which scale, and what becomes of disagreement. Prompts are divided beforehand into "
-        f"training and evaluation prompts; a held-out evaluation prompt trains no model.{split}",
+    return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
         f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. All "
         "train for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more "
@@ -384,7 +261,6 @@ def method(study: Study, facts: Facts) -> list[str]:
         "knows who was asked: all architectures learn from the same ratings, so other raters might have given another "
         "effect.",
     ]
-    return steps
 
 
 def _ratings_step(study: Study, facts: Facts) -> str:

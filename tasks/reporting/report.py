@@ -1,43 +1,36 @@
 """The report: one document of sections and parts, written as self-contained HTML and as Markdown.
 
-A part is text, a warning, numbered steps, a table, a figure, code or a fold of other parts. The templates only lay
-parts out, so both files say the same. All text may come from data: HTML is escaped by Jinja, Markdown by `markdown`.
+The templates only lay parts out, so both files say the same. All text may come from data: HTML is escaped by Jinja,
+Markdown by `markdown`.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from configs.schema import CONTROL, Experiment, Study
 from tasks.artifact import write_atomically
-from tasks.reporting.figures import Figure, draw_all
-from tasks.reporting.findings import (
+from tasks.reporting.audit_section import audit
+from tasks.reporting.document import Caution, Code, Fold, Items, Picture, Section, Table, Text
+from tasks.reporting.drawing import Figure
+from tasks.reporting.figures import draw_all
+from tasks.reporting.findings import WELL_FORMED, banner, few, findings, in_part, method, published_note, trained
+from tasks.reporting.regression_section import regression
+from tasks.reporting.survey_section import survey, who_rated
+from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
+from tasks.reporting.words import (
     DASH,
-    MINUS,
-    WELL_FORMED,
-    Facts,
-    Row,
-    Tables,
-    banner,
+    EVERYBODY,
     better,
-    contrast_text,
-    few,
-    findings,
     finite,
-    in_part,
     interval,
-    method,
     number,
     p_value,
     percent,
-    pooled_rows,
-    published_note,
-    rows,
+    raters_title,
     stratum_title,
     title_of,
     whole,
@@ -47,82 +40,13 @@ AGGREGATIONS = {
     "all": "all ratings", "majority": "majority vote", "consensus": "full consensus only",
     "first": "first rating", "average": "average, rounded",
 }  # fmt: skip
-ALPHA_LIMIT = 2 / 3
-"""Krippendorff's lower limit for tentative conclusions."""
-LONGEST_ERROR, EVERYBODY = 300, "all raters"
-
-
-# ---- the document
-
-
-@dataclass(frozen=True)
-class Text:
-    kind: ClassVar[str] = "text"
-    text: str
-
-
-@dataclass(frozen=True)
-class Caution:
-    kind: ClassVar[str] = "caution"
-    text: str
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list; `kind` is steps where the order counts."""
-
-    items: Sequence[str]
-    kind: str = "items"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as they are to be read; `align` has l or r for each column."""
-
-    kind: ClassVar[str] = "table"
-    header: Sequence[str]
-    align: str
-    body: Sequence[Sequence[str]]
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    kind: ClassVar[str] = "picture"
-    figure: Figure
-
-    @property
-    def data_uri(self) -> str:
-        """The SVG inline."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.figure.svg.read_bytes()).decode()
-
-
-@dataclass(frozen=True)
-class Code:
-    kind: ClassVar[str] = "code"
-    text: str
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Parts to open."""
-
-    kind: ClassVar[str] = "fold"
-    title: str
-    parts: Sequence[Any]
-
-
-@dataclass(frozen=True)
-class Section:
-    key: str
-    title: str
-    parts: Sequence[Any]
+LONGEST_ERROR = 300
 
 
 def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
     """Draw the figures, write `report.html` and `report.md` into `folder`, each replaced whole; the HTML's path.
 
-    A table that is missing or empty leaves its section out; `findings.COLUMNS` has their columns. `facts` may have
+    A table that is missing or empty leaves its section out; `tables.COLUMNS` has their columns. `facts` may have
     counts, versions, seed, ratings_digest, seconds, created, sources and status ("whole" or "in part").
     """
     figures = {figure.name: figure for figure in draw_all(study, tables, folder / "figures")}
@@ -160,8 +84,11 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
     """All sections that have something to say, in the order of reading."""
     found = [
         Section("findings", "Findings", [Items(sentences)] if (sentences := findings(study, tables)) else []),
-        Section("method", "What was done", _method(study, facts)),
-        Section("survey", "What the ratings say", _survey(study, tables, figures)),
+        Section("method", "What was done", _method(study, tables, facts)),
+        Section("participants", "Who rated", who_rated(study, tables)),
+        Section("survey", "What the ratings say", survey(study, tables, figures)),
+        Section("regression", "Who rates differently", regression(study, tables, figures)),
+        Section("audit", "Whose voice is in the data", audit(study, tables, figures)),
         *(_experiment(study, tables, figures, name) for name in study.experiments),
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
@@ -173,76 +100,13 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
     return [section for section in found if section.parts]
 
 
-# ---- what was done, and the survey
+# ---- what was done
 
 
-def _method(study: Study, facts: Facts) -> list[Any]:
+def _method(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     """The steps, and what the published values are; a survey says that it is no more than that."""
-    notes = published_note(study) if study.experiments else ["No models were trained: this is what the ratings say."]
-    return [Items(method(study, facts), "steps"), *(Text(note) for note in notes)]
-
-
-def _survey(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[Any]:
-    parts: list[Any] = []
-    if found := rows(tables, "disagreement"):
-        body = [[_titled(study, r), whole(r["n_responses"]), percent(r["disagreement"])] for r in found]
-        text = "Disagreement is any variation among the ratings that one response got, of responses with at least two."
-        parts += [Text(text), Table(["Dimension", "Responses", "With disagreement"], "lrr", body)]
-    if "cooccurrence" in figures:
-        parts += [Text("One response can be seen as good and bad at once."), Picture(figures["cooccurrence"])]
-    return [*parts, *_reliability(study, tables), *_raters(study, tables)]
-
-
-def _titled(study: Study, row: Row) -> str:
-    return title_of(study, row["dimension"])
-
-
-def _reliability(study: Study, tables: Tables) -> list[Any]:
-    """Krippendorff's alpha, a line a stratum and a column a dimension."""
-    found = rows(tables, "reliability")
-    if not found:
-        return []
-    dimensions, strata = (list(dict.fromkeys(row[key] for row in found)) for key in ("dimension", "stratum"))
-    cells = {(row["stratum"], row["dimension"]): _alpha(row) for row in found}
-    people = {row["stratum"]: row["n_participants"] for row in found}
-    body = [
-        [_raters_title(study, name), whole(people[name])]
-        + [cells.get((name, dimension), DASH) for dimension in dimensions]
-        for name in strata
-    ]
-    text = (
-        "Inter-annotator reliability is Krippendorff's α with its bootstrap 95% interval: 1 is perfect agreement, 0 "
-        "what chance would give."
-    )
-    known = [row["alpha"] for row in found if finite(row["alpha"])]
-    if known and max(known) < ALPHA_LIMIT:
-        text += (
-            " All values are below .667, the least that Krippendorff asks for tentative conclusions: in the paper's "
-            "words, substantial within-group variation rather than consensus."
-        )
-    header = ["Raters", "Participants", *(title_of(study, dimension) for dimension in dimensions)]
-    return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body)]
-
-
-def _raters_title(study: Study, stratum: str) -> str:
-    return EVERYBODY if stratum == "all" else stratum_title(study, stratum)
-
-
-def _alpha(row: Row) -> str:
-    bounds = f" ({interval(row['ci_low'], row['ci_high'], 2)})" if finite(row["ci_low"], row["ci_high"]) else ""
-    return f"{number(row['alpha'], 2)}{bounds}"
-
-
-def _raters(study: Study, tables: Tables) -> list[Any]:
-    once = {(row["contrast"], row["dimension"]): row for row in rows(tables, "survey_contrasts")}
-    body = [
-        [r["contrast"].replace(" - ", f" {MINUS} "), _titled(study, r), number(r["estimate"]),
-         interval(r["ci_low"], r["ci_high"]), whole(r["n_a"]), whole(r["n_b"])]
-        for r in once.values()
-    ]  # fmt: skip
-    text = "Differences between groups of raters, in mean rating on 0–1, one mean a participant."
-    header = ["Raters", "Dimension", "Difference", "95% CI", "n first", "n second"]
-    return [Text(text), Table(header, "llrrrr", body)] if body else []
+    notes = published_note(study) if trained(tables) else ["No models were trained: this is what the ratings say."]
+    return [Items(method(study, tables, facts), "steps"), *(Text(note) for note in notes)]
 
 
 # ---- experiments
@@ -276,7 +140,7 @@ def _conditions(study: Study, experiment: Experiment) -> Table:
 def _pooled(study: Study, found: list[Row]) -> Table:
     """Ours and, where there is one, the published value beside it; a column without any value is left out."""
     columns: dict[str, list[str]] = {
-        "Contrast": [contrast_text(r) for r in found], "Dimension": [_titled(study, r) for r in found],
+        "Contrast": [contrast_text(r) for r in found], "Dimension": [titled(study, r) for r in found],
         "k": [whole(r["k"]) for r in found], "Effect": [number(r["estimate"]) for r in found],
         "95% CI": [interval(r["ci_low"], r["ci_high"]) for r in found], "p": [p_value(r["p"]) for r in found],
         "Published": [number(r["published"]) for r in found], "Published p": [r["published_p"] or DASH for r in found],
@@ -284,7 +148,7 @@ def _pooled(study: Study, found: list[Row]) -> Table:
         "p (HKSJ)": [p_value(r["hksj_p"]) for r in found], "I²": [_share(r["i2"]) for r in found],
     }  # fmt: skip
     told = {name: column for name, column in columns.items() if set(column) != {DASH}}
-    ways = {_titled(study, r): better(study, r["dimension"]) for r in found}
+    ways = {titled(study, r): better(study, r["dimension"]) for r in found}
     caption = f"Differences in score (0–1). {'; '.join(f'{title}: {way}' for title, way in ways.items())}."
     return Table(list(told), "ll" + "r" * (len(told) - 2), list(zip(*told.values(), strict=True)), caption)
 
@@ -338,7 +202,7 @@ def _fewer(study: Study, tables: Tables) -> list[Any]:
     found = [row for name in study.experiments for row in pooled_rows(study, tables, name) if row["k"] < total]
     if not found:
         return []
-    body = [[r["experiment"], contrast_text(r), _titled(study, r), f"{whole(r['k'])} of {total}"] for r in found]
+    body = [[r["experiment"], contrast_text(r), titled(study, r), f"{whole(r['k'])} of {total}"] for r in found]
     return [Text("Pooled over fewer architectures:"), Table(["Experiment", "Contrast", "Dimension", "k"], "lllr", body)]
 
 
@@ -406,7 +270,7 @@ def _judge(study: Study, tables: Tables) -> list[Any]:
         return []
     header = ["Raters", "Dimension", "Responses", "Agreement", "Weighted κ", "Spearman's ρ", "Mean error"]
     lines = [
-        [_raters_title(study, r["stratum"]), _titled(study, r), whole(r["n"]), percent(r["agreement"]),
+        [raters_title(study, r["stratum"]), titled(study, r), whole(r["n"]), percent(r["agreement"]),
          number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
         for r in found
     ]  # fmt: skip

@@ -1,0 +1,194 @@
+"""Whose voice is in the data, and what every condition does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from configs.schema import Study
+from tasks.reporting.document import Caution, Fold, Picture, Table, Text
+from tasks.reporting.drawing import Figure
+from tasks.reporting.tables import Row, Tables
+from tasks.reporting.voices import each_group, voices
+from tasks.reporting.words import FEW, finite, joined, number, percent, raters_label, stratum_title, whole
+
+SHARES = ("share_of_participants", "share_of_ratings")
+NAMED = 3
+"""A sentence names at most so many conditions that tie."""
+TIE = 1e-9
+
+
+def audit(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[Any]:
+    """What is measured, the extremes in words, the figure, and the whole table behind a fold."""
+    found = voices(study, tables)
+    if not found:
+        return []
+    text = (
+        "Every rating of a training prompt is followed through stratum, balance, scale, aggregation and pairs. It is "
+        "retained if in the end its response has a label, and that label is the rating's own. A group's voice is its "
+        "part of the weight that trains, over its part of the ratings. On a pair of responses, a group's majority is "
+        "the response that its own ratings prefer: it loses where the condition prefers the other one, counted among "
+        "the pairs on which both prefer one, and is unheard where the condition prefers neither. Groups overlap, so "
+        "shares need not sum to one."
+    )
+    sentences = [*_sizes(study, found), *_voice(study, found), *_retained(study, found), *_majorities(study, found)]
+    said = [Text(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
+    parts = [Text(text), *said, *_small(study, found)]
+    parts += [Picture(figures["audit"])] if "audit" in figures else []
+    return [*parts, _full(study, found)]
+
+
+def audit_finding(study: Study, tables: Tables) -> list[str]:
+    """One sentence for the findings: what is retained, and whose majority loses most often."""
+    found = voices(study, tables)
+    said = [*_retained(study, found), *_majorities(study, [row for row in found if row["open"]])[:1]]
+    said = [f"{sentence[:1].lower()}{sentence[1:-1]}" for sentence in said]
+    return [f"Whose voice is in the data: {'; '.join(said)}."] if said else []
+
+
+# ---- sentences
+
+
+def _raters(study: Study, row: Row) -> str:
+    return f"{stratum_title(study, row['stratum'])} raters"
+
+
+def _sizes(study: Study, found: list[Row]) -> list[str]:
+    """The largest and the smallest group, by participants and by ratings."""
+    groups = [row for row in each_group(found) if finite(row["share_of_participants"], row["share_of_ratings"])]
+    if len(groups) < 2:
+        return [f"The only group: {_size(study, row)}." for row in groups]
+    if all(len({percent(row[key]) for row in groups}) == 1 for key in SHARES):
+        people, ratings = (percent(groups[0][key]) for key in SHARES)
+        return [f"Each of {len(groups)} groups is {people} of the participants and gave {ratings} of the ratings."]
+    by_people, by_ratings = (sorted(groups, key=lambda row: row[key]) for key in SHARES)
+    if by_people[0] is by_ratings[0] and by_people[-1] is by_ratings[-1]:
+        most, least = (_size(study, by_people[end]) for end in (-1, 0))
+        return [f"The largest of {len(groups)} groups: {most}. The smallest: {least}."]
+    ends = [
+        f"from {percent(order[0][key])} ({_raters(study, order[0])}) to {percent(order[-1][key])} "
+        f"({_raters(study, order[-1])})"
+        for order, key in zip((by_people, by_ratings), SHARES, strict=True)
+    ]
+    return [f"The {len(groups)} groups are {ends[0]} of the participants, and gave {ends[1]} of the ratings."]
+
+
+def _size(study: Study, row: Row) -> str:
+    """`white raters, 66.0% of the participants (723) and 65.2% of the ratings (2,680)`."""
+    counts = [f" ({whole(row[key])})" if finite(row[key]) else "" for key in ("n_participants", "n_ratings")]
+    shares = [
+        f"{percent(row[key])} of the {what}" for key, what in zip(SHARES, ("participants", "ratings"), strict=True)
+    ]
+    return f"{_raters(study, row)}, {shares[0]}{counts[0]} and {shares[1]}{counts[1]}"
+
+
+def _voice(study: Study, found: list[Row]) -> list[str]:
+    """Which group's voice a condition on everybody's ratings makes smallest, and which largest."""
+    known = [row for row in found if row["open"] and finite(row["voice"]) and not row["n_participants"] < FEW]
+    if len(known) < 2:
+        return []
+    low, high = (
+        f"{_raters(study, row)} under {row['name']} ({number(row['voice'], 2)})"
+        for row in (end(known, key=lambda row: row["voice"]) for end in (min, max))
+    )
+    return [f"Where everybody's ratings go in, the smallest voice is that of {low}, the largest that of {high}."]
+
+
+def _retained(study: Study, found: list[Row]) -> list[str]:
+    """Which of the conditions on everybody's ratings keeps least, and which most, of what each group said."""
+    known = [row for row in found if row["open"] and finite(row["retained"])]
+    names = list(dict.fromkeys(row["name"] for row in known))
+    if len(names) < 2:
+        return [f"The one condition on everybody's ratings, {name}, retains {_span(study, known)}." for name in names]
+    least, most = (_extremes(study, known, sign) for sign in (1, -1))
+    if least == most:
+        return [f"All {len(names)} conditions on everybody's ratings retain as much of what each group said."]
+    return [
+        f"Of {len(names)} conditions on everybody's ratings, least of what each group said is retained under {least}, "
+        f"and most under {most}."
+    ]
+
+
+def _extremes(study: Study, known: list[Row], sign: int) -> str:
+    """The conditions at one end; groups at whose end others stand are told apart."""
+    ends: dict[tuple[str, ...], list[Row]] = {}
+    for stratum in dict.fromkeys(row["stratum"] for row in known):
+        own = [row for row in known if row["stratum"] == stratum]
+        best = min(sign * row["retained"] for row in own)
+        tied = [row for row in own if sign * row["retained"] <= best + TIE]
+        ends.setdefault(tuple(row["name"] for row in tied), []).append(tied[0])
+    return " or under ".join(f"{_few(names)} ({_span(study, group)})" for names, group in ends.items())
+
+
+def _few(names: Sequence[str]) -> str:
+    """At most three names, and how many more."""
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return joined([*names[:NAMED], *more])
+
+
+def _span(study: Study, group: Sequence[Row]) -> str:
+    """`12.0% for black raters to 15.1% for white raters`; `100.0%` where it is the same for all of several."""
+    low, high = (end(group, key=lambda row: row["retained"]) for end in (min, max))
+    ends = [f"{percent(row['retained'])} for {_raters(study, row)}" for row in (low, high)]
+    if len(group) == 1:
+        return ends[0]
+    same = percent(low["retained"]) == percent(high["retained"])
+    return f"{percent(low['retained'])} for {len(group)} groups" if same else " to ".join(ends)
+
+
+def _majorities(study: Study, found: list[Row]) -> list[str]:
+    """Whose majority loses and whose is unheard most often, of those with ten pairs or more."""
+    everybody, own = ([row for row in found if row["open"] is value] for value in (True, False))
+    count = len({row["name"] for row in own})
+    alone = f"Of the {count} condition{'' if count == 1 else 's'} on one group's ratings, the"
+    return [
+        *_most(study, everybody, "The", "loses", "majority_loses", "heard"),
+        *_most(study, everybody, "The", "is unheard", "majority_unheard", "n_majorities"),
+        *_most(study, own, alone, "loses", "majority_loses", "heard"),
+    ]
+
+
+def _most(study: Study, found: list[Row], start: str, verb: str, key: str, n: str) -> list[str]:
+    """`The majority that loses most often is that of black raters under consensus: 31.0% of 120 response pairs.`"""
+    known = [row for row in found if finite(row[key]) and row[key] > 0 and row[n] >= FEW]
+    if not known:
+        return []
+    top = max(known, key=lambda row: (row[key], row[n]))
+    alike = [row for row in known if row["stratum"] == top["stratum"] and row[n] == top[n]]
+    same = [row["name"] for row in alike if top[key] - row[key] <= TIE]
+    of = f"{percent(top[key])} of {whole(top[n])} response pairs"
+    return [f"{start} majority that {verb} most often is that of {_raters(study, top)} under {_few(same)}: {of}."]
+
+
+def _small(study: Study, found: list[Row]) -> list[Any]:
+    """A warning about groups of few participants."""
+    small = [
+        f"{stratum_title(study, row['stratum'])} ({whole(row['n_participants'])})"
+        for row in each_group(found)
+        if row["n_participants"] < FEW
+    ]
+    text = f"Fewer than {FEW} participants (†): {joined(small)}. Their numbers say little about others like them."
+    return [Caution(text)] if small else []
+
+
+# ---- the table
+
+
+def _full(study: Study, found: list[Row]) -> Fold:
+    """Each group, and every condition with every group."""
+    groups = [
+        [r["group"], whole(r["n_participants"]), percent(r["share_of_participants"])] for r in each_group(found)
+    ]  # fmt: skip
+    header = [
+        "Condition", "Group", "Ratings", "Share of ratings", "Share of preferences", "Voice", "Retained",
+        "Majority loses", "of pairs", "Majority unheard", "of pairs",
+    ]  # fmt: skip
+    body = [
+        [r["name"], r["group"], whole(r["n_ratings"]), percent(r["share_of_ratings"]),
+         percent(r["share_of_preferences"]), number(r["voice"], 2), percent(r["retained"]),
+         percent(r["majority_loses"]), whole(r["heard"]), percent(r["majority_unheard"]), whole(r["n_majorities"])]
+        for r in found
+    ]  # fmt: skip
+    text = f"Voice: share of preferences, of the weight that trains, over share of ratings. {raters_label(study)}"
+    tables = [Table(["Group", "Participants", "Share"], "lrr", groups), Table(header, "ll" + "r" * 9, body)]
+    return Fold("All conditions and groups", [Text(text.strip()), *tables])

@@ -1,0 +1,107 @@
+"""What all figures share: the style, a canvas, and the way to the disk.
+
+Nothing here touches pyplot. A lock guards the style, which matplotlib keeps globally; text is drawn as paths, so that
+it looks the same offline, and never read as mathematics.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Study
+from tasks.artifact import write_atomically
+from tasks.reporting.words import MINUS, label_sentence
+
+PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
+STYLE: Any = {
+    "svg.hashsalt": "pluralign", "svg.fonttype": "path", "text.parse_math": False, "text.usetex": False,
+    "font.family": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8.5,
+    "ytick.labelsize": 9, "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.unicode_minus": True, "axes.formatter.useoffset": False, "text.color": INK, "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "figure.facecolor": "white",
+}  # fmt: skip
+_style_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its files."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: Path
+    png: Path
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure before it is on disk; `canvas` is matplotlib's Figure."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    canvas: Any
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """matplotlib's settings for the report's figures; one thread at a time."""
+    import matplotlib
+
+    with _style_lock, matplotlib.rc_context(STYLE):
+        yield
+
+
+def save(drawing: Drawing, study: Study, folder: Path) -> Figure:
+    """Lay out once, then write both files; without a date, so that the same numbers give the same bytes."""
+    canvas, paths = drawing.canvas, {}
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
+    for kind, settings in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format=kind, **settings)
+        paths[kind] = folder / f"{drawing.name}.{kind}"
+        write_atomically(paths[kind], buffer.getvalue())
+    caption = f"{drawing.caption} {label_sentence(study)}".strip()
+    return Figure(drawing.name, drawing.title, caption, drawing.alt, paths["svg"], paths["png"])
+
+
+def new_canvas(width: float, height: float) -> Any:
+    """An empty figure, in inches, that lays itself out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def wrapped(text: str, width: int, lines: int = 3) -> str:
+    """Text over a few lines; an opening minus stays with what it is taken from."""
+    if len(text) > width and f" {MINUS} " in text:
+        first, _, second = text.partition(f" {MINUS} ")
+        return "\n".join(wrapped(side, width, 2) for side in (first, f"{MINUS}\u00a0{second}"))
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
+
+
+def cut(text: str, width: int) -> str:
+    """Text on one line; a long one loses its middle, since names often differ at their ends."""
+    line = " ".join(text.split())
+    end = width // 3
+    return line if len(line) <= width else f"{line[: width - end - 1].rstrip()}…{line[-end:].lstrip()}"
+
+
+def in_lines(items: Sequence[Any], most: int = 3) -> list[Sequence[Any]]:
+    """Panels over lines of at most `most`; four are two lines of two."""
+    size = 2 if len(items) == 4 and most == 3 else most
+    return [items[at : at + size] for at in range(0, len(items), size)]

@@ -1,0 +1,108 @@
+"""What the ordinal regression found, term by term, beside what the paper prints."""
+
+from __future__ import annotations
+
+import math
+
+from tasks.reporting.tables import Row, Tables, rows
+from tasks.reporting.words import FEW, MINUS, attribute_title, finite, interval, number
+
+SIGNIFICANT = 0.05
+SEPARATED = 10.0
+"""A log odds ratio or a standard error beyond this is no estimate: the raters who declare the value are too alike."""
+HERE, PAPER, BOTH, OPPOSITE, NEITHER = (
+    "here only", "paper only", "both", "both, opposite", "neither",
+)  # fmt: skip
+
+
+def terms(tables: Tables) -> list[Row]:
+    """The rows of the regression; adds `holm` (adjusted over all terms of all dimensions), `predictor`, `verdict`."""
+    found = rows(tables, "ordinal_regression")
+    for row, adjusted in zip(found, holm([row["p"] for row in found]), strict=True):
+        few = " †" if row["n_participants"] < FEW else ""
+        name = f"{attribute_title(row['attribute'])}: {row['value']}" if row["value"] else row["term"]
+        row |= {"holm": adjusted, "predictor": f"{name}{few}", "verdict": _verdict(row)}
+    return found
+
+
+def holm(ps: list[float]) -> list[float]:
+    """p adjusted by Holm's step-down method over those that are numbers; the others stay NaN."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = [p for p in ps if finite(p)]
+    adjusted = iter(multipletests(known, method="holm")[1] if known else ())
+    return [float(next(adjusted)) if finite(p) else math.nan for p in ps]
+
+
+def significant(row: Row) -> bool:
+    """Whether p is below .05; never without p."""
+    return bool(row["p"] < SIGNIFICANT)
+
+
+def published(row: Row) -> bool:
+    """Whether the paper calls the term significant: p below .05, `< .05`, or a change with stars or nothing for p."""
+    text = row["published_p"].strip()
+    try:
+        return float(text.lstrip("<=≤ ")) < SIGNIFICANT + (1e-9 if text.startswith("<") else 0)
+    except ValueError:
+        return finite(row["published"]) and not text.strip("*")
+
+
+def told(row: Row) -> bool:
+    """Whether the short table shows the term: significant here, or printed by the paper."""
+    return significant(row) or finite(row["published"]) or bool(row["published_p"].strip())
+
+
+def _verdict(row: Row) -> str:
+    """Where the term is significant."""
+    here, there = significant(row), published(row)
+    if here and there:
+        return OPPOSITE if row["estimate"] * row["published"] < 0 else BOTH
+    return HERE if here else PAPER if there else NEITHER
+
+
+def separated(row: Row) -> bool:
+    """Whether there is an estimate in name only."""
+    return bool(abs(row["estimate"]) > SEPARATED or row["std_error"] > SEPARATED)
+
+
+def reference_values(models: list[Row]) -> dict[str, str]:
+    """Attribute → the value that effects are against, where all models have the same; from `a: x; b: y`."""
+    references = {row["reference"] for row in models}
+    parts = next(iter(references)).split("; ") if len(references) == 1 else []
+    return dict(part.split(": ", 1) for part in parts if ": " in part)
+
+
+# ---- as they are to be read
+
+
+def stars(p: float) -> str:
+    """The paper's: * p < .05, ** p < .01, *** p < .001."""
+    return "*" * sum(p < limit for limit in (0.05, 0.01, 0.001))
+
+
+def odds(value: float) -> str:
+    """An odds ratio with two digits; `> 100` and `< 0.01` beyond, where digits say nothing."""
+    if math.isnan(value):
+        return number(value)
+    return "> 100" if value > 100 else "< 0.01" if value < 0.01 else number(value, 2)
+
+
+def odds_interval(row: Row) -> str:
+    """`0.73 to 0.92`."""
+    if math.isnan(row["ci_low"]) or math.isnan(row["ci_high"]):
+        return interval(math.nan, math.nan)
+    return f"{odds(row['ci_low'])} to {odds(row['ci_high'])}"
+
+
+def change(value: float) -> str:
+    """A change in the odds in percent, with its sign: `+27.9%`, `−18.0%`; `> +999%` beyond."""
+    if value > 999:
+        return "> +999%"
+    return f"{'+' if value > 0 else ''}{number(value, 1)}%" if finite(value) else number(value)
+
+
+def against(row: Row) -> str:
+    """`18.0% lower`, of the odds."""
+    size = change(row["percent"]).replace(MINUS, "").replace("+", "")
+    return f"{size} {'higher' if row['percent'] > 0 else 'lower'}"
