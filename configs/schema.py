@@ -292,6 +292,13 @@ class EmbeddedJudge(Frozen):
     kind: Literal["embedded"] = "embedded"
 
 
+class Price(Frozen):
+    """US dollars a million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
 class LlmJudge(Frozen):
     """A chat model behind an OpenAI-compatible endpoint; the key comes from `OPENAI_API_KEY`."""
 
@@ -299,6 +306,8 @@ class LlmJudge(Frozen):
     model: str
     base_url: str | None = None
     parallel: Count = 16
+    price: Price | None = None
+    """For the estimate of `pluralign plan`; no price is assumed."""
 
 
 Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]

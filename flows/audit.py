@@ -10,7 +10,7 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.bench import Bench
-from flows.facts import Clock, Outcome, drops_table, run_name, study_facts
+from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
 from tasks.artifact import Artifact
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.load import Data
@@ -48,7 +48,8 @@ def run_audit(study: str = "demo", overrides: dict[str, Any] | None = None, outp
         prepared = {
             name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
         }
-    tables["participants"] = participants_table(data.participants, attributes_of(data.participants))
+    few = settings.survey.min_participants
+    tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
     tables["drops"] = drops_table(data, prepared)
     facts = study_facts(settings, bench, data, ratings, [], clock)
-    return Outcome(folder, write_outputs(settings, tables, facts, folder), cells=0, failed=0, trained=0)
+    return Outcome(folder, write_outputs(without_models(settings), tables, facts, folder), cells=0, failed=0, trained=0)

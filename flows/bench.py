@@ -9,6 +9,8 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.artifact import Artifact, Store
+from tasks.generation.step import Prompts
+from tasks.history import History
 from tasks.preferences.split import held_out
 from tasks.preferences.step import Prepared
 from tasks.ratings.load import Data
@@ -29,6 +31,7 @@ class Bench:
         self.store = Store(home() / "store")
         self.pool = Pool(home() / "slots", workers)
         self.tracker = Tracker(study.name, home())
+        self.history = History(home() / "history" / study.name)
 
     def training_texts(self, data: Data) -> pd.DataFrame:
         """prompt and response of every response to a training prompt: what tiny bases read."""
@@ -54,6 +57,6 @@ class Inputs:
     """What every cell reads, made before the first of them."""
 
     def __init__(
-        self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: pd.DataFrame
+        self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts
     ) -> None:
         self.data, self.prepared, self.judge, self.prompts = data, prepared, judge, prompts

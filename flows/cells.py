@@ -16,14 +16,15 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from configs.schema import CONTROL
+from configs.schema import CONTROL, Study
 from flows.bench import Bench, Inputs
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
 from tasks.artifact import Artifact
-from tasks.finetune.step import train_adapter, training_run_key
+from tasks.finetune.step import train_adapter, training_run_key, training_settings
 from tasks.generation.step import answer_prompts
 from tasks.grid import Cell, cells
+from tasks.history import Made
 from tasks.judging.step import score_outputs
 from tasks.preferences.step import Prepared
 
@@ -51,6 +52,8 @@ class CellResult:
     truncated: int | None = None
     """Training sequences that were cut to the recipe's max_length."""
     logged: Future[str] | None = None
+    made: Made | None = None
+    """What it was made of, for the plan of the next run."""
 
 
 class Joined:
@@ -101,7 +104,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     run = _training_run(bench, base, prepared, cell) if prepared else None
     simulated = study.ratings.simulate is not None
     outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
-    scores = score_outputs(study, inputs.judge, outputs, inputs.prompts, store)
+    scores = score_outputs(study, inputs.judge, outputs, inputs.prompts.table, store)
     result = CellResult(
         cell, status="control", scores=scores.path / "scores.parquet",
         health=outputs.record["health"], unscored=scores.record["unscored"],
@@ -112,9 +115,22 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
             steps=run.record["steps"], truncated=run.record["truncated"],
             weight=prepared.weight, logged=_tracked(bench, inputs, base, prepared, run, outputs, scores),
         )  # fmt: skip
+    result = replace(result, made=_made(study, base, prepared, run, outputs, inputs))
     parts = [part for part in (run, outputs, scores) if part and part.fresh]
     result = replace(result, seconds=sum(part.record.get("seconds", 0.0) for part in parts))
     return result if parts else Completed(name="Cached", data=result)
+
+
+def _made(
+    study: Study, base: BaseRef, prepared: Prepared | None, run: Artifact | None, outputs: Artifact, inputs: Inputs
+) -> Made:
+    optimiser = prepared.optimiser if prepared else ""
+    return Made(
+        base=base.key, data=prepared.digest if prepared else "", optimiser=optimiser,
+        settings=training_settings(base, optimiser, study.recipe, study.seed) if prepared else {},
+        n_pairs=prepared.n_pairs if prepared else 0, train_seconds=run.record["seconds"] if run else 0.0,
+        n_prompts=len(inputs.prompts.table), answer_seconds=outputs.record["seconds"],
+    )  # fmt: skip
 
 
 def _training_run(bench: Bench, base: BaseRef, prepared: Prepared, cell: Cell) -> Artifact:

@@ -72,7 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit", help="whose voice is in the ratings, and what each condition does to it", epilog=EXIT_CODES
     )
-    for command, place in ((run, "outputs/NAME"), (survey, "outputs/NAME-survey"), (audit, "outputs/NAME-audit")):
+    plan = commands.add_parser(
+        "plan", help="what a run would train, judge and cost, and why, before anything runs", epilog=EXIT_CODES
+    )
+    places = {run: "outputs/NAME", survey: "outputs/NAME-survey", audit: "outputs/NAME-audit"}
+    for command in (*places, plan):
         command.add_argument(
             "study", metavar="STUDY", help=f"{', '.join(shipped('studies'))}, or the path of a .yaml file"
         )
@@ -80,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
             help="change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)",
         )  # fmt: skip
+    for command, place in places.items():
         command.add_argument("--output", metavar="DIR", help=f"where the results go (default: {place})")
+    plan.add_argument("--output", metavar="FILE", type=Path, help="also write the cells as CSV")
     clmm = commands.add_parser(
         "clmm", help="fit a cumulative link mixed model to any table of ratings", epilog=EXIT_CODES,
         description="Fit a cumulative link mixed model (logit link, up to two crossed random intercepts, Laplace "
@@ -96,9 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output", metavar="FILE", type=Path,
         help="write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval",
     )  # fmt: skip
-    run.add_argument(
-        "--workers", type=_count, metavar="N", help="processes that train where there is no GPU (default: one a core)"
-    )
+    for command in (run, plan):
+        command.add_argument(
+            "--workers", type=_count, metavar="N",
+            help="processes that train where there is no GPU (default: one a core)",
+        )  # fmt: skip
     return parser
 
 
@@ -117,6 +125,15 @@ def _run(options: argparse.Namespace) -> int:
     overrides = parse_overrides(options.overrides)
     _check_input(options.command, options.study, overrides)
     _set_up_logging()
+    if options.command == "plan":
+        from flows.plan import describe, plan_study
+        from tasks.artifact import write_atomically
+
+        plan = plan_study(options.study, overrides, options.workers)
+        if options.output:
+            write_atomically(options.output, plan.table().to_csv(index=False))
+        print(describe(plan))
+        return WHOLE
     print("pluralign: starting Prefect …", file=sys.stderr)
     from flows.audit import run_audit
     from flows.study import run_study

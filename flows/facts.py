@@ -20,6 +20,7 @@ from flows.bench import Bench
 from flows.cells import CellResult
 from tasks.artifact import Artifact
 from tasks.preferences.step import Prepared
+from tasks.preferences.strata import strata_shown
 from tasks.ratings.load import Data
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,11 @@ class Outcome:
 def run_name() -> str:
     """The study's name, from its name or its file's."""
     return Path(flow_run.parameters["study"]).stem
+
+
+def without_models(study: Study) -> Study:
+    """The study as a report of its ratings alone knows it."""
+    return study.model_copy(update={"architectures": ()})
 
 
 class Clock:
@@ -95,6 +101,7 @@ def study_facts(
         "sources": [load_codebook(name).source for name in study.ratings.codebooks],
         "ratings_digest": ratings.key,
         "seconds": clock.seconds,
+        "not_shown": sorted(set(study.strata) - set(strata_shown(study, data.participants))),
         "counts": {
             "participants": len(data.participants), "responses": len(data.responses),
             "prompts": int(data.responses["prompt_id"].nunique()),

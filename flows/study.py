@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
 from flows.meta_analysis import pool_study
 from flows.survey import survey_ratings
+from tasks.artifact import Artifact
 from tasks.fingerprint import fingerprint, frame_digest
+from tasks.generation.step import Prompts
+from tasks.history import Result, moved
 from tasks.judging.step import prepare_judge
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
@@ -44,6 +48,7 @@ def run_study(
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
+    earlier: Result | None = None
     prepared: dict[str, dict[str, Prepared]] = {}
     if settings.experiments:
         with clock.stage("audit"):
@@ -56,17 +61,33 @@ def run_study(
             judge = prepare_judge(settings, data, bench.store)
             tables["judge_agreement"] = pd.read_csv(judge.path / "judge_agreement.csv")
         with clock.stage("cells"):
-            inputs = Inputs(data, prepared, judge, bench.evaluation_prompts(data))
+            inputs = Inputs(data, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
             results = run_cells(bench, inputs)
         with clock.stage("meta-analysis"):
             tables |= pool_study(bench, inputs, Joined(results))
+            earlier = _remember(bench, ratings, results, tables)
     tables |= {"drops": drops_table(data, prepared), **cell_tables(results)}
     with clock.stage("report"):
         facts = study_facts(settings, bench, data, ratings, results, clock)
+        if earlier:
+            facts["earlier"] = {"created": earlier.created, "ratings_digest": earlier.ratings}
         report = write_outputs(settings, tables, facts, folder)
     if results:
         _track(bench, tables, folder)
     return _outcome(folder, report, results)
+
+
+def _remember(
+    bench: Bench, ratings: Artifact, results: list[CellResult], tables: dict[str, pd.DataFrame]
+) -> Result | None:
+    """Keep what this run made, and say what moved since the last one with other ratings or settings."""
+    bench.history.remember({result.cell.name: result.made for result in results if result.made})
+    identity = fingerprint([bench.study, ratings.key])
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    earlier = bench.history.conclude(Result(identity, created, ratings.key, tables["pooled"]))
+    if earlier:
+        tables["moved"] = moved(earlier.pooled, tables["pooled"])
+    return earlier
 
 
 def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> None:

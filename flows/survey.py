@@ -10,7 +10,7 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.bench import Bench
-from flows.facts import Clock, Outcome, drops_table, run_name, study_facts
+from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
 from tasks.artifact import Artifact
 from tasks.ratings.load import Data
 from tasks.ratings.step import load_data, read_ratings
@@ -42,4 +42,4 @@ def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, out
         tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})
     facts = study_facts(settings, bench, data, ratings, [], clock)
-    return Outcome(folder, write_outputs(settings, tables, facts, folder), cells=0, failed=0, trained=0)
+    return Outcome(folder, write_outputs(without_models(settings), tables, facts, folder), cells=0, failed=0, trained=0)

@@ -36,9 +36,13 @@ class Store:
 
     root: Path
 
+    def path(self, stage: str, key: str) -> Path:
+        """Where the artifact is, or will be."""
+        return self.root / stage / key
+
     def find(self, stage: str, key: str) -> Artifact | None:
         """The finished artifact, or None."""
-        record = self.root / stage / key / "record.json"
+        record = self.path(stage, key) / "record.json"
         return Artifact(key, record.parent, json.loads(record.read_text())) if record.exists() else None
 
     def make(self, stage: str, key: str, build: Callable[[Path], Record | None]) -> Artifact:
@@ -54,7 +58,7 @@ class Store:
             return self.find(stage, key) or self._build(stage, key, build)
 
     def _build(self, stage: str, key: str, build: Callable[[Path], Record | None]) -> Artifact:
-        final, partial = self.root / stage / key, self.root / stage / f"{key}.partial"
+        final, partial = self.path(stage, key), self.root / stage / f"{key}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:

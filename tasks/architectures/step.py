@@ -19,17 +19,45 @@ VERSION = 1
 def prepare_base(study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store, pool: Pool) -> BaseRef:
     """A base ready to train; `texts` (prompt, response) are those of the training prompts.
 
+    A hub model's revision is resolved to a commit at its first use, and that commit is used from then on.
+
     Raises:
         InputError: the hub or the folder doesn't have it.
         JobFailed: pre-training failed.
     """
     if architecture.hub:
-        revision = resolve_revision(architecture)
-        key = fingerprint(["hub", architecture.hub, revision, architecture.dtype])
-        return BaseRef(architecture, key, architecture.hub, revision)
+        store.make("revisions", _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
+    base = known_base(study, architecture, texts, store)
+    assert base is not None
+    if architecture.tiny:
+        _make_tiny(study, base, texts, store, pool)
+    return base
+
+
+def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store) -> BaseRef | None:
+    """The base's identity, whether or not it has been made; None for a hub model that was never resolved.
+
+    Raises:
+        InputError: the folder doesn't have it.
+    """
+    if architecture.hub:
+        found = store.find("revisions", _hub_key(architecture))
+        if found is None:
+            return None
+        commit = found.record["commit"]
+        key = fingerprint(["hub", architecture.hub, commit, architecture.dtype])
+        return BaseRef(architecture, key, architecture.hub, commit)
     if architecture.path:
         return BaseRef(architecture, _folder_key(Path(architecture.path), architecture.dtype), architecture.path)
-    return _tiny(study, architecture, texts, store, pool)
+    key = fingerprint([
+        VERSION, architecture.family, architecture.tiny, architecture.dtype, study.recipe.pretraining,
+        study.recipe.max_length, frame_digest(texts), study.seed,
+    ])  # fmt: skip
+    return BaseRef(architecture, key, str(store.path("bases", key) / "model"))
+
+
+def _hub_key(architecture: Architecture) -> str:
+    return fingerprint(["hub", architecture.hub, architecture.revision])
 
 
 def _folder_key(folder: Path, dtype: str) -> str:
@@ -39,19 +67,14 @@ def _folder_key(folder: Path, dtype: str) -> str:
     return fingerprint(["path", dtype, {file.name: file_digest(file) for file in files}])
 
 
-def _tiny(study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store, pool: Pool) -> BaseRef:
-    recipe = study.recipe
-    key = fingerprint([
-        VERSION, architecture.family, architecture.tiny, architecture.dtype, recipe.pretraining, recipe.max_length,
-        frame_digest(texts), study.seed,
-    ])  # fmt: skip
-
+def _make_tiny(study: Study, base: BaseRef, texts: pd.DataFrame, store: Store, pool: Pool) -> None:
     def build(slot: Slot, folder: Path) -> Record:
         table = folder / "texts.parquet"
         texts.to_parquet(table, index=False)
         return slot.run(
-            "pretrain", architecture=architecture.model_dump(mode="json"), recipe=recipe.model_dump(mode="json"),
-            texts=str(table), seed=study.seed, folder=str(folder / "model"),
+            "pretrain", architecture=base.architecture.model_dump(mode="json"),
+            recipe=study.recipe.model_dump(mode="json"), texts=str(table), seed=study.seed,
+            folder=str(folder / "model"),
         )  # fmt: skip
 
-    return BaseRef(architecture, key, str(pool.make(store, "bases", key, key, build).path / "model"))
+    pool.make(store, "bases", base.key, base.key, build)

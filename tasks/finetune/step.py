@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
@@ -19,6 +20,16 @@ def training_run_key(base: BaseRef, optimiser: str, data_digest: str, recipe: Re
     own = [recipe.grpo, recipe.max_new_tokens] if optimiser == "grpo" else [recipe.dpo, recipe.max_length]
     modules = base.architecture.target_modules
     return fingerprint([VERSION, base.key, modules, data_digest, recipe.lora, own, seed])
+
+
+def training_settings(base: BaseRef, optimiser: str, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """The settings that a training run depends on, flat, as a person reads them."""
+    own: dict[str, Any] = (
+        {"max_new_tokens": recipe.max_new_tokens} if optimiser == "grpo" else {"max_length": recipe.max_length}
+    )
+    for name in ("lora", optimiser):
+        own |= {f"{name}.{key}": value for key, value in getattr(recipe, name).model_dump(mode="json").items()}
+    return own | {"target_modules": base.architecture.target_modules, "seed": seed}
 
 
 def train_adapter(

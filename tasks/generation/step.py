@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,10 +19,30 @@ from tasks.slots.pool import Pool, Slot
 VERSION = 1
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """The held-out prompts (prompt_id, prompt), and their digest, which every cell needs."""
+
+    table: pd.DataFrame
+    digest: str
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Prompts:
+        return cls(table, frame_digest(table))
+
+
+def outputs_key(base: BaseRef, run: str | None, prompts: Prompts, recipe: Recipe, simulated: bool) -> str:
+    """Identity of the answers of a training run, or of the control."""
+    return fingerprint([
+        VERSION, base.key, base.architecture.reasoning, run, prompts.digest, recipe.max_new_tokens, recipe.max_length,
+        recipe.generation_batch, simulated,
+    ])  # fmt: skip
+
+
 def answer_prompts(
     base: BaseRef,
     run: Artifact | None,
-    prompts: pd.DataFrame,
+    prompts: Prompts,
     recipe: Recipe,
     simulated: bool,
     store: Store,
@@ -33,14 +54,11 @@ def answer_prompts(
     Raises:
         JobFailed: generation raised, or its process died.
     """
-    key = fingerprint([
-        VERSION, base.key, base.architecture.reasoning, run.key if run else None,
-        frame_digest(prompts), recipe.max_new_tokens, recipe.max_length, recipe.generation_batch, simulated,
-    ])  # fmt: skip
+    key = outputs_key(base, run.key if run else None, prompts, recipe, simulated)
 
     def build(slot: Slot, folder: Path) -> Record:
         table, path = folder / "prompts.parquet", folder / "outputs.parquet"
-        prompts.to_parquet(table, index=False)
+        prompts.table.to_parquet(table, index=False)
         started = time.monotonic()
         slot.run(
             "generate", architecture=base.architecture.model_dump(mode="json"), source=base.source,

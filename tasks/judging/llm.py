@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from configs.errors import InputError
-from configs.schema import Dimension
+from configs.schema import Dimension, Recipe
 from configs.schema import LlmJudge as Settings
 
 RUBRIC = """You rate how a chat assistant answered a prompt. For each dimension say how far you agree that the answer \
@@ -89,6 +89,18 @@ def rubric(dimensions: Mapping[str, Dimension], categories: int) -> str:
     """The instructions, with the definitions that participants saw."""
     listed = "\n".join(f"- {name}: {dimension.definition or dimension.title}" for name, dimension in dimensions.items())
     return RUBRIC.format(categories=categories, dimensions=listed)
+
+
+CHARACTERS_A_TOKEN = 4
+"""Of English, about."""
+
+
+def tokens_each(dimensions: Mapping[str, Dimension], evaluated: Sequence[str], recipe: Recipe) -> tuple[int, int]:
+    """Tokens that a call reads and writes, at most about: the rubric, prompt and answer as long as they may be."""
+    asked = rubric({name: dimensions[name] for name in evaluated}, 5)
+    verdict = json.dumps(dict.fromkeys(evaluated, 5))
+    read = len(asked) // CHARACTERS_A_TOKEN + recipe.max_length + recipe.max_new_tokens
+    return read, len(verdict) // CHARACTERS_A_TOKEN + 1
 
 
 def parse_verdict(content: str | None, dimensions: Sequence[str], categories: int) -> list[float] | None:

@@ -18,7 +18,7 @@ from tasks.judging.agreement import agreement_table
 from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
 from tasks.judging.llm import LlmJudge, rubric
 from tasks.preferences.split import held_out
-from tasks.preferences.strata import members
+from tasks.preferences.strata import strata_shown
 from tasks.ratings.load import Data
 
 VERSION = 1
@@ -59,7 +59,17 @@ def score_outputs(study: Study, judge: Artifact, outputs: Artifact, prompts: pd.
         long.to_parquet(folder / "scores.parquet", index=False)
         return {"unscored": int(long["score"].isna().sum())}
 
-    return store.make("scores", fingerprint([VERSION, judge.record["identity"], outputs.key]), build)
+    return store.make("scores", scores_key(judge.record["identity"], outputs.key), build)
+
+
+def scores_key(judge: str, outputs: str) -> str:
+    """Identity of a judge's scores of some answers, from theirs."""
+    return fingerprint([VERSION, judge, outputs])
+
+
+def judge_identity(study: Study, data: Data) -> str:
+    """What a score depends on, beside the answer. Raises `InputError` like `prepare_judge`."""
+    return _identity(study, _human(study, data)[0], data.categories)
 
 
 def _identity(study: Study, rated: pd.DataFrame, categories: int) -> str:
@@ -83,8 +93,8 @@ def _human(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFra
         )
     rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
     by_stratum = {
-        name: ratings[ratings["participant_id"].isin(members(data.participants, stratum))]
-        for name, stratum in study.strata.items()
+        name: ratings[ratings["participant_id"].isin(ids)]
+        for name, ids in strata_shown(study, data.participants).items()
     }
     human = {name: mean_ratings(table, dimensions, data.categories) for name, table in by_stratum.items()}
     return rated, {"all": rated} | human

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from configs.schema import CONTROL, Experiment, Stratum, split_contrast
+from configs.schema import CONTROL, Experiment, Stratum, Study, split_contrast
 
 
 def members(participants: pd.DataFrame, stratum: Stratum) -> set[str]:
@@ -14,6 +14,12 @@ def members(participants: pd.DataFrame, stratum: Stratum) -> set[str]:
     values = set(stratum.values)
     belongs = [not values.isdisjoint(terms) for terms in participants[stratum.attribute]]
     return set(participants.loc[belongs, "participant_id"])
+
+
+def strata_shown(study: Study, participants: pd.DataFrame) -> dict[str, set[str]]:
+    """Members of each stratum that has enough of them to be shown (`survey.min_participants`)."""
+    found = {name: members(participants, stratum) for name, stratum in study.strata.items()}
+    return {name: ids for name, ids in found.items() if len(ids) >= study.survey.min_participants}
 
 
 def compared_groups(experiment: Experiment) -> list[set[str]]:

@@ -28,8 +28,9 @@ def audit(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[A
         "retained if in the end its response has a label, and that label is the rating's own. A group's voice is its "
         "part of the weight that trains, over its part of the ratings. On a pair of responses, a group's majority is "
         "the response that its own ratings prefer: it loses where the condition prefers the other one, counted among "
-        "the pairs on which both prefer one, and is unheard where the condition prefers neither. Groups overlap, so "
-        "shares need not sum to one."
+        "the pairs on which both prefer one, and is unheard where the condition prefers neither. A small group's "
+        "majority rests on few ratings and loses more often by chance alone, so compare groups of like size. Groups "
+        "overlap: shares need not sum to one."
     )
     sentences = [*_sizes(study, found), *_voice(study, found), *_retained(study, found), *_majorities(study, found)]
     said = [Text(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []

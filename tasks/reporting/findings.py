@@ -197,7 +197,8 @@ def banner(study: Study) -> list[str]:
             "real text mean little: only the path through every stage is demonstrated."
         )
     else:
-        said.append("The numbers show that every stage works, from ratings to pooled effects.")
+        stages = "every stage works, from ratings to pooled effects" if study.architectures else "the analysis works"
+        said.append(f"The numbers show that {stages}.")
     return said
 
 

@@ -85,7 +85,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
     found = [
         Section("findings", "Findings", [Items(sentences)] if (sentences := findings(study, tables)) else []),
         Section("method", "What was done", _method(study, tables, facts)),
-        Section("participants", "Who rated", who_rated(study, tables)),
+        Section("participants", "Who rated", who_rated(study, tables, facts.get("not_shown", ()))),
         Section("survey", "What the ratings say", survey(study, tables, figures)),
         Section("regression", "Who rates differently", regression(study, tables, figures)),
         Section("audit", "Whose voice is in the data", audit(study, tables, figures)),

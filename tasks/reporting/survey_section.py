@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.schema import Study
@@ -20,6 +20,7 @@ from tasks.reporting.words import (
     percent,
     raters_label,
     raters_title,
+    stratum_title,
     title_of,
     whole,
 )
@@ -30,8 +31,8 @@ LONG = 12
 """A table of more rows than this is folded."""
 
 
-def who_rated(study: Study, tables: Tables) -> list[Any]:
-    """How many participants declare each value of each attribute; folded where it is long."""
+def who_rated(study: Study, tables: Tables, not_shown: Sequence[str] = ()) -> list[Any]:
+    """How many participants declare each value of each attribute, folded where it is long; strata left out as small."""
     found = rows(tables, "participants")
     if not found:
         return []
@@ -43,6 +44,9 @@ def who_rated(study: Study, tables: Tables) -> list[Any]:
     )
     largest = [_largest(name, group) for name, group in groups.items()]
     text += f" Most often: {joined(largest)}. {raters_label(study)}"
+    if not_shown:
+        small = joined(stratum_title(study, name) for name in not_shown)
+        text += f" Not shown, fewer than {study.survey.min_participants} participants: {small}."
     body = [[attribute_title(r["attribute"]), r["value"], whole(r["n"]), percent(r["share"])] for r in found]
     table = Table(["Attribute", "Value", "Participants", "Share"], "llrr", body)
     title = f"{whole(len(found))} values of {whole(len(groups))} attributes"

@@ -66,12 +66,20 @@ def attributes_of(participants: pd.DataFrame) -> list[str]:
     return [column for column in participants.columns if column not in ("participant_id", "language")]
 
 
-def participants_table(participants: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
-    """How many participants declare each value of each attribute: attribute, value, n, share."""
+def participants_table(participants: pd.DataFrame, attributes: Sequence[str], few: int = 1) -> pd.DataFrame:
+    """How many participants declare each value of each attribute: attribute, value, n, share.
+
+    Values that fewer than `few` declare are one row together; where those are still fewer, its numbers are left out.
+    """
     rows = []
     for attribute in attributes:
-        terms = participants[attribute].explode().dropna()
-        silent = int((participants[attribute].str.len() == 0).sum())
-        counts = [*terms.value_counts().items(), *([("not declared", silent)] if silent else [])]
-        rows += [(attribute, value, int(n), n / len(participants)) for value, n in counts]
-    return pd.DataFrame(rows, columns=["attribute", "value", "n", "share"])
+        counts = participants[attribute].explode().dropna().value_counts()
+        rare = counts[counts < few]
+        shown: list[tuple[str, float]] = [(str(value), float(n)) for value, n in counts[counts >= few].items()]
+        if len(rare):
+            anybody = participants[attribute].map(lambda terms, rare=rare: any(term in rare for term in terms)).sum()
+            shown.append((f"others, fewer than {few} each", float(anybody) if anybody >= few else np.nan))
+        if silent := int((participants[attribute].str.len() == 0).sum()):
+            shown.append(("not declared", silent))
+        rows += [(attribute, value, n, n / len(participants)) for value, n in shown]
+    return pd.DataFrame(rows, columns=["attribute", "value", "n", "share"]).astype({"n": "Int64"})

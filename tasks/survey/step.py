@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from configs.schema import CONTROL, Study, split_contrast
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import fingerprint
-from tasks.preferences.strata import members
+from tasks.preferences.strata import members, strata_shown
 from tasks.ratings.load import Data
 from tasks.survey.audit import audit
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
@@ -21,7 +21,7 @@ from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.reliability import reliability
 
 log = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 AUDIT_VERSION = 1
 
 
@@ -57,7 +57,8 @@ def audit_table(study: Study, data: Data, ratings: Artifact, store: Store) -> pd
     def build(folder: Path) -> None:
         audit(study, data).to_parquet(folder / "audit.parquet", index=False)
 
-    return pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
+    table = pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
+    return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)
 
 
 def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
@@ -65,7 +66,9 @@ def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     positive = study.survey.positive_from or data.categories // 2 + 2
     terms, models = ordinal_regression(study, data)
     return {
-        "participants": participants_table(data.participants, attributes_of(data.participants)),
+        "participants": participants_table(
+            data.participants, attributes_of(data.participants), study.survey.min_participants
+        ),
         "disagreement": disagreement(data.ratings, dimensions),
         "cooccurrence": cooccurrence(data.ratings, dimensions, positive),
         "reliability": _reliability(study, data),
@@ -77,7 +80,7 @@ def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
 
 def _reliability(study: Study, data: Data) -> pd.DataFrame:
     strata = {"all": set(data.participants["participant_id"])}
-    strata |= {name: members(data.participants, stratum) for name, stratum in study.strata.items()}
+    strata |= strata_shown(study, data.participants)
     rows = []
     for dimension in study.dimensions:
         for stratum, ids in strata.items():
@@ -100,6 +103,8 @@ def _contrasts(study: Study, data: Data) -> pd.DataFrame:
             if len(sides) < 2 or None in sides or sides[0] == sides[1]:
                 continue
             a, b = (members(data.participants, study.strata[str(side)]) for side in sides)
+            if min(len(a), len(b)) < study.survey.min_participants:
+                continue
             for dimension in study.evaluation.dimensions:
                 values = group_difference(data.ratings, a, b, dimension, data.categories)
                 rows.append({"contrast": contrast, "dimension": dimension, **values})

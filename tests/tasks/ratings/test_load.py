@@ -199,7 +199,7 @@ def test_two_languages_keep_their_participants_apart_and_share_their_responses(e
     data = read(export, EN, DE)
     assert data.participants["participant_id"].tolist() == ["survey-app-en:p1", "survey-app-de:p1"]
     assert data.participants["gender"].tolist() == [("she/her/hers",), ("he/him/his",)]
-    assert data.ratings["order"].tolist() == [0, 2, 1]  # a quarter and three quarters into one export, half into the other
+    assert data.ratings["order"].tolist() == [0, 2, 1]  # places ¼ and ¾ of one export, ½ of the other
     # the first codebook's text stands for the response
     assert data.responses.set_index("response_id")["response"].to_dict() == {"r1": "a text", "r2": "another text"}
 
