@@ -18,6 +18,7 @@ from tasks.reporting.document import Caution, Code, Fold, Items, Picture, Sectio
 from tasks.reporting.drawing import Figure
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import WELL_FORMED, banner, few, findings, in_part, method, published_note, trained
+from tasks.reporting.moved_section import what_moved
 from tasks.reporting.regression_section import regression
 from tasks.reporting.survey_section import survey, who_rated
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
@@ -90,6 +91,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
         Section("regression", "Who rates differently", regression(study, tables, figures)),
         Section("audit", "Whose voice is in the data", audit(study, tables, figures)),
         *(_experiment(study, tables, figures, name) for name in study.experiments),
+        Section("moved", "What moved", what_moved(study, tables, facts)),
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
         Section("health", "Health of the outputs", _health(study, tables)),

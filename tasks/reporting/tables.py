@@ -34,6 +34,7 @@ COLUMNS = {
     "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
     " hksj_ci_low hksj_ci_high hksj_p published published_p",
+    "moved": "experiment contrast dimension before after change k_before k_after moved beyond",
 }
 TEXT = frozenset([
     "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
