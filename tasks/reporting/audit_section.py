@@ -32,7 +32,13 @@ def audit(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[A
         "majority rests on few ratings and loses more often by chance alone, so compare groups of like size. Groups "
         "overlap: shares need not sum to one."
     )
-    sentences = [*_sizes(study, found), *_voice(study, found), *_retained(study, found), *_majorities(study, found)]
+    sentences = [
+        *_sizes(study, found),
+        *_voice(study, found),
+        *_retained(study, found),
+        *_majorities(study, found),
+        *_beyond_chance(study, found),
+    ]
     said = [Text(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
     parts = [Text(text), *said, *_small(study, found)]
     parts += [Picture(figures["audit"])] if "audit" in figures else []
@@ -158,7 +164,25 @@ def _most(study: Study, found: list[Row], start: str, verb: str, key: str, n: st
     alike = [row for row in known if row["stratum"] == top["stratum"] and row[n] == top[n]]
     same = [row["name"] for row in alike if top[key] - row[key] <= TIE]
     of = f"{percent(top[key])} of {whole(top[n])} response pairs"
-    return [f"{start} majority that {verb} most often is that of {_raters(study, top)} under {_few(same)}: {of}."]
+    chance = f" (random groups of as many lose {percent(top['chance_loses'])})" if key == "majority_loses" else ""
+    return [
+        f"{start} majority that {verb} most often is that of {_raters(study, top)} under {_few(same)}: {of}{chance}."
+    ]
+
+
+def _beyond_chance(study: Study, found: list[Row]) -> list[str]:
+    """Whose majority loses more than random groups of its size do, by twice their standard deviation."""
+    known = [
+        row for row in found if row["open"] and finite(row["majority_loses"], row["chance_loses"], row["chance_sd"])
+    ]
+    over = [row for row in known if row["majority_loses"] > row["chance_loses"] + 2 * row["chance_sd"] + TIE]
+    if not known:
+        return []
+    which = _few([f"{_raters(study, row)} under {row['name']}" for row in over]) if over else "none"
+    return [
+        "Under conditions on everybody's ratings, these majorities lose more often than those of random groups of the "
+        f"same size, by over two standard deviations: {which} ({len(over)} of {len(known)}; chance: one in forty)."
+    ]
 
 
 def _small(study: Study, found: list[Row]) -> list[Any]:
@@ -175,6 +199,13 @@ def _small(study: Study, found: list[Row]) -> list[Any]:
 # ---- the table
 
 
+def _chance(row: Row) -> str:
+    """`14.5% ± 1.8`: mean and standard deviation over random groups."""
+    return (
+        f"{percent(row['chance_loses'])} ± {number(100 * row['chance_sd'], 1)}" if finite(row["chance_loses"]) else "–"
+    )
+
+
 def _full(study: Study, found: list[Row]) -> Fold:
     """Each group, and every condition with every group."""
     groups = [
@@ -182,14 +213,15 @@ def _full(study: Study, found: list[Row]) -> Fold:
     ]  # fmt: skip
     header = [
         "Condition", "Group", "Ratings", "Share of ratings", "Share of preferences", "Voice", "Retained",
-        "Majority loses", "of pairs", "Majority unheard", "of pairs",
+        "Majority loses", "by chance", "of pairs", "Majority unheard", "of pairs",
     ]  # fmt: skip
     body = [
         [r["name"], r["group"], whole(r["n_ratings"]), percent(r["share_of_ratings"]),
          percent(r["share_of_preferences"]), number(r["voice"], 2), percent(r["retained"]),
-         percent(r["majority_loses"]), whole(r["heard"]), percent(r["majority_unheard"]), whole(r["n_majorities"])]
+         percent(r["majority_loses"]), _chance(r), whole(r["heard"]), percent(r["majority_unheard"]),
+         whole(r["n_majorities"])]
         for r in found
     ]  # fmt: skip
     text = f"Voice: share of preferences, of the weight that trains, over share of ratings. {raters_label(study)}"
-    tables = [Table(["Group", "Participants", "Share"], "lrr", groups), Table(header, "ll" + "r" * 9, body)]
+    tables = [Table(["Group", "Participants", "Share"], "lrr", groups), Table(header, "ll" + "r" * 10, body)]
     return Fold("All conditions and groups", [Text(text.strip()), *tables])

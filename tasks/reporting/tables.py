@@ -26,7 +26,7 @@ COLUMNS = {
     "ordinal_models": "dimension reference n_ratings n_participants n_responses left_out log_likelihood aic"
     " sd_participant sd_response converged notes",
     "audit": "experiment condition stratum n_participants n_ratings share_of_participants share_of_ratings"
-    " share_of_preferences retained majority_loses majority_unheard n_majorities",
+    " share_of_preferences retained majority_loses majority_unheard n_majorities chance_loses chance_sd",
     "drops": "condition step reason dropped kept",
     "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
     "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words steps",

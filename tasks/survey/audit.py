@@ -9,6 +9,7 @@ declares several values: shares add up to 1 only over strata that divide the par
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,6 @@ from configs.errors import InputError
 from configs.schema import Condition, Study
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import (
-    KEYS,
     Labels,
     NoPreferences,
     TrainingData,
@@ -26,15 +26,18 @@ from tasks.preferences.condition import (
     stratified,
     training_ratings,
 )
-from tasks.preferences.pairs import count_preferences, pairs_of_participants, unite
+from tasks.preferences.pairs import pairs_of_participants
 from tasks.preferences.scales import to_scale
 from tasks.preferences.strata import members
 from tasks.ratings.load import Data
 
 COLUMNS = [
     "experiment", "condition", "stratum", "n_participants", "n_ratings", "share_of_participants", "share_of_ratings",
-    "retained", "share_of_preferences", "majority_loses", "majority_unheard", "n_majorities",
+    "retained", "share_of_preferences", "majority_loses", "majority_unheard", "n_majorities", "chance_loses",
+    "chance_sd",
 ]  # fmt: skip
+CHANCE_GROUPS = 20
+"""Random groups of a stratum's size that its own majority is held against."""
 TIE = 1e-9
 """Sums of several dimensions' preferences for either side that are closer than this are equal but for rounding."""
 
@@ -69,6 +72,8 @@ def audit(study: Study, data: Data) -> pd.DataFrame:
             response, the share where it is not the same one. Members' own ratings are those of training prompts, with
             the questionnaire's categories as labels and every two labels of a prompt compared. The fewer the members,
             the less they count in what trains: a small stratum loses more by its size alone.
+        chance_loses, chance_sd: mean and standard deviation of majority_loses over random groups of as many
+            participants, which is what to hold it against.
         majority_unheard: share of the members' own majorities on which the condition prefers neither response.
         n_majorities: response pairs on which the members' own ratings prefer one response.
 
@@ -80,18 +85,22 @@ def audit(study: Study, data: Data) -> pd.DataFrame:
         {name: people.isin(members(data.participants, stratum)).to_numpy() for name, stratum in study.strata.items()},
         index=pd.Index(people),
     )
-    majorities: dict[tuple[str, ...], pd.DataFrame] = {}
+    random = _random_groups(belongs, study.seed)
+    majorities: dict[tuple[str, ...], tuple[Majorities, Majorities]] = {}
     rows = []
     for experiment, settings in study.experiments.items():
         tables = stratified(study, data, settings)
         for name, condition in settings.conditions.items():
             labels, _ = condition_labels(study, condition, tables[name][0])
             made = _made(study, data, condition, labels)
-            own = majorities.get(condition.dimensions)
-            if own is None:
-                own = majorities[condition.dimensions] = _majorities(study, data, condition, ratings, belongs)
+            if condition.dimensions not in majorities:
+                groups = (_majorities(study, data, condition, ratings, table) for table in (belongs, random))
+                majorities[condition.dimensions] = next(groups), next(groups)
+            own, others = majorities[condition.dimensions]
             voices = _voices(condition, ratings, labels, made, belongs.index)
-            found = _shares(voices, belongs).join(_heard(own, _directions(own, condition, made), list(belongs)))
+            directions = _directions(own.pairs, condition, made)
+            found = _shares(voices, belongs).join(_heard(own, directions))
+            found = found.join(_spread(_heard(others, directions)["majority_loses"]))
             rows.append(found.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
     counts = ["n_participants", "n_ratings", "n_majorities"]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
@@ -200,30 +209,58 @@ def _ratio(part: pd.Series, whole: pd.Series | float) -> pd.Series:
 # ---- majorities
 
 
+@dataclass(frozen=True)
+class Majorities:
+    """Pairs of responses (a, b) of a prompt, and which of them each group's own ratings prefer.
+
+    pairs: a, b; responses of the same text make no pair. wants (pairs, groups): 1 for a, -1 for b, 0 for neither.
+    """
+
+    pairs: pd.DataFrame
+    groups: list[str]
+    wants: np.ndarray
+
+
 def _majorities(
     study: Study, data: Data, condition: Condition, ratings: pd.DataFrame, belongs: pd.DataFrame
-) -> pd.DataFrame:
-    """The response pairs on which each stratum's own ratings prefer one response, on the condition's dimensions.
-
-    Returns:
-        stratum, a, b, wants: 1 where a is preferred, -1 where b is. Responses of the same text make no pair.
-    """
-    categories = tuple(range(1, data.categories + 1))
-    tables = []
-    texts = data.responses.set_index("response_id")["response"]
-    labels = []
+) -> Majorities:
+    """On the condition's dimensions, as `count_preferences` and `unite` count and weigh, for all groups at once."""
+    responses = data.responses[data.responses["response_id"].isin(ratings["response_id"])]
+    index, pairs = pd.Index(responses["response_id"]), _pairs_of_responses(responses)
+    a, b = index.get_indexer(pairs["a"]), index.get_indexer(pairs["b"])
+    size, k = len(index), data.categories
+    lead = np.zeros((len(pairs), belongs.shape[1]))
     for name in condition.dimensions:
         rated = ratings.dropna(subset=[name])
-        labels.append(rated[KEYS].assign(label=to_scale(rated[name], categories, study.dimensions[name].better)))
-    for stratum in belongs:
-        own = belongs.index[belongs[stratum]]
-        counts = [count_preferences(table[table["participant_id"].isin(own)], "prompt") for table in labels]
-        pairs = unite(counts)
-        pairs = pairs.assign(wants=_sign(pairs["target"].to_numpy(float) - 0.5), stratum=stratum)
-        tables.append(pairs[pairs["wants"] != 0][["stratum", "a", "b", "wants"]])
-    pairs = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["stratum", "a", "b", "wants"])
-    differ = pairs["a"].map(texts) != pairs["b"].map(texts)
-    return pairs[differ.astype(bool)].reset_index(drop=True)
+        labels = to_scale(rated[name], tuple(range(1, k + 1)), study.dimensions[name].better).to_numpy(np.int64)
+        first = 1 if study.dimensions[name].better == "higher" else -k
+        place = index.get_indexer(rated["response_id"]) * k + labels - first
+        members_of = belongs.to_numpy()[belongs.index.get_indexer(rated["participant_id"])]
+        for group in range(belongs.shape[1]):
+            h = np.bincount(place, members_of[:, group], size * k).reshape(size, k)
+            below = np.cumsum(h, axis=1) - h
+            for_a, for_b = (h[a] * below[b]).sum(1), (h[b] * below[a]).sum(1)
+            total = for_a.sum() + for_b.sum()
+            lead[:, group] += (for_a - for_b) / total if total else 0.0
+    texts = responses.set_index("response_id")["response"]
+    differ = (pairs["a"].map(texts) != pairs["b"].map(texts)).to_numpy()
+    return Majorities(pairs[differ].reset_index(drop=True), list(belongs), _sign(lead[differ]).astype(np.int8))
+
+
+def _pairs_of_responses(responses: pd.DataFrame) -> pd.DataFrame:
+    """All pairs a < b of a prompt's responses."""
+    ids = responses[["prompt_id", "response_id"]]
+    both = ids.merge(ids, on="prompt_id", suffixes=("_a", "_b"))
+    both = both[both["response_id_a"] < both["response_id_b"]]
+    return both.rename(columns={"response_id_a": "a", "response_id_b": "b"})[["a", "b"]].reset_index(drop=True)
+
+
+def _random_groups(belongs: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Members of random groups, `CHANCE_GROUPS` of each stratum's size, side by side; columns `STRATUM/NUMBER`."""
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(len(belongs)) for _ in range(CHANCE_GROUPS)]
+    columns = {f"{name}/{n}": belongs[name].to_numpy()[order] for name in belongs for n, order in enumerate(orders)}
+    return pd.DataFrame(columns, index=belongs.index)
 
 
 def _directions(pairs: pd.DataFrame, condition: Condition, made: TrainingData | None) -> np.ndarray:
@@ -245,15 +282,19 @@ def _sign(values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(values) < TIE, 0.0, np.sign(values))
 
 
-def _heard(majorities: pd.DataFrame, directions: np.ndarray, strata: list[str]) -> pd.DataFrame:
-    """n_majorities, majority_unheard and majority_loses, indexed by stratum."""
-    wants = majorities["wants"].to_numpy(float)
-    found = pd.DataFrame({
-        "stratum": majorities["stratum"], "n": 1.0, "led": directions != 0, "lost": directions == -wants
-    })  # fmt: skip
-    sums = found.groupby("stratum")[["n", "led", "lost"]].sum().reindex(strata, fill_value=0)
+def _heard(majorities: Majorities, directions: np.ndarray) -> pd.DataFrame:
+    """n_majorities, majority_unheard and majority_loses, indexed by group."""
+    wanted, product = majorities.wants != 0, majorities.wants * directions[:, None]
+    n, led, lost = (
+        pd.Series(counts.sum(axis=0), index=majorities.groups, dtype=float)
+        for counts in (wanted, wanted & (directions != 0)[:, None], product < 0)
+    )
     return pd.DataFrame({
-        "n_majorities": sums["n"],
-        "majority_loses": _ratio(sums["lost"], sums["led"]),
-        "majority_unheard": _ratio(sums["n"] - sums["led"], sums["n"]),
+        "n_majorities": n, "majority_loses": _ratio(lost, led), "majority_unheard": _ratio(n - led, n)
     })  # fmt: skip
+
+
+def _spread(losses: pd.Series) -> pd.DataFrame:
+    """chance_loses and chance_sd by stratum, from its random groups' shares."""
+    groups = losses.groupby([name.rpartition("/")[0] for name in losses.index], sort=False)
+    return pd.DataFrame({"chance_loses": groups.mean(), "chance_sd": groups.std()})

@@ -130,7 +130,8 @@ def audit_row(experiment: str, condition: str, stratum: str, **changes: Any) -> 
     return {
         "experiment": experiment, "condition": condition, "stratum": stratum, "n_participants": 50, "n_ratings": 200,
         "share_of_participants": 0.5, "share_of_ratings": 0.5, "share_of_preferences": 0.5, "retained": 0.5,
-        "majority_loses": 0.1, "majority_unheard": 0.2, "n_majorities": 100, **changes,
+        "majority_loses": 0.1, "majority_unheard": 0.2, "n_majorities": 100, "chance_loses": 0.09,
+        "chance_sd": 0.02, **changes,
     }  # fmt: skip
 
 

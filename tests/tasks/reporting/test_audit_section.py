@@ -80,16 +80,26 @@ def test_majority_that_loses_most_often_is_told_with_its_pairs(tmp_path: Path) -
     top = audit_row("scale", "binary", "male", majority_loses=0.3, majority_unheard=0.2, n_majorities=150)
     text = reported(tmp_path, audit_row("scale", "5-point", "male"), top)
     assert (
-        "The majority that loses most often is that of male raters under binary: 30.0% of 120 response pairs." in text
-    )
+        "The majority that loses most often is that of male raters under binary: 30.0% of 120 response pairs (random "
+        "groups of as many lose 9.0%)."
+    ) in text
     assert "The majority that is unheard most often is that of male raters under binary: 20.0% of 150" in text
+
+
+def test_majorities_that_lose_beyond_chance_are_counted_and_named(tmp_path: Path) -> None:
+    # chance: 9% ± 2, so beyond 13%
+    text = reported(
+        tmp_path, audit_row("scale", "binary", "male", majority_loses=0.14), audit_row("scale", "binary", "female")
+    )
+    assert "by over two standard deviations: male raters under binary (1 of 2; chance: one in forty)." in text
+    assert "two standard deviations: none (0 of 1;" in reported(tmp_path, audit_row("scale", "binary", "female"))
 
 
 def test_share_of_a_handful_of_pairs_is_no_extreme(tmp_path: Path) -> None:
     # heard: 9 pairs
     handful = audit_row("scale", "binary", "male", majority_loses=1.0, majority_unheard=0.0, n_majorities=9)
     text = reported(tmp_path, audit_row("scale", "5-point", "male"), handful)
-    assert "loses most often is that of male raters under 5-point: 10.0% of 80 response pairs." in text
+    assert "loses most often is that of male raters under 5-point: 10.0% of 80 response pairs (random" in text
 
 
 def test_conditions_on_one_groups_ratings_are_told_apart(tmp_path: Path) -> None:
@@ -98,7 +108,7 @@ def test_conditions_on_one_groups_ratings_are_told_apart(tmp_path: Path) -> None
     assert "The one condition on everybody's ratings, 5-point, retains 50.0% for female raters." in text
     assert (
         "Of the 1 condition on one group's ratings, the majority that loses most often is that of female raters under "
-        "male: 90.0% of 80 response pairs."
+        "male: 90.0% of 80 response pairs (random groups of as many lose 9.0%)."
     ) in text
 
 
@@ -123,7 +133,7 @@ def test_small_group_is_marked(tmp_path: Path) -> None:
 
 def test_table_has_every_condition_and_group(tmp_path: Path) -> None:
     text = reported(tmp_path, audit_row("scale", "binary", "male", share_of_preferences=0.6, majority_loses=math.nan))
-    assert "| binary | male | 200 | 50.0% | 60.0% | 1.20 | 50.0% | – | 80 | 20.0% | 100 |" in text
+    assert "| binary | male | 200 | 50.0% | 60.0% | 1.20 | 50.0% | – | 9.0% ± 2.0 | 80 | 20.0% | 100 |" in text
 
 
 def test_finding_is_one_sentence() -> None:
@@ -131,13 +141,14 @@ def test_finding_is_one_sentence() -> None:
     assert findings(study(), {"audit": pd.DataFrame(rows)})[0] == (
         "Whose voice is in the data: of 2 conditions on everybody's ratings, least of what each group said is retained "
         "under binary (50.0% for male raters), and most under 5-point (100.0% for male raters); the majority that "
-        "loses most often is that of male raters under 5-point and binary: 10.0% of 80 response pairs."
+        "loses most often is that of male raters under 5-point and binary: 10.0% of 80 response pairs (random "
+        "groups of as many lose 9.0%)."
     )
 
 
 def test_simulated_raters_are_labelled_and_real_ones_not(tmp_path: Path) -> None:
     real = study(simulate=False, tiny=False)
-    assert "response pairs. Simulated raters, tiny models." in reported(tmp_path, *made_rows())
+    assert "one in forty). Simulated raters, tiny models." in reported(tmp_path, *made_rows())
     assert "imulated" not in reported(tmp_path, *made_rows(), study_=real).split("<summary>Settings")[0]
 
 

@@ -404,3 +404,35 @@ def test_a_study_without_experiments_or_strata_is_told_what_it_lacks() -> None:
     check_audit(study({"c": {}}))
     assert list(audit(study({"c": {}}, ""), data(ROWS)).columns) == COLUMNS
     assert audit(bare, data(ROWS)).empty
+
+
+# ---- what a group of the same size would lose by chance
+
+
+def test_random_groups_of_everybody_lose_what_everybody_loses(simulated: Data) -> None:
+    everybody = {"everybody": {"attribute": "country", "values": ["Germany", "United States of America"]}}
+    declared = simulated.participants["country"].map(len).gt(0)
+    people = simulated.participants[declared]
+    ratings = simulated.ratings[simulated.ratings["participant_id"].isin(people["participant_id"])]
+    whole = Data(ratings, people, simulated.responses, simulated.categories)
+    conditions = {name: {"dimensions": [EA], "aggregation": name, "scale": "5-point"} for name in ("majority", "first")}
+    settings = study(conditions).model_copy(update={"strata": load_study("popquorn", {"strata": everybody}).strata})
+    table = audit(settings, whole)
+    table = table[table["stratum"] == "everybody"]
+    assert table["chance_loses"].tolist() == pytest.approx(table["majority_loses"].tolist())
+    assert table["chance_sd"].tolist() == pytest.approx([0, 0])
+    assert (table["majority_loses"] > 0).all()
+
+
+def test_a_group_drawn_by_lot_loses_about_what_chance_says(simulated: Data) -> None:
+    drawn = np.random.default_rng(1).random(len(simulated.participants)) < 0.3
+    people = simulated.participants.assign(group=[("x",) if hit else ("y",) for hit in drawn])
+    table = audit(
+        study({"all": {"aggregation": "all"}}),
+        Data(simulated.ratings, people, simulated.responses, simulated.categories),
+    )
+    for name in "xy":
+        row = of(table, name)
+        assert 0 < row["chance_sd"] < 0.1
+        assert abs(row["majority_loses"] - row["chance_loses"]) < 3.5 * row["chance_sd"]
+    assert of(table, "x")["chance_loses"] > of(table, "y")["chance_loses"]  # the smaller loses more
