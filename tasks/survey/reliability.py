@@ -67,9 +67,15 @@ def reliability(
     }
     if len(parts) == 0:
         return {"alpha": np.nan, "ci_low": np.nan, "ci_high": np.nan, **sizes}
-    weights = np.random.default_rng(seed).multinomial(len(parts), np.full(len(parts), 1 / len(parts)), size=draws)
+    weights = _drawn(len(parts), draws, seed)
     drawn = (weights @ parts.reshape(len(parts), -1)).reshape(draws, categories, categories)
     alphas = alpha(drawn, level)
     known = alphas[np.isfinite(alphas)]
     low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
     return {"alpha": float(alpha(parts.sum(0), level)), "ci_low": float(low), "ci_high": float(high), **sizes}
+
+
+def _drawn(n: int, draws: int, seed: int) -> np.ndarray:
+    """How often each of n responses is drawn, n times with replacement, in each of `draws` draws (draws, n)."""
+    which = np.random.default_rng(seed).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(which.ravel(), minlength=draws * n).reshape(draws, n)

@@ -14,7 +14,7 @@ import pytest
 from configs.load import load_codebook, load_study
 from configs.schema import Level, Study
 from tasks.ratings.load import Data, load_ratings
-from tasks.survey.reliability import alpha, coincidences, reliability, value_counts
+from tasks.survey.reliability import _drawn, alpha, coincidences, reliability, value_counts
 from tasks.survey.step import _reliability
 from tests.conftest import make_data
 
@@ -134,7 +134,7 @@ def young_and_old() -> tuple[Study, Data]:
             for group in ("young", "old") for n in range(3) for m in range(4)]  # fmt: skip
     terms = {person: (person.rstrip("012"),) for person, *_ in rows}
     strata = {name: {"attribute": "age", "values": [name]} for name in ("young", "old")}
-    study = load_study("popquorn", {"strata": strata, "survey.draws": 20})
+    study = load_study("popquorn", {"strata": strata, "survey": {"draws": 20, "min_participants": 3}})
     return study, make_data(rows, "offensiveness", {"age": terms})
 
 
@@ -153,3 +153,17 @@ def test_the_study_says_which_level_its_alphas_have(level: Level) -> None:
     asked = study.model_copy(update={"survey": study.survey.model_copy(update={"level": level})})
     found = _reliability(asked, data).set_index("stratum").loc["all", "alpha"]
     assert found == reliability(data.ratings, "offensiveness", 5, draws=20, seed=0, level=level)["alpha"]
+
+
+def test_a_stratum_of_few_participants_is_not_shown() -> None:
+    study, data = young_and_old()
+    shy = study.model_copy(update={"survey": study.survey.model_copy(update={"min_participants": 4})})
+    assert _reliability(shy, data)["stratum"].tolist() == ["all"]
+
+
+def test_a_draw_takes_as_many_responses_as_there_are() -> None:
+    drawn = _drawn(50, 200, seed=0)
+    assert (drawn.sum(axis=1) == 50).all()
+    # a response is drawn 50 times with probability 1/50: mean 1, variance 49/50; 10,000 draws of it in all
+    assert drawn.mean() == 1
+    assert drawn.var() == pytest.approx(49 / 50, abs=0.05)
