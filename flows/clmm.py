@@ -20,6 +20,8 @@ def fit_table(data: Path, formula: str, reference: list[str], output: Path | Non
         InputError: what can't be read or fitted, beginning with the file's name.
     """
     levels = dict(_reference(entry) for entry in reference)
+    if output is not None and (output.is_dir() or any(parent.is_file() for parent in output.parents)):
+        raise InputError(f"--output {output}: not a place for a file")
     try:
         fit = clmm(formula, read_table(data), levels)
     except InputError as error:

@@ -99,7 +99,8 @@ def _schur(blocks: Blocks) -> np.ndarray:
     else:
         root = blocks.b / np.sqrt(blocks.e[crossing.cell_second])
         a, b = crossing.pairs
-        schur = -np.bincount(crossing.pair_places, root[a] * root[b], n * n).reshape((n, n), order="F")
+        met = np.bincount(crossing.pair_places, root[a] * root[b], n * n)
+        schur = -met.astype(float, copy=False).reshape((n, n), order="F")  # no pairs: whole numbers
         diagonal(schur)[:] -= np.bincount(crossing.cell_first, root**2, n)
     diagonal(schur)[:] += blocks.a
     return schur

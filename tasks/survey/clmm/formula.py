@@ -1,7 +1,8 @@
 """Models by formula: `rating ~ temp + contact + (1|judge)`, on any table.
 
 The random terms are split off first, formulaic does the rest. Columns are looked up by name and nothing is evaluated,
-so that a formula or a table can't run code; a name with other than letters, digits, _ and . stands in `backticks`.
+so that a formula or a table can't run code; a name with other than letters, digits, _ and . stands in `backticks` (and
+may hold no |).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tasks.survey.clmm.result import Fit
 
 RANDOM = re.compile(r"\(([^()|]*)\|([^()|]*)\)")
 FACTOR = re.compile(r"\b(?:C|factor)\(\s*(`[^`]+`|[\w.]+)\s*\)")
+LEVEL, CODED = "\ue000{}", re.compile(r"\[(?:T\.)?\ue000(\d+)\]")
+"""A level's number as formulaic sees it, and its place in a term; the character is of no language."""
 MOST_LEVELS = 500
 """Of a fixed effect; whoever has more means a random one."""
 MISSING = ["", "NA", "NaN", "nan"]
@@ -61,6 +64,7 @@ def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None =
     rows, dropped = _complete(data[parts.used].reset_index(drop=True))
     ratings = _numbers(rows, parts.response)
     table = _coded(rows, parts, reference or {})
+    dropped += _almost_numbers(rows, parts, reference or {})
     found = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
     return replace(found, left_out=len(data) - len(rows), notes=(*dropped, *found.notes))
 
@@ -76,13 +80,17 @@ def parse(formula: str) -> Formula:
     if not tilde or not response:
         raise InputError(f"formula {formula!r}: expected RATING ~ TERM + … + (1|GROUP)")
     groups = []
-    for slope, group in RANDOM.findall(right):
+    for match in RANDOM.finditer(right):
+        slope, group = match.groups()
+        before, after = right[: match.start()].strip()[-1:], right[match.end() :].strip()[:1]
+        if before not in ("", "+") or after not in ("", "+", "-"):
+            raise InputError(f"formula: {match[0]}: a random intercept is added to the rest, … + (1|GROUP)")
         if slope.strip() != "1" or not re.fullmatch(r"\s*(`[^`]+`|[\w.]+)\s*", group):
             raise InputError(f"formula: ({slope}|{group}): only random intercepts of one column, (1|GROUP), are known")
         groups.append(_name(group))
     if len(set(groups)) < len(groups):
         raise InputError(f"formula: a group stands twice: {', '.join(groups)}")
-    fixed, factors = RANDOM.sub(" 0 ", right), [_name(name) for name in FACTOR.findall(right)]
+    fixed, factors = RANDOM.sub("0", right), [_name(name) for name in FACTOR.findall(right)]
     if "|" in fixed:
         raise InputError(f"formula {formula!r}: a random intercept is written (1|GROUP)")
     fixed = f"({FACTOR.sub(lambda match: match[1], fixed)}) + 1"
@@ -192,6 +200,20 @@ def _coded(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, str]) -> 
     return pd.DataFrame(table, index=rows.index)
 
 
+def _almost_numbers(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, str]) -> list[str]:
+    """A sentence on every column that is a factor only because a few of its cells are no numbers."""
+    notes = []
+    for column in set(parts.columns) - set(parts.factors) - set(reference):
+        values = rows[column]
+        if pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+            continue
+        wrong = pd.to_numeric(values, errors="coerce").isna().to_numpy()
+        if 0 < wrong.sum() < len(rows) / 2:
+            row = int(wrong.argmax())
+            notes.append(f"{column} is taken as a factor: row {rows.index[row] + 1} has {str(values.iloc[row])!r}")
+    return notes
+
+
 def _is_bool(values: pd.Series) -> bool:
     return pd.api.types.is_bool_dtype(values)
 
@@ -221,11 +243,22 @@ def _level_name(level: object) -> str:
 
 
 def _matrix(parts: Formula, table: pd.DataFrame) -> pd.DataFrame:
-    """Treatment-coded columns without the intercept, which the thresholds are."""
+    """Treatment-coded columns without the intercept, which the thresholds are.
+
+    formulaic drops levels whose name begins with two underscores, so it gets to see each level's number only.
+    """
     import formulaic
 
     if not parts.columns:
         return pd.DataFrame(index=table.index)
-    matrix = pd.DataFrame(formulaic.model_matrix(parts.fixed, table, output="pandas")).astype(float)
+    levels: list[str] = []
+    numbered = {}
+    for column, values in table.items():
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            names = list(values.cat.categories)
+            values = values.cat.rename_categories([LEVEL.format(len(levels) + place) for place in range(len(names))])
+            levels += names
+        numbered[column] = values
+    matrix = pd.DataFrame(formulaic.model_matrix(parts.fixed, pd.DataFrame(numbered), output="pandas")).astype(float)
     matrix = matrix.drop(columns="Intercept")
-    return matrix.rename(columns=lambda name: str(name).replace("[T.", "["))
+    return matrix.rename(columns=lambda name: CODED.sub(lambda match: f"[{levels[int(match[1])]}]", str(name)))

@@ -7,6 +7,9 @@
 (Tierney & Kadane 1986; Christensen 2019, ordinal). h is concave in (θ, β, u, v). L is even in each σ, so σ is left
 free to take any sign: an estimate of zero is a stationary point in the middle of the line, not the end of it.
 
+The approximation is good where a level has many ratings. With few, standard deviations come out too small, and the
+standard errors of what varies between levels with them, a little; that is the method's, in any implementation.
+
 The gradient is exact. h's own part needs no derivative of the modes, since h is stationary there. log|D| moves with W
 directly, and through the modes by dû = D⁻¹ ΛZ′ dℓ′, which one adjoint solution λ = D⁻¹ ΛZ′(d · dW/dη) sums up:
 

@@ -96,12 +96,14 @@ class Rows:
     @cached_property
     def theta_gradient(self) -> np.ndarray:
         """∂ Σ log P/∂θ (J−1,): Σ_{y=j} q − Σ_{y=j+1} s and, from the gaps, ± n_y / (e^{gap} − 1)."""
-        pull = self.counts[1:-1] / np.expm1(self.gaps)
+        with np.errstate(over="ignore"):
+            pull = self.counts[1:-1] / np.expm1(self.gaps)
         return self.at_thresholds(self.q, -self.s) + np.append(0.0, pull) - np.append(pull, 0.0)
 
     @cached_property
     def theta_information(self) -> np.ndarray:
         """−∂² Σ log P/∂θ∂θ′ (J−1, J−1), tridiagonal."""
-        bend = self.counts[1:-1] / (4 * np.sinh(self.gaps / 2) ** 2)
+        with np.errstate(over="ignore"):
+            bend = self.counts[1:-1] / (4 * np.sinh(self.gaps / 2) ** 2)
         diagonal = self.at_thresholds(self.g1, self.g2) + np.append(0.0, bend) + np.append(bend, 0.0)
         return np.diag(diagonal) - np.diag(bend, 1) - np.diag(bend, -1)

@@ -25,7 +25,9 @@ QUIET_SECONDS = 5.0
 TOLERANCE = 1e-9
 """Of the Newton decrement g′I⁻¹g: twice what the log-likelihood may still lack."""
 NEAR = 1e-4
-"""A decrement below which full steps are taken unseen: values there differ by less than what probes leave open."""
+"""A decrement below which values differ by less than what probes leave open: steps may lose up to `SLACK`."""
+SLACK = 1e-2
+"""Far less than a step loses that leaves the log-likelihood's domain, and far more than probes leave open."""
 MOST_STEPS = 200
 LARGEST_SIGMA = 50.0
 """On the logit scale; beyond it a factor's levels decide the rating and σ runs away."""
@@ -44,7 +46,7 @@ class Maximum:
 
     @property
     def converged(self) -> bool:
-        return bool(self.decrement < TOLERANCE)
+        return bool(self.decrement < TOLERANCE and np.abs(self.state.sigma).max() <= LARGEST_SIGMA)
 
 
 def maximise(model: Model) -> Maximum:
@@ -96,22 +98,26 @@ def _joint(state: State) -> State:
         gradient = gradient + shift[0].T @ inner[0] + shift[1].T @ inner[1]
         step = _solve(state.information_of_h[:q, :q], gradient)
         decrement = gradient @ step + inner[0] @ free[0] + inner[1] @ free[1]
-        state = _joint_step(state, step, free[0] + shift[0] @ step, free[1] + shift[1] @ step)
+        moved = _joint_step(state, step, free[0] + shift[0] @ step, free[1] + shift[1] @ step)
+        if moved is None:
+            break
+        state = moved
         if decrement < START_TOLERANCE:
             break
     return state
 
 
-def _joint_step(state: State, step: np.ndarray, step_u: np.ndarray, step_v: np.ndarray) -> State:
-    """The state after the step, halved until h does not fall."""
+def _joint_step(state: State, step: np.ndarray, step_u: np.ndarray, step_v: np.ndarray) -> State | None:
+    """The state after the step, halved until h does not fall; None where it always does."""
     size = 1.0
-    while True:
+    while size > 1e-6:
         psi = state.psi.copy()
         psi[: len(step)] += size * step
         moved = State(state.model, psi, state.u + size * step_u, state.v + size * step_v)
-        if moved.h >= state.h or size < 1e-6:
+        if moved.h >= state.h:
             return moved
         size /= 2
+    return None
 
 
 def _em(state: State) -> np.ndarray:
@@ -127,11 +133,12 @@ def _em(state: State) -> np.ndarray:
 
 
 def _uphill(state: State, step: np.ndarray, decrement: float) -> State | None:
-    """The state after the step, halved until L rises as it should (Armijo); None where it no longer can."""
+    """The state after the step, halved until L rises as it should (Armijo), or if near the top hardly falls; None where
+    it no longer can."""
     size = 1.0
     while size > 1e-8:
         moved = moved_to(state, state.psi + size * step)
-        if decrement < NEAR or moved.value >= state.value + 1e-4 * size * decrement:
+        if moved.value - state.value >= (-SLACK if decrement < NEAR else 1e-4 * size * decrement):
             return moved
         size /= 2
     return None
@@ -147,8 +154,9 @@ def _updated(information: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.
 
 
 def _first_information(state: State) -> np.ndarray:
+    """Directions in which L still bends upwards are gone as far as if it bent downwards as much."""
     columns = range(state.model.n_fixed, state.model.n_parameters)
-    return positive(state.information_of_h - _bend(state, state.information_of_h, columns))
+    return positive(state.information_of_h - _bend(state, state.information_of_h, columns), mirrored=True)
 
 
 def _information(state: State) -> np.ndarray:
@@ -174,11 +182,11 @@ def _bend(state: State, scale: np.ndarray, columns: range) -> np.ndarray:
     return np.where(both, (bend + bend.T) / 2, mirrored)
 
 
-def positive(matrix: np.ndarray) -> np.ndarray:
-    """The matrix with eigenvalues of its correlation form raised to 1e-8 at least."""
+def positive(matrix: np.ndarray, mirrored: bool = False) -> np.ndarray:
+    """The matrix with eigenvalues of its correlation form, or if `mirrored` their sizes, raised to 1e-8 at least."""
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(matrix)), 1e-12))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    return (vectors * np.maximum(values, 1e-8)) @ vectors.T * np.outer(scale, scale)
+    return (vectors * np.maximum(np.abs(values) if mirrored else values, 1e-8)) @ vectors.T * np.outer(scale, scale)
 
 
 def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:

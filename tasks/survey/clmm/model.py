@@ -24,9 +24,13 @@ ZERO_SIGMA = 1e-2
 """Below this, σ = 0 is tried, and taken where it costs no more log-likelihood than `ZERO_COST`."""
 ZERO_COST = 1e-6
 ALIASED = 1e-8
-"""Share of a column's length that the columns before it leave over."""
+"""Share of a column's length, less its mean, that the columns before it leave over."""
+CONSTANT = 1e-14
+"""Share of a column's length beyond its mean that is rounding."""
 ROUNDING = 1e-6
 """Size of a negative eigenvalue, relative to the diagonal, that is taken for zero."""
+DECIDED = 1e-3
+"""Of the log-likelihood of all ratings together: one as near to zero is that of a model that tells every rating."""
 SEPARATED = 100.0
 """A standard error, times its column's range, above which the data decide a rating and set no bound to the effect."""
 
@@ -129,12 +133,16 @@ def _independent(predictors: pd.DataFrame) -> tuple[list[int], list[str]]:
     kept: list[int] = []
     aliased: list[str] = []
     for place, column in enumerate(distinct.T):
-        rest, length = column.copy(), np.linalg.norm(column)
+        rest = column - column.mean()
+        length = np.linalg.norm(rest)
+        if length <= CONSTANT * np.linalg.norm(column):
+            aliased.append(str(predictors.columns[place]))
+            continue
         for _ in range(2):
             for direction in basis:
                 rest -= (direction @ rest) * direction
         left = np.linalg.norm(rest)
-        if left <= ALIASED * length or length == 0:
+        if left <= ALIASED * length:
             aliased.append(str(predictors.columns[place]))
             continue
         basis.append(rest / left)
@@ -274,6 +282,8 @@ def _notes(
         notes.append(
             f"separation: the data set no bound to {', '.join(separated)}; its huge standard error is not a measurement"
         )
+    if maximum.state.rows.value > -DECIDED:
+        notes.append("separation: the model tells every rating, so that its estimates have no bounds")
     if maximum.state.model.factor is StochasticFactor:
         notes.append("many levels: log-determinants are estimated from random probes")
     return notes
