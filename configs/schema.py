@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from configs.errors import one_of
 
@@ -59,16 +59,31 @@ class Simulation(Frozen):
 
 
 class Ratings(Frozen):
-    """Where ratings come from: a folder with an export, or a simulation; read through one or more codebooks."""
+    """Where ratings come from, read through one or more codebooks.
+
+    A folder with an export, a simulation, or a collection into which `pluralign land` has landed exports.
+    """
 
     folder: str | None = None
     simulate: Simulation | None = None
+    collection: Slug | None = None
+    snapshot: str = "latest"
+    """Which snapshot of the collection: the latest, or one by its id or how that begins (six digits or more)."""
     codebooks: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("snapshot", mode="before")
+    @classmethod
+    def _id_is_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"an id of digits alone needs quotes, like '123456', or YAML reads the number {value}")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.folder is None) == (self.simulate is None):
-            raise ValueError("give exactly one of folder, simulate")
+        if sum(source is not None for source in (self.folder, self.simulate, self.collection)) != 1:
+            raise ValueError("give exactly one of folder, simulate, collection")
+        if self.snapshot != "latest" and self.collection is None:
+            raise ValueError("snapshot: only a collection has snapshots")
         return self
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
+from flows.artifacts import show_results
 from flows.bench import Bench
 from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
+from flows.parameters import Folder, Overrides, StudyName
 from tasks.artifact import Artifact
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.load import Data
@@ -28,7 +29,7 @@ def audit_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.D
 
 
 @flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")
-def run_audit(study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None) -> Outcome:
+def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Folder = None) -> Outcome:
     """The audit of a study alone: no model is trained.
 
     Args:
@@ -52,4 +53,6 @@ def run_audit(study: str = "demo", overrides: dict[str, Any] | None = None, outp
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
     tables["drops"] = drops_table(data, prepared)
     facts = study_facts(settings, bench, data, ratings, [], clock)
-    return Outcome(folder, write_outputs(without_models(settings), tables, facts, folder), cells=0, failed=0, trained=0)
+    report = write_outputs(without_models(settings), tables, facts, folder)
+    show_results("audit", without_models(settings), tables, report)
+    return Outcome(folder, report, cells=0, failed=0, trained=0)

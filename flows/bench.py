@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pandas as pd
 
 from configs.schema import Study
+from flows.home import home
 from tasks.artifact import Artifact, Store
 from tasks.generation.step import Prompts
 from tasks.history import History
@@ -16,11 +14,6 @@ from tasks.preferences.step import Prepared
 from tasks.ratings.load import Data
 from tasks.slots.pool import Pool
 from tasks.tracking import Tracker
-
-
-def home() -> Path:
-    """Where artifacts, logs and local tracking live: `PLURALIGN_HOME`, or `.pluralign` here."""
-    return Path(os.environ.get("PLURALIGN_HOME", ".pluralign"))
 
 
 class Bench:
@@ -56,7 +49,5 @@ class Bench:
 class Inputs:
     """What every cell reads, made before the first of them."""
 
-    def __init__(
-        self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts
-    ) -> None:
+    def __init__(self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts) -> None:
         self.data, self.prepared, self.judge, self.prompts = data, prepared, judge, prompts

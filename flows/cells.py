@@ -17,6 +17,7 @@ from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from configs.schema import CONTROL, Study
+from flows.artifacts import Progress
 from flows.bench import Bench, Inputs
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
@@ -84,7 +85,7 @@ def fan_out(bench: Bench, inputs: Inputs) -> list[CellResult]:
     submit: Any = run_cell.submit  # a future stands for its result here, which the types don't say
     futures = {submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in grid}
     try:
-        return _joined(futures, bases)
+        return _joined(bench, futures, bases)
     finally:
         bench.pool.close()  # also when the run is stopped: what trains ends, what waits for a slot fails
 
@@ -172,13 +173,14 @@ def _sharing(inputs: Inputs, prepared: Prepared) -> list[str]:
     ]
 
 
-def _joined(futures: dict[PrefectFuture, Cell], bases: dict[str, PrefectFuture]) -> list[CellResult]:
+def _joined(bench: Bench, futures: dict[PrefectFuture, Cell], bases: dict[str, PrefectFuture]) -> list[CellResult]:
     """Results in the order of the grid, whatever became of each."""
-    started, results = time.monotonic(), {}
+    started, results, progress = time.monotonic(), {}, Progress(bench.study.name, len(futures))
     for done, future in enumerate(as_completed(list(futures)), start=1):
         cell = futures[future]
         results[cell] = _result(future, cell, bases[cell.architecture])
         _say(done, len(futures), results[cell], time.monotonic() - started)
+        progress.at(done)
     return _one_run_each([results[cell] for cell in futures.values()])
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study, parse_overrides, shipped
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from flows.facts import Outcome
 
+Result = TypeVar("Result")
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
 SECONDS_TO_STOP = 10.0
 STOPPED = "stopped; run the same command again to go on from here"
@@ -107,6 +108,21 @@ def _parser() -> argparse.ArgumentParser:
             "--workers", type=_count, metavar="N",
             help="processes that train where there is no GPU (default: one a core)",
         )  # fmt: skip
+    serve = commands.add_parser(
+        "serve", help="Prefect server, worker and deployments, MLflow UI, on this machine", epilog=EXIT_CODES
+    )
+    serve.add_argument("--port", type=_count, default=4200, metavar="N", help="of Prefect (default: 4200)")
+    serve.add_argument("--study", metavar="STUDY", help="what the deployments are for: those of the inbox, the nightly")
+    serve.add_argument("--mlflow-port", type=_count, default=5000, metavar="N", help="of MLflow (default: 5000)")
+    land = commands.add_parser(
+        "land", help="validate exports and add them to a study's collection of ratings", epilog=EXIT_CODES
+    )
+    land.add_argument(
+        "exports", metavar="EXPORT", nargs="+", type=Path,
+        help="a folder with the files of the study's codebooks, or the file of a codebook with one table",
+    )  # fmt: skip
+    land.add_argument("--study", metavar="STUDY", required=True, help="whose codebooks read them, and whose collection")
+    land.add_argument("--strict", action="store_true", help="land nothing because of one row that can't be used")
     return parser
 
 
@@ -122,6 +138,14 @@ def _run(options: argparse.Namespace) -> int:
 
         _set_up_logging()
         return WHOLE if fit_table(options.data, options.formula, options.reference, options.output) else FAILED
+    if options.command == "serve":
+        from flows.serve import serve
+
+        if options.study:
+            load_study(options.study)
+        return serve(options.port, options.mlflow_port, options.study)
+    if options.command == "land":
+        return _land(options)
     overrides = parse_overrides(options.overrides)
     _check_input(options.command, options.study, overrides)
     _set_up_logging()
@@ -147,6 +171,28 @@ def _run(options: argparse.Namespace) -> int:
     return _finish("run", run_study(**settings, workers=options.workers, return_state=True))
 
 
+def _land(options: argparse.Namespace) -> int:
+    """Land exports, and tell what became of them."""
+    settings = load_study(options.study)
+    from tasks.ratings.exports import find_exports
+
+    find_exports(options.exports, [load_codebook(name) for name in settings.ratings.codebooks])
+    _set_up_logging()
+    logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
+    print("pluralign: starting Prefect …", file=sys.stderr)
+    from flows.ratings import land_ratings
+    from tasks.ratings.landing import Landing
+    from tasks.ratings.summary import lines
+
+    exports = [str(path) for path in options.exports]
+    state = land_ratings(exports, options.study, options.strict, return_state=True)
+    landing = _result(state, Landing)
+    if landing is None:
+        return FAILED
+    print("\n".join(lines(landing)))
+    return WHOLE
+
+
 def _check_input(command: str, study: str, overrides: dict) -> None:
     """Find what is wrong with settings and files before anything is started."""
     settings = load_study(study, overrides)
@@ -164,6 +210,11 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
         check_codebook(settings, codebook)
     if settings.ratings.folder is not None:
         files_of(codebooks, Path(settings.ratings.folder))
+    if settings.ratings.collection is not None:
+        from flows.home import home
+        from tasks.ratings.snapshot import collection_of
+
+        collection_of(settings, home()).find(settings.ratings.snapshot)
 
 
 def _set_up_logging() -> None:
@@ -179,14 +230,22 @@ def _set_up_logging() -> None:
 def _finish(command: str, state: State) -> int:
     from flows.facts import Outcome
 
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, InputError):
-        raise result
-    if not isinstance(result, Outcome):
-        print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
+    result = _result(state, Outcome)
+    if result is None:
         return FAILED
     _summarise(command, result)
     return IN_PART if 0 < result.failed < result.cells else FAILED if result.failed else WHOLE
+
+
+def _result(state: State, kind: type[Result]) -> Result | None:
+    """What a flow came to; None, with a line that says why, where it came to nothing."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, InputError):
+        raise result
+    if isinstance(result, kind):
+        return result
+    print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
+    return None
 
 
 def _summarise(command: str, outcome: Outcome) -> None:

@@ -100,6 +100,7 @@ def study_facts(
         "label": study.label,
         "sources": [load_codebook(name).source for name in study.ratings.codebooks],
         "ratings_digest": ratings.key,
+        **({"snapshot": ratings.record["snapshot"]} if "snapshot" in ratings.record else {}),
         "seconds": clock.seconds,
         "not_shown": sorted(set(study.strata) - set(strata_shown(study, data.participants))),
         "counts": {

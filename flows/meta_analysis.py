@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 from prefect import flow
+from prefect.runtime import flow_run
 
+from flows.artifacts import show_table
 from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
+from flows.parameters import File
+from tasks.artifact import write_atomically
+from tasks.meta_analysis.pooling import pool_table
 from tasks.meta_analysis.step import measure_effects, pool_effects
+from tasks.meta_analysis.table import read_effects
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
@@ -16,6 +24,23 @@ def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.Dat
     scores = _scores(joined.results)
     effects = measure_effects(bench.study, scores, inputs.data.categories)
     return {"scores": scores, "effects": effects, "pooled": pool_effects(bench.study, effects)}
+
+
+@flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")
+def run_meta_analysis(effects: str, by: list[str], output: File = None) -> Path:
+    """Pool any table of effects; no study is needed.
+
+    Args:
+        effects: a CSV file with the columns estimate and std_error.
+        by: the columns that name what is pooled together, such as contrast and dimension.
+        output: where the pooled table goes; by default EFFECTS-pooled.csv beside the effects.
+    """
+    place = Path(effects)
+    pooled = pool_table(read_effects(place, by), by)
+    show_table(f"{place.stem}-pooled", pooled, place.name, [*by, "k", "estimate", "ci_low", "ci_high", "p"])
+    path = Path(output) if output else place.with_name(f"{place.stem}-pooled.csv")
+    write_atomically(path, pooled.to_csv(index=False))
+    return path
 
 
 def _scores(results: list[CellResult]) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from prefect import flow
@@ -12,11 +11,13 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import State
 
 from configs.load import load_study
+from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
 from flows.meta_analysis import pool_study
+from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.artifact import Artifact
 from tasks.fingerprint import fingerprint, frame_digest
@@ -30,7 +31,7 @@ from tasks.reporting.step import write_outputs
 
 @flow(name="study", flow_run_name=run_name)
 def run_study(
-    study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None, workers: int | None = None
+    study: StudyName = "demo", overrides: Overrides = None, output: Folder = None, workers: Workers = None
 ) -> Outcome | State:
     """Run a study, or what is missing of it.
 
@@ -72,8 +73,8 @@ def run_study(
         if earlier:
             facts["earlier"] = {"created": earlier.created, "ratings_digest": earlier.ratings}
         report = write_outputs(settings, tables, facts, folder)
-    if results:
-        _track(bench, tables, folder)
+    page = _track(bench, tables, folder) if results else ""
+    show_results("study", settings, tables, report, page)
     return _outcome(folder, report, results)
 
 
@@ -90,7 +91,8 @@ def _remember(
     return earlier
 
 
-def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> None:
+def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:
+    """Log the results; the address of the report in MLflow's pages."""
     pooled = tables["pooled"]
     metrics = {
         f"pooled.{row.experiment}.{row.contrast}.{row.dimension}".replace(" - ", "-minus-").replace(
@@ -99,7 +101,7 @@ def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> None:
         for row in pooled.itertuples()
     }
     key = fingerprint([bench.study, frame_digest(pooled), frame_digest(tables["cells"][["training_run", "error"]])])
-    bench.tracker.study_results(key, metrics, folder)
+    return bench.tracker.page(bench.tracker.study_results(key, metrics, folder), "report.html")
 
 
 def _outcome(folder: Path, report: Path, results: list[CellResult]) -> Outcome | State:

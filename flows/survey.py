@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
+from flows.artifacts import show_results
 from flows.bench import Bench
 from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
+from flows.parameters import Folder, Overrides, StudyName
 from tasks.artifact import Artifact
 from tasks.ratings.load import Data
 from tasks.ratings.step import load_data, read_ratings
@@ -25,7 +26,7 @@ def survey_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.
 
 
 @flow(name="survey-only", flow_run_name=lambda: f"{run_name()} · survey")
-def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, output: str | None = None) -> Outcome:
+def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: Folder = None) -> Outcome:
     """The survey part of a study alone: ratings to tables, figures and a report.
 
     Args:
@@ -42,4 +43,6 @@ def run_survey(study: str = "demo", overrides: dict[str, Any] | None = None, out
         tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})
     facts = study_facts(settings, bench, data, ratings, [], clock)
-    return Outcome(folder, write_outputs(without_models(settings), tables, facts, folder), cells=0, failed=0, trained=0)
+    report = write_outputs(without_models(settings), tables, facts, folder)
+    show_results("survey", without_models(settings), tables, report)
+    return Outcome(folder, report, cells=0, failed=0, trained=0)

@@ -19,6 +19,8 @@ from tasks.artifact import locked, write_atomically
 
 log = logging.getLogger(__name__)
 KEY, CELLS = "pluralign.training_run", "pluralign.cells"
+PAGES = "PLURALIGN_MLFLOW_PAGES"
+"""The variable with the address where a browser finds MLflow's pages, if that is not the tracking URI."""
 
 
 class Tracker:
@@ -47,6 +49,14 @@ class Tracker:
     def study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
         """Log the study's results into the parent run, unless those of `key` are there; returns the parent's id."""
         return self._thread.submit(self._careful, lambda: self._study_results(key, metrics, folder)).result()
+
+    def page(self, run: str, artifact: str) -> str:
+        """Address of a run's artifact in MLflow's pages; "" where no server shows these runs."""
+        server = os.environ.get(PAGES) or (self.uri if self.uri.startswith("http") else "")
+        experiment = self._remembered().get("experiment")
+        if not (server and run and experiment):
+            return ""
+        return f"{server}/#/experiments/{experiment}/runs/{run}/artifacts/{artifact}"
 
     def _careful(self, action: Callable[[], str]) -> str:
         if self._broken.is_set():
@@ -147,7 +157,7 @@ class Tracker:
         parent = found or self._mlflow.create_run(
             self._experiment(), run_name=self.study, tags={tag: self.study, "mlflow.runName": self.study}
         ).info.run_id  # fmt: skip
-        self._remember(lambda known: known.update(parent=parent))
+        self._remember(lambda known: known.update(parent=parent, experiment=self._experiment()))
         return parent
 
     def _search(self, query: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Read a study's export, or make a simulated one, into the store."""
+"""Read a study's ratings into the store: an export's, a simulated one's, or a snapshot's."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from configs.codebook import Codebook
 from configs.load import load_codebook
 from configs.schema import Study
 from tasks.artifact import Artifact, Record, Store
 from tasks.fingerprint import file_digest, fingerprint
 from tasks.ratings.load import Data, check_codebook, check_strata, files_of, load_ratings
 from tasks.ratings.simulate import simulate_export
+from tasks.ratings.snapshot import collection_of, snapshot_data
 
 VERSION = 1
-READ_VERSION = 2
+READ_VERSION = 3
 TABLES = ("ratings", "participants", "responses")
 
 
@@ -26,17 +28,7 @@ def read_ratings(study: Study, store: Store) -> Artifact:
     codebooks = [load_codebook(name) for name in study.ratings.codebooks]
     for codebook in codebooks:
         check_codebook(study, codebook)
-    folder = _simulated(study, store) if study.ratings.simulate else Path(str(study.ratings.folder))
-    digests = [file_digest(path) for path in files_of(codebooks, folder)]
-    dimensions = list(study.dimensions)
-
-    def build(into: Path) -> Record:
-        data = load_ratings(dimensions, codebooks, folder)
-        for name in TABLES:
-            getattr(data, name).to_parquet(into / f"{name}.parquet", index=False)
-        return {"categories": data.categories, "dropped": data.dropped}
-
-    artifact = store.make("ratings", fingerprint([READ_VERSION, codebooks, digests, dimensions]), build)
+    artifact = (_from_collection if study.ratings.collection else _from_folder)(study, codebooks, store)
     check_strata(study, load_data(artifact).participants)
     return artifact
 
@@ -44,7 +36,36 @@ def read_ratings(study: Study, store: Store) -> Artifact:
 def load_data(artifact: Artifact) -> Data:
     """The tables of a `read_ratings` artifact."""
     tables = {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in TABLES}
-    return Data(**tables, **artifact.record)
+    return Data(**tables, categories=artifact.record["categories"], dropped=artifact.record["dropped"])
+
+
+def _from_folder(study: Study, codebooks: list[Codebook], store: Store) -> Artifact:
+    """An export, real or simulated, in which every row must be usable."""
+    folder = _simulated(study, store) if study.ratings.simulate else Path(str(study.ratings.folder))
+    digests = [file_digest(path) for path in files_of(codebooks, folder)]
+    dimensions = list(study.dimensions)
+
+    def build(into: Path) -> Record:
+        return _write(load_ratings(dimensions, codebooks, folder), into)
+
+    return store.make("ratings", fingerprint([READ_VERSION, codebooks, digests, dimensions]), build)
+
+
+def _from_collection(study: Study, codebooks: list[Codebook], store: Store) -> Artifact:
+    """A snapshot of the study's collection; collections lie beside the store."""
+    snapshot = collection_of(study, store.root.parent).find(study.ratings.snapshot)
+    dimensions = list(study.dimensions)
+
+    def build(into: Path) -> Record:
+        return _write(snapshot_data(snapshot, dimensions, codebooks), into) | {"snapshot": snapshot.id}
+
+    return store.make("ratings", fingerprint([READ_VERSION, codebooks, snapshot.id, dimensions]), build)
+
+
+def _write(data: Data, into: Path) -> Record:
+    for name in TABLES:
+        getattr(data, name).to_parquet(into / f"{name}.parquet", index=False)
+    return {"categories": data.categories, "dropped": data.dropped}
 
 
 def _simulated(study: Study, store: Store) -> Path:

@@ -166,10 +166,20 @@ def test_no_condition_may_be_called_control() -> None:
     )
 
 
-@pytest.mark.parametrize("source", [{}, {"folder": "x", "simulate": {}}])
+@pytest.mark.parametrize("source", [{}, {"folder": "x", "simulate": {}}, {"folder": "x", "collection": "y"}])
 def test_ratings_have_exactly_one_source(source: dict[str, Any]) -> None:
     message = fault("demo", {"ratings": {"codebooks": ["survey-app-en"], **source}})
-    assert "ratings: give exactly one of folder, simulate" in message
+    assert "ratings: give exactly one of folder, simulate, collection" in message
+
+
+def test_only_a_collection_has_snapshots() -> None:
+    message = fault("demo", {"ratings": {"codebooks": ["survey-app-en"], "folder": "x", "snapshot": "0123456789"}})
+    assert "ratings: snapshot: only a collection has snapshots" in message
+
+
+def test_a_snapshots_id_that_yaml_takes_for_a_number_is_told() -> None:
+    message = fault("demo", {"ratings": {"codebooks": ["survey-app-en"], "collection": "x", "snapshot": 12345678}})
+    assert "ratings.snapshot: an id of digits alone needs quotes" in message
 
 
 def test_an_architecture_named_twice_is_refused() -> None:

@@ -1,0 +1,134 @@
+"""What a run shows of itself in Prefect: progress of its cells, a table, its figures and where the report is.
+
+A server that refuses them costs the run nothing but a line in its log.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import math
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from configs.schema import Study
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_UPDATES = 10.0
+SHOWN = {"study": ("pooled", "effects-*.png"), "survey": ("reliability", "*.png"), "audit": ("audit", "audit*.png")}
+"""Kind of run → the table and the figures that it shows."""
+COLUMNS = {
+    "pooled": ["experiment", "contrast", "dimension", "k", "estimate", "ci_low", "ci_high", "p", "published"],
+    "audit": ["condition", "stratum", "share_of_participants", "share_of_ratings", "retained", "share_of_preferences"],
+}
+"""Table → its columns that a page has room for; the report has all."""
+DIGITS = 4
+
+
+class Progress:
+    """How many of `total` cells are done, as a progress artifact; updated every ten seconds at most."""
+
+    def __init__(self, study: str, total: int) -> None:
+        self.total = total
+        self._last = time.monotonic()
+        self._id: UUID | None = _careful(lambda: self._create(study))
+
+    def at(self, done: int) -> None:
+        """Tell that so many cells are done."""
+        known, due = self._id, time.monotonic() - self._last >= SECONDS_BETWEEN_UPDATES
+        if known is not None and (due or done == self.total):
+            self._last = time.monotonic()
+            _careful(lambda: self._update(known, done))
+
+    def _create(self, study: str) -> Any:
+        from prefect.artifacts import create_progress_artifact
+
+        return create_progress_artifact(0.0, key=key(study, "cells"), description=f"{self.total} cells")
+
+    def _update(self, known: UUID, done: int) -> None:
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.actions import ArtifactUpdate
+
+        with get_client(sync_client=True) as client:
+            client.update_artifact(known, ArtifactUpdate(data=round(100 * done / self.total, 1)))
+
+
+def show_results(kind: str, study: Study, tables: dict[str, pd.DataFrame], report: Path, page: str = "") -> None:
+    """The table of `SHOWN[kind]`, and a page with its figures, the report's place and a link to its `page`, if any."""
+    name, figures = SHOWN[kind]
+    if name in tables:
+        about = ", ".join(filter(None, [study.title, study.label]))
+        show_table(f"{study.name}-{name}", tables[name], about, COLUMNS.get(name))
+    _careful(lambda: _show_page(kind, study, sorted((report.parent / "figures").glob(figures)), report, page))
+
+
+def show_table(name: str, table: pd.DataFrame, about: str, columns: list[str] | None = None) -> None:
+    """A table, or some of its columns."""
+    shown = table if columns is None else table[[column for column in columns if column in table]]
+    _careful(lambda: _create_table(name, shown, about))
+
+
+def key(*parts: str) -> str:
+    """An artifact's key of lower-case letters, digits and dashes: `("My.Study", "pooled")` → `my-study-pooled`."""
+    return "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]()<>#!|~])", r"\\\1", " ".join(text.split()))
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as JSON takes them: numbers to four digits, None where there is none."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [{str(name): _short(value) for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _short(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+
+
+def page_of(study: Study, figures: list[Path], report: Path, page: str = "") -> str:
+    """Markdown with every figure inside; a browser opens no file from here, so the report's place is text."""
+    lines = [f"# {escape(study.title)}"]
+    if study.label:
+        lines.append(f"**{escape(study.label.capitalize())}**")
+    lines.append(f"Report: `{report.resolve()}`" + (f" · [open it in MLflow]({page})" if page else ""))
+    for figure in figures:
+        name, data = escape(_heading(study, figure.stem)), base64.b64encode(figure.read_bytes()).decode()
+        lines += [f"## {name}", f"![{name}](data:image/png;base64,{data})"]
+    return "\n\n".join(lines) + "\n"
+
+
+def _heading(study: Study, figure: str) -> str:
+    experiment = study.experiments.get(figure.removeprefix("effects-"))
+    return experiment.title if experiment else figure.capitalize()
+
+
+def _create_table(name: str, table: pd.DataFrame, about: str) -> None:
+    from prefect.artifacts import create_table_artifact
+
+    create_table_artifact(rows(table), key=key(name), description=escape(about))
+
+
+def _show_page(kind: str, study: Study, figures: list[Path], report: Path, page: str) -> None:
+    from prefect.artifacts import create_markdown_artifact
+
+    text = page_of(study, figures, report, page)
+    create_markdown_artifact(text, key=key(study.name, kind), description=escape(f"{study.title}: figures and report"))
+
+
+def _careful(action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except Exception as error:  # whatever the server or its client raises
+        log.warning("Prefect shows nothing of this (%s)", " ".join(str(error).split())[:300])
+        return None

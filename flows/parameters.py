@@ -1,0 +1,34 @@
+"""Parameters that several flows share, typed so that the form of a run in Prefect's UI offers what is allowed."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from configs.load import shipped
+
+OWN_STUDY = "PLURALIGN_STUDY"
+"""The variable with the path of a study that the forms offer beside the shipped ones."""
+
+
+def offered() -> list[str]:
+    """The studies that a form lists; a file that is not among them can be given all the same."""
+    return list(dict.fromkeys([*shipped("studies"), *filter(None, [os.environ.get(OWN_STUDY)])]))
+
+
+StudyName = (
+    Annotated[str, Field(title="in the list", json_schema_extra={"enum": [*offered()]})]
+    | Annotated[str, Field(title="a YAML file", pattern=r"\.ya?ml$")]
+)
+"""A study by name or path. A wrong one is refused by `configs.load`."""
+
+Overrides = Annotated[dict[str, Any], Field(title="settings")] | Annotated[None, Field(title="as they are")]
+"""Settings to change, by their path: {"recipe.dpo.epochs": 2}."""
+
+Folder = Annotated[str, Field(title="folder")] | Annotated[None, Field(title="default")]
+
+File = Annotated[str, Field(title="file")] | Annotated[None, Field(title="default")]
+
+Workers = Annotated[int, Field(title="number", ge=1)] | Annotated[None, Field(title="one a core")]

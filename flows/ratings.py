@@ -1,0 +1,81 @@
+"""Land exports of ratings as a new snapshot, and announce it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.system import Secret
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed, State
+
+from configs.load import load_codebook, load_study
+from flows.artifacts import key
+from flows.home import home
+from flows.parameters import StudyName
+from tasks.ratings.landing import Landing, land
+from tasks.ratings.pseudonym import find_key
+from tasks.ratings.snapshot import collection_of
+from tasks.ratings.summary import changed, page, paragraph
+
+log = logging.getLogger(__name__)
+LANDED = "pluralign.ratings.landed"
+SECRET_BLOCK = "pluralign-secret"  # noqa: S105 (its name)
+
+
+@flow(name="land-ratings", flow_run_name=lambda: f"{Path(flow_run.parameters['study']).stem} · land")
+def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> State:
+    """Validate exports, add them to the study's collection as a snapshot, and announce that; the `Landing`.
+
+    Args:
+        exports: folders with the files of the study's codebooks, or single files.
+        study: whose codebooks read them. They land in its collection, or in one of the study's name.
+        strict: whether one bad row is enough to refuse everything.
+    """
+    settings = load_study(study)
+    codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
+    collection, secret = collection_of(settings, home()), find_key(home(), _secret_block)
+    landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
+    log.info("%s: %s", collection.name, paragraph(landing))
+    _show(landing)
+    if landing.fresh:
+        _announce(landing, study)
+    return Completed(message=changed(landing), data=landing)
+
+
+def _secret_block() -> bytes | None:
+    """The key that Prefect keeps, where a server is configured and has it."""
+    if not PREFECT_API_URL.value():
+        return None
+    try:
+        return str(Secret.load(SECRET_BLOCK).get()).encode()  # type: ignore[union-attr]
+    except ValueError:
+        return None
+
+
+def _show(landing: Landing) -> None:
+    try:
+        create_markdown_artifact(page(landing), key=key(landing.snapshot.manifest["collection"], "landing"))
+    except Exception as error:  # whatever the server or its client raises; what has landed, has landed
+        log.warning("Prefect shows nothing of this (%s)", " ".join(str(error).split())[:300])
+
+
+def _announce(landing: Landing, study: str) -> None:
+    name, manifest = landing.snapshot.manifest["collection"], landing.snapshot.manifest
+    emit_event(
+        LANDED,
+        resource={"prefect.resource.id": f"pluralign.collection.{name}", "prefect.resource.name": name},
+        payload={
+            "collection": name,
+            "snapshot": landing.snapshot.id,
+            "parents": manifest["parents"],
+            "added": landing.changes["ratings"].added,
+            "superseded": landing.changes["ratings"].superseded,
+            "rejected": len(landing.rejected),
+            "study": study,
+        },
+    )

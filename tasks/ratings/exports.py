@@ -1,0 +1,69 @@
+"""Which codebook reads which files of the exports that are to be landed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.codebook import SUFFIXES, Codebook
+from configs.errors import InputError, one_of
+
+
+@dataclass(frozen=True)
+class Export:
+    """What one codebook reads of an export: file → where it lies, and what it is called in messages."""
+
+    codebook: Codebook
+    paths: dict[str, Path]
+    names: dict[str, str]
+
+
+def find_exports(exports: Sequence[Path], codebooks: Sequence[Codebook]) -> list[Export]:
+    """What each codebook reads of each export.
+
+    Raises:
+        InputError: an export that is not there, that holds nothing for any codebook, or only a part of one's files.
+    """
+    found = []
+    for path in exports:
+        name = path.name if [other.name for other in exports].count(path.name) == 1 else str(path)
+        if path.is_dir():
+            own = [one for one in codebooks if _is_there(one, path, codebooks)]
+            if not own:
+                expected = ", ".join(dict.fromkeys(codebook.ratings.file for codebook in codebooks))
+                raise InputError(f"{path}: none of the codebooks' files is there; expected {expected}")
+            before = f"{name}/" if len(exports) > 1 else ""
+            found += [
+                Export(one, {file: path / file for file in one.files}, {file: before + file for file in one.files})
+                for one in own
+            ]
+        elif path.is_file():
+            one = _of_one_table(path, codebooks)
+            found.append(Export(one, {one.ratings.file: path}, {one.ratings.file: name}))
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    return found
+
+
+def _is_there(codebook: Codebook, folder: Path, codebooks: Sequence[Codebook]) -> bool:
+    """Whether the folder has the codebook's files: all, or none but those that others read too."""
+    others = {file for other in codebooks if other.name != codebook.name for file in other.files}
+    there = {file for file in codebook.files if (folder / file).is_file()}
+    if codebook.ratings.file not in there and there <= others:
+        return False
+    for file in codebook.files:
+        if file not in there:
+            raise InputError(f"{folder / file}: no such file; the codebook {codebook.name} needs it")
+    return True
+
+
+def _of_one_table(path: Path, codebooks: Sequence[Codebook]) -> Codebook:
+    """The codebook that reads a single file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise one_of(f"{path}: the end of a file's name", path.suffix, SUFFIXES)
+    single = [codebook for codebook in codebooks if len(codebook.files) == 1]
+    named = [codebook for codebook in single if codebook.ratings.file == path.name]
+    if len(named or single) != 1:
+        raise InputError(f"{path}: a single file needs one codebook with all tables in it; give the export's folder")
+    return (named or single)[0]

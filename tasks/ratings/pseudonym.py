@@ -1,0 +1,75 @@
+"""Participants' ids become keyed pseudonyms, so that nobody without the key can tell who one is, not even by trying.
+
+    pseudonym = first 20 hexadecimal digits of HMAC-SHA256(key, codebook ␟ id)
+
+The same key gives the same person the same pseudonym in every landing; another key makes everybody a stranger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from configs.errors import InputError
+
+VARIABLE = "PLURALIGN_SECRET"
+DIGITS = 20
+SHORTEST_KEY = 16
+
+
+def keyed_digest(key: bytes, text: str) -> str:
+    """HMAC-SHA256 in hexadecimal digits."""
+    return hmac.digest(key, text.encode(errors="surrogatepass"), hashlib.sha256).hex()
+
+
+def pseudonyms(key: bytes, codebook: str) -> Callable[[str], str]:
+    """Id → pseudonym; the same id in two questionnaires is two people's."""
+    return lambda text: keyed_digest(key, f"{codebook}\x1f{text}")[:DIGITS]
+
+
+def key_check(key: bytes) -> str:
+    """Eight digits by which a key is known again; they don't tell it."""
+    return keyed_digest(key, "which key is it?")[:8]
+
+
+def find_key(home: Path, other: Callable[[], bytes | None] = lambda: None) -> bytes:
+    """The key: of `PLURALIGN_SECRET`, else what `other` gives, else that of `HOME/secret`, made at the first call.
+
+    Raises:
+        InputError: it is shorter than 16 characters.
+    """
+    if given := os.environ.get(VARIABLE):
+        return _long_enough(given.encode(), VARIABLE)
+    found = other()
+    if found is not None:
+        return _long_enough(found, "the secret block")
+    return _long_enough(_kept(home / "secret"), str(home / "secret"))
+
+
+def _kept(path: Path) -> bytes:
+    """What the file holds: a random key that only its owner can read, made if there is none, whoever is first."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)  # fails where another maker was first, whose key then counts
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return path.read_bytes().strip()
+
+
+def _long_enough(key: bytes, place: str) -> bytes:
+    if len(key) < SHORTEST_KEY:
+        raise InputError(f"{place}: a secret of {len(key)} characters can be guessed; give at least {SHORTEST_KEY}")
+    return key

@@ -1,0 +1,116 @@
+"""What a codebook may say, and one line for what it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.codebook import Attribute, Codebook, ParticipantsTable, RatingsTable, ResponsesTable, normal
+from configs.errors import InputError
+from configs.load import SHIPPED, load_codebook
+
+TEMPLATE = SHIPPED / "codebooks" / "template.yaml"
+
+
+def fault(folder: Path, **changes: Any) -> str:
+    """What is wrong with the template once keys of its tables are replaced: `ratings={"reversed": ["fun"]}`."""
+    raw = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    for table, keys in changes.items():
+        raw[table] |= keys
+    path = folder / "codebook.yaml"
+    path.write_text(yaml.safe_dump(raw, allow_unicode=True, sort_keys=False))
+    with pytest.raises(InputError) as caught:
+        load_codebook(str(path))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_template_explains_every_key() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    models = (Codebook, RatingsTable, ParticipantsTable, Attribute, ResponsesTable)
+    keys = {name for model in models for name in model.model_fields}
+    assert not {key for key in keys if f"{key}:" not in text}
+
+
+def test_the_template_is_valid_as_it_is_and_with_its_long_table() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert not load_codebook("template").ratings.long
+    raw = yaml.safe_load(text)
+    commented = [line.strip()[2:] for line in text.splitlines() if line.strip().startswith(("# dim", "# rat", "# ign"))]
+    raw["ratings"] |= {"reversed": []} | yaml.safe_load("\n".join(commented))
+    ratings = Codebook.model_validate(raw).ratings
+    assert ratings.long
+    assert ratings.columns == ["rater", "answer_id", "question", "answer", "check1"]
+
+
+@pytest.mark.parametrize(
+    ("ratings", "message"),
+    [
+        ({"dimension": "question"}, "ratings: a long table needs both dimension and rating; a wide one neither"),
+        ({"ignored": ["x"]}, "ratings: ignored is for long tables; a wide one's other columns are never read"),
+        ({"reversed": ["fun"]}, "ratings: reversed: unknown 'fun'; allowed: toxicity, helpfulness, harmlessness"),
+        ({"missing": ["VERY"]}, "ratings: labels: the same but for case: 'very', 'VERY'"),
+        ({"dimensions": {"a": "q", "b": "q"}, "reversed": []}, "ratings: dimensions: two of them share a column"),
+        ({"file": "ratings.xlsx"}, "ratings.file: the end of a file's name: unknown 'ratings.xlsx'; allowed: .csv"),
+        (
+            {"dimension": "q", "rating": "a", "dimensions": {"a": "One", "b": "one "}, "reversed": []},
+            "ratings: dimensions: the same but for case: 'One', 'one '",
+        ),
+    ],
+)  # fmt: skip
+def test_keys_of_ratings_that_do_not_fit_are_told(tmp_path: Path, ratings: dict[str, Any], message: str) -> None:
+    assert message in fault(tmp_path, ratings=ratings)
+
+
+def test_a_separator_is_for_several_answers(tmp_path: Path) -> None:
+    message = fault(tmp_path, participants={"attributes": {"gender": {"column": "gender", "separator": ";"}}})
+    assert "participants.attributes.gender: separator: only where many: true" in message
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["PROLIFIC_PID", "prolific_id", "ProlificID", "Prolific ID", "WorkerId", "worker id", "AssignmentId", "HITId",
+     "mturk_worker", "mTurk", "workerid"],
+)  # fmt: skip
+def test_a_column_of_a_recruitment_platforms_ids_is_refused(tmp_path: Path, column: str) -> None:
+    expected = f"column {column!r} looks like a recruitment platform's ids, which stay outside"
+    assert expected in fault(tmp_path, participants={"attributes": {"who": {"column": column}}})
+    assert expected in fault(tmp_path, responses={"prompt": column})
+    assert expected in fault(tmp_path, ratings={"attention": {column: "somewhat"}})
+
+
+def test_a_platforms_id_may_be_who_the_participant_is(tmp_path: Path) -> None:
+    raw = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    for table in ("ratings", "participants"):
+        raw[table]["participant"] = "PROLIFIC_PID"
+    assert Codebook.model_validate(raw).ratings.participant == "PROLIFIC_PID"
+
+
+def test_the_participants_id_is_read_as_nothing_else(tmp_path: Path) -> None:
+    expected = "column 'rater' holds the participants' ids and can't be read as anything else"
+    assert expected in fault(tmp_path, participants={"attributes": {"who": {"column": "rater"}}})
+    assert expected in fault(tmp_path, responses={"file": "raters.csv", "prompt_text": "rater"})
+
+
+@pytest.mark.parametrize("column", ["white_identity", "coworker_idea", "assignment", "profile", "hit_idol"])
+def test_other_columns_are_not_taken_for_ids(column: str) -> None:
+    raw = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    raw["participants"]["attributes"]["who"] = {"column": column}
+    assert Codebook.model_validate(raw).participants.attributes["who"].column == column
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("Stimme  zu", "stimme zu"), ("u\u0308ber", "über"), ("\u00a0Ja ", "ja"), ("5.0", "5"), ("GROSS", "groß")],
+)
+def test_texts_that_look_the_same_are_the_same(a: str, b: str) -> None:
+    assert normal(a) == normal(b)
+
+
+@pytest.mark.parametrize(("a", "b"), [("5.5", "5"), ("-1.0", "1"), ("v5.0", "v5"), ("agree", "disagree")])
+def test_texts_that_differ_are_not(a: str, b: str) -> None:
+    assert normal(a) != normal(b)

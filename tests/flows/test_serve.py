@@ -1,0 +1,277 @@
+"""`pluralign serve` for real: exports land, the study that follows runs, and nothing is left when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from configs.schema import Simulation
+from flows.cli import main
+from tasks.ratings.simulate import simulate_export
+from tests.flows.conftest import STUDY, Place, new_place
+
+pytestmark = pytest.mark.slow
+READY = "Ctrl-C ends all."
+SLACK = 30.0
+"""Seconds allowed on top of what is promised, for a machine that is shared."""
+
+
+@dataclass
+class Served:
+    """A place with a server, and the process that keeps it."""
+
+    place: Place
+    port: int
+    process: subprocess.Popen[str]
+    output: str
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api{path}", None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def deployments(self) -> dict[str, Any]:
+        return {item["name"]: item for item in self.ask("/deployments/filter", {})}
+
+    def trigger(self, deployment: str, **parameters: Any) -> str:
+        """Start a run; its id."""
+        found = self.deployments()[deployment]["id"]
+        return self.ask(f"/deployments/{found}/create_flow_run", {"parameters": parameters})["id"]
+
+    def runs(self, flow: str) -> list[dict[str, Any]]:
+        """Runs of a flow that have started, the latest first."""
+        query = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC"}
+        return [run for run in self.ask("/flow_runs/filter", query) if run["start_time"]]
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    @property
+    def home(self) -> Path:
+        return self.place.folder / "home"
+
+
+def start(place: Place, *arguments: str) -> Served:
+    port, mlflow_port = free_port(), free_port()
+    process = place.start("serve", "--port", str(port), "--mlflow-port", str(mlflow_port), *arguments)
+    lines: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if READY in line:
+            return Served(place, port, process, "".join(lines))
+    pytest.fail(f"ended before it was ready:\n{''.join(lines)}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(done: Callable[[], Any], seconds: float, what: str) -> Any:
+    """What `done` gives, as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := done():
+            return result
+        time.sleep(0.2)
+    pytest.fail(f"not within {seconds:.0f} seconds: {what}")
+
+
+def trains(family: list[psutil.Process]) -> bool:
+    for one in family:
+        try:
+            if "tasks.slots.child" in one.cmdline():
+                return True
+        except psutil.NoSuchProcess:  # also a zombie
+            continue
+    return False
+
+
+def none_left(family: list[psutil.Process]) -> bool:
+    """Whether all of these have ended; where nobody reaps them, they stay as zombies."""
+    try:
+        return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in family)
+    except psutil.NoSuchProcess:
+        return False  # just ended: look again
+
+
+def write_exports(place: Place) -> None:
+    """`first`, and `second` with some more men who rate the same responses."""
+    whole = place.folder / "whole"
+    simulate_export(Simulation(participants=120, prompts=50), 0, whole)
+    for name, late in (("first", False), ("second", True)):
+        folder = place.folder / name
+        shutil.copytree(whole, folder)
+        for language in ("", "_german"):
+            people = read(whole / f"df_participants{language}.csv")
+            men = people["gender_identity"] == "he/him/his"
+            comes_late = men & people["participant_id"].str[-1].isin(list("13579"))
+            ids = set(people.loc[comes_late == late, "participant_id"])
+            for table in ("df_participants", "df_ratings"):
+                rows = read(whole / f"{table}{language}.csv")
+                rows[rows["participant_id"].isin(ids)].to_csv(folder / f"{table}{language}.csv", index=False)
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def following_study() -> str:
+    """The small study, on a collection, with one model and two groups that are compared with no one but the control."""
+    study = yaml.safe_load(STUDY)
+    groups = study["experiments"]["demographics"]
+    groups["contrasts"] = {"female - control": {}, "male - control": {}}
+    study["ratings"] = {"collection": "small", "codebooks": study["ratings"]["codebooks"]}
+    own = {"name": "following", "architectures": ["tiny-llama"], "experiments": {"demographics": groups}}
+    return yaml.safe_dump(study | own)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    place = new_place(tmp_path_factory.mktemp("served"))
+    (place.folder / "following.yaml").write_text(following_study())
+    write_exports(place)
+    running = start(place, "--study", "following.yaml")
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+def test_a_port_that_is_taken_is_one_clear_line(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", "--mlflow-port", str(port), "--port", str(free_port())]) == 2
+    error = f"pluralign: --mlflow-port {port}: Address already in use; choose another\n"
+    assert capsys.readouterr().err == error
+
+
+def test_it_says_where_everything_is_and_how_to_join(served: Served) -> None:
+    assert f"Prefect  http://127.0.0.1:{served.port}\n" in served.output
+    assert f"export PREFECT_API_URL=http://127.0.0.1:{served.port}/api PLURALIGN_HOME={served.home}" in served.output
+    again = served.place.start("serve", "--port", str(free_port()), "--mlflow-port", str(free_port()))
+    output, _ = again.communicate(timeout=60)
+    assert again.returncode == 2, output
+    assert "`pluralign serve` already runs here" in output
+
+
+def test_the_deployments_are_there_with_their_schedules_and_the_trigger(served: Served) -> None:
+    found = served.deployments()
+    assert {name: item["parameters"].get("study") for name, item in found.items() if name != "follow-latest"} == {
+        "study": "following.yaml", "survey": "following.yaml", "audit": "following.yaml", "meta-analysis": None,
+        "land-ratings": "following.yaml", "sweep-inbox": "following.yaml",
+    }  # fmt: skip
+    assert [schedule["active"] for schedule in found["study"]["schedules"]] == [False]
+    assert len(served.ask("/automations/filter", {})) == 1
+    planned = {"deployments": {"id": {"any_": [found["sweep-inbox"]["id"]]}}}
+    until(lambda: served.ask("/flow_runs/filter", planned), 90, "a run that the cron schedule made")
+
+
+def followed(served: Served, count: int) -> tuple[dict[str, str], float]:
+    """Status of each cell after `count` studies have run, and seconds from the last landing to the last one's start."""
+    until(lambda: len([run for run in served.runs("follow") if run["end_time"]]) == count, 180, f"{count} studies")
+    study, follow = served.runs("study")[0], served.runs("follow")[0]
+    assert (follow["state"]["name"], study["state"]["name"]) == ("Completed", "Completed"), follow["state"]["message"]
+    query = {"filter": {"event": {"name": ["pluralign.ratings.landed"]}}}
+    events = served.ask("/events/filter", query)["events"]
+    assert len(events) == count
+    landed = pd.Timestamp(max(event["occurred"] for event in events))
+    cells = pd.read_csv(served.place.folder / "outputs" / "following" / "tables" / "cells.csv")
+    return dict(zip(cells["condition"], cells["status"], strict=True)), (
+        pd.Timestamp(study["start_time"]) - landed
+    ).total_seconds()
+
+
+def test_an_export_in_the_inbox_lands_and_the_study_that_follows_runs(served: Served) -> None:
+    inbox, log = served.place.folder / "inbox", ""
+    inbox.mkdir(exist_ok=True)
+    shutil.copytree(served.place.folder / "first", inbox / "first")
+    (inbox / "first.part").write_text("")
+    (inbox / "empty").mkdir()
+    (inbox / "nonsense.csv").write_text("a,b\n1,2\n")
+    served.trigger("sweep-inbox", quiet_seconds=0)
+    until(lambda: (inbox / "done" / "first.txt").exists(), 60, "the landing")
+    cells, seconds = followed(served, 1)
+    assert cells == {"control": "control", "female": "trained", "male": "trained"}
+    print(f"{seconds:.1f} s from the landing to the start of the study")
+    assert seconds < 15 + SLACK
+    assert "a single file needs one codebook" in (inbox / "refused" / "nonsense.csv.txt").read_text()
+    assert {path.name for path in inbox.glob("[!.]*")} == {"done", "empty", "first.part", "refused"}
+    for path in (served.home / "serve").glob("*.log"):
+        log += path.read_text()
+    assert "sim-en-" not in log
+    assert "sim-de-" not in log
+
+
+def test_more_ratings_run_only_what_they_change(served: Served) -> None:
+    served.trigger("land-ratings", exports=["second"])
+    cells, seconds = followed(served, 2)
+    print(f"{seconds:.1f} s from the landing to the start of the study")
+    assert cells == {"control": "control", "female": "cached", "male": "trained"}
+    assert seconds < 15 + SLACK
+
+
+def test_a_run_shows_its_progress_its_table_and_its_figures(served: Served) -> None:
+    found = {item["key"]: item for item in served.ask("/artifacts/filter", {"sort": "CREATED_DESC"})}
+    assert float(found["following-cells"]["data"]) == 100
+    assert {row["contrast"] for row in json.loads(found["following-pooled"]["data"])} == {
+        "female - control", "male - control",
+    }  # fmt: skip
+    page = found["following-study"]["data"]
+    assert "](data:image/png;base64," in page
+    address = page.split("[open it in MLflow](")[1].split(")")[0]
+    assert address.startswith("http://127.0.0.1:")
+    assert address.endswith("/artifacts/report.html")
+
+
+def test_ctrl_c_ends_everything_within_seconds_and_runs_do_not_seem_to_go_on(served: Served) -> None:
+    served.trigger("study", study="small.yaml")
+    until(lambda: trains(served.family()), 60, "training")
+    family = served.family()
+    started = time.monotonic()
+    os.killpg(served.process.pid, signal.SIGINT)
+    output, _ = served.process.communicate(timeout=30)
+    assert served.process.returncode == 0, output
+    assert "Traceback" not in output
+    until(lambda: none_left(family), 3, "the end of all processes")
+    print(f"{time.monotonic() - started:.1f} s to end {len(family)} processes")
+    with sqlite3.connect(served.home / "prefect" / "prefect.db") as database:
+        states = dict(database.execute("SELECT name, state_type FROM flow_run WHERE state_type != 'SCHEDULED'"))
+    assert states["small"] == "CRASHED"
+    assert "RUNNING" not in states.values()
+
+
+def test_started_again_it_has_each_deployment_once_and_ends_even_if_it_is_killed(served: Served) -> None:
+    again = start(served.place)
+    try:
+        assert again.deployments()["study"]["parameters"]["study"] == "demo"
+        assert len(again.ask("/automations/filter", {})) == 1
+    finally:
+        family = again.family()
+        again.process.kill()
+        again.process.wait()
+    assert len(family) >= 4
+    until(lambda: none_left(family), 20, "the end of all processes")
