@@ -48,7 +48,9 @@ def write_export(folder: Path, layout: str) -> None:
     times = -(-RATINGS // (len(ratings) * len(WIDE.ratings.dimensions)))
     ratings = repeated(ratings, times).head(RATINGS // len(WIDE.ratings.dimensions))
     if layout == "long":
-        ratings = ratings.melt(["participant_id", "prompt_id"], [*WIDE.ratings.dimensions.values()], "question", "answer")
+        ratings = ratings.melt(
+            ["participant_id", "prompt_id"], [*WIDE.ratings.dimensions.values()], "question", "answer"
+        )
     folder.mkdir()
     ratings.to_csv(folder / WIDE.ratings.file, index=False)
     repeated(people, times).to_csv(folder / WIDE.participants.file, index=False)

@@ -39,7 +39,7 @@ def test_the_audit_alone_writes_its_tables_and_a_report(audited: Place) -> None:
     table = pd.read_csv(tables(audited) / "audit.csv")
     assert " ".join(table.columns) == (
         "experiment condition stratum n_participants n_ratings share_of_participants share_of_ratings retained "
-        "share_of_preferences majority_loses majority_unheard n_majorities"
+        "share_of_preferences majority_loses majority_unheard n_majorities chance_loses chance_sd"
     )
     conditions = ["female", "male", "5-point", "binary", "dpo", "grpo"]
     assert table["condition"].tolist() == [name for name in conditions for _ in ("female", "male")]

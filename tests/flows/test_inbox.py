@@ -18,7 +18,8 @@ from tests.flows.conftest import STUDY, Place
 
 
 def landing(folder: Path) -> Landing:
-    return Landing(Snapshot("0123456789abcdef", folder, {}), False, [], {}, pd.DataFrame({"reason": []}), {}, [], folder)
+    snapshot = Snapshot("0123456789abcdef", folder, {})
+    return Landing(snapshot, False, [], {}, pd.DataFrame({"reason": []}), {}, [], folder)
 
 
 @pytest.fixture

@@ -46,3 +46,15 @@ def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(tmp_pat
     assert log(other, adapter) != first
     (home / "mlflow.db").unlink()
     assert log(Tracker("demo", home), adapter) != first
+
+
+def test_a_page_has_an_address_where_a_server_shows_the_runs(tmp_path, monkeypatch):
+    monkeypatch.delenv("PLURALIGN_MLFLOW_PAGES", raising=False)
+    tracker = Tracker("demo", tmp_path)
+    run = tracker.study_results("key", {}, tmp_path)
+    assert tracker.page(run, "report.html") == ""  # a file, and nobody shows it
+    monkeypatch.setenv("PLURALIGN_MLFLOW_PAGES", "http://127.0.0.1:5000")
+    again = Tracker("demo", tmp_path)
+    assert again.page(run, "report.html") == f"http://127.0.0.1:5000/#/experiments/1/runs/{run}/artifacts/report.html"
+    assert again._mlflow is None  # known already
+    assert again.page("", "report.html") == ""  # logging failed
