@@ -120,14 +120,17 @@ def _training(
     if prepared.error:
         return replace(planned, training=FAILS, answers=FAILS, because=prepared.error), None
     if base is None:
-        reason = "its base has not been resolved yet: the hub is asked at the first run"
-        return replace(planned, training=RUNS, because=reason), None
-    key = training_run_key(base, prepared.optimiser, prepared.digest, study.recipe, study.seed)
-    if bench.store.find("training-runs", key):
+        key = f"{cell.architecture}/{prepared.optimiser}/{prepared.digest}"  # stands for the run, whatever its base
+    else:
+        key = training_run_key(base, prepared.optimiser, prepared.digest, study.recipe, study.seed)
+    if base and bench.store.find("training-runs", key):
         return replace(planned, training=CACHED), key
     if key in users:
         return replace(planned, training=SHARED, because=f"the training run of {users[key]}"), key
     users[key] = cell.name
+    if base is None:
+        reason = "its base has not been resolved yet: the hub is asked at the first run"
+        return replace(planned, training=RUNS, because=reason), key
     wanted = training_settings(base, prepared.optimiser, study.recipe, study.seed)
     reason = why(made, base.key, prepared.digest, wanted, prepared.n_pairs)
     return replace(planned, training=RUNS, because=reason), key
@@ -140,11 +143,11 @@ def _answers(
     study, store = bench.study, bench.store
     if planned.answers == FAILS:
         return planned
-    if base is None or (run is None and planned.training != NONE):
-        return replace(planned, judged=len(prompts.table))
-    key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
     if planned.training == SHARED:
         return replace(planned, answers=SHARED)
+    if base is None:
+        return replace(planned, judged=len(prompts.table))
+    key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
     made = store.find("outputs", key) is not None
     scored = made and store.find("scores", scores_key(judge, key)) is not None
     because = planned.because

@@ -2,11 +2,12 @@
 
 A simulated English export of the paper's size is repeated under new participants' ids until it has a million ratings:
 200,000 wide rows of five, or as many long rows as ratings. Each is then landed (read, validated, given pseudonyms, kept
-as a snapshot) by a process of its own, whose peak of memory counts.
+as a snapshot) by a process of its own, whose peak of memory counts. The paper's study is then planned on the wide ones.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from tasks.ratings.landing import land
 from tasks.ratings.simulate import simulate_tables
 from tasks.ratings.snapshot import Collection
 
-RATINGS, SECONDS, GIB = 1_000_000, 60.0, 4.0
+RATINGS, SECONDS, GIB, PLAN_SECONDS = 1_000_000, 60.0, 4.0, 30.0
+NAME = "million"
 WIDE = load_codebook("survey-app-en")
 LONG = Codebook.model_validate(
     WIDE.model_dump()
@@ -37,7 +39,9 @@ def main(layouts: list[str]) -> int:
     for layout in layouts:
         with tempfile.TemporaryDirectory() as folder:
             write_export(Path(folder) / "export", layout)
-            codes.append(subprocess.run([sys.executable, __file__, "--land", layout, folder], check=False).returncode)
+            steps = ["--land", "--plan"] if layout == "wide" else ["--land"]
+            for step in steps:
+                codes.append(subprocess.run([sys.executable, __file__, step, layout, folder], check=False).returncode)
     return max(codes)
 
 
@@ -66,7 +70,8 @@ def repeated(table: pd.DataFrame, times: int) -> pd.DataFrame:
 def land_export(layout: str, folder: Path) -> int:
     started = time.perf_counter()
     codebook = LONG if layout == "long" else WIDE
-    landing = land(Collection(folder / "collection"), [folder / "export"], [codebook], b"a key for the benchmark")
+    collection = Collection(folder / "collections" / NAME)
+    landing = land(collection, [folder / "export"], [codebook], b"a key for the benchmark")
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     counts = landing.snapshot.manifest["counts"]
@@ -77,7 +82,24 @@ def land_export(layout: str, folder: Path) -> int:
     return int(seconds > SECONDS or peak > GIB or counts["ratings"] != RATINGS)
 
 
+def plan_paper(folder: Path) -> int:
+    os.environ["PLURALIGN_HOME"] = str(folder)
+    from flows.plan import plan_study
+
+    started = time.perf_counter()
+    plan = plan_study("paper", {"ratings": {"collection": NAME, "codebooks": [WIDE.name]}})
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"plan of the paper's study on them: {len(plan.cells)} cells, {plan.training_runs} training runs in "
+        f"{seconds:.1f} s, at most {peak:.2f} GiB (target {PLAN_SECONDS:.0f} s)"
+    )
+    return int(seconds > PLAN_SECONDS)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--land"]:
         sys.exit(land_export(sys.argv[2], Path(sys.argv[3])))
+    if sys.argv[1:2] == ["--plan"]:
+        sys.exit(plan_paper(Path(sys.argv[3])))
     sys.exit(main(sys.argv[1:] or ["wide", "long"]))

@@ -47,9 +47,11 @@ def test_a_hub_model_that_was_never_used_is_planned_without_asking_the_hub(
 ) -> None:
     monkeypatch.setattr("tasks.architectures.step.resolve_revision", lambda _: pytest.fail("the hub was asked"))
     plan = planned(place, monkeypatch, architectures=["qwen3-4b"])
-    assert {cell.because for cell in plan.cells if cell.training} == {
+    assert {cell.because for cell in plan.cells if cell.training == RUNS} == {
         "its base has not been resolved yet: the hub is asked at the first run"
     }
+    assert plan.training_runs == 5
+    assert [cell.condition for cell in plan.cells if cell.training == SHARED] == ["dpo"]
 
 
 @pytest.mark.slow
