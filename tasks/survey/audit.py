@@ -65,9 +65,8 @@ def audit(study: Study, data: Data) -> pd.DataFrame:
             keeps a label, and it is the rating's own. So `first` retains all ratings equal to the first one.
         share_of_preferences: share of the weight that trains. A label preference gives half of its weight to either
             label, a label's weight is split equally among the ratings that it was made of (`aggregation.behind`).
-            Under `grpo`, where no pairs train, every rewarded response of a dimension has the same weight, split
-            equally among the ratings behind its labels; that the reward's fit weighs a response by its labels is left
-            aside. Dimensions weigh the same.
+            Under `grpo`, where no pairs train, each label that the reward is fitted on has the same weight, split in
+            the same way. Dimensions weigh the same.
         majority_loses: of the response pairs on which both the members' own ratings and the condition prefer one
             response, the share where it is not the same one. Members' own ratings are those of training prompts, with
             the questionnaire's categories as labels and every two labels of a prompt compared. The fewer the members,
@@ -131,7 +130,7 @@ def _voices(
         if made is None or table.final.empty:
             continue
         if condition.optimiser == "grpo":
-            total["weight"] += _by_participant(table.scaled, _reward_weights(table.scaled, made_of), people)
+            total["weight"] += _by_participant(table.scaled, _reward_weights(made_of), people)
         elif made.preferences[dimension]:
             pairs = made.pairs[["a", "b"]]
             if condition.within == "participant":
@@ -179,11 +178,9 @@ def _compared(final: pd.DataFrame, pairs: pd.DataFrame, people: pd.Index) -> np.
     return _by_participant(own, np.full(len(own), 2.0), people)
 
 
-def _reward_weights(scaled: pd.DataFrame, made_of: pd.DataFrame) -> pd.Series:
-    """Each rating's part of its response's weight; all responses with a label have the same, together 1."""
-    parts = made_of["part"].groupby(scaled["response_id"]).transform("sum")
-    rewarded = scaled["response_id"][parts > 0].nunique()
-    return (made_of["part"] / parts.where(parts > 0)).fillna(0) / rewarded
+def _reward_weights(made_of: pd.DataFrame) -> pd.Series:
+    """Each rating's part of the labels that the reward is fitted on, which weighs a response by its labels."""
+    return made_of["part"] / made_of["part"].sum()
 
 
 def _shares(voices: pd.DataFrame, belongs: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from tasks.survey.reliability import reliability
 
 log = logging.getLogger(__name__)
 VERSION = 3
-AUDIT_VERSION = 2
+AUDIT_VERSION = 3
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)

@@ -154,12 +154,12 @@ def test_within_participant_counts_each_persons_own_preferences() -> None:
     assert math.isnan(y["majority_loses"])
 
 
-def test_under_grpo_every_rewarded_response_weighs_the_same() -> None:
-    # a and b as above, c rated by y1 alone: x (2/3 + 2/3) / 3. Means a 11/3, b 3, c 3: b and c have the same reward.
+def test_under_grpo_every_label_of_the_reward_weighs_the_same() -> None:
+    # a and b as above, c rated by y1 alone: x gave 4 of 7 labels. Means a 11/3, b 3, c 3: b and c have the same reward.
     # y says b over a, c over a, b over c: two lost, one unheard.
     x, y = x_and_y({"optimiser": "grpo"}, data([*ROWS, ("y1", "q", "c", 3)]))
-    assert x["share_of_preferences"] == pytest.approx(4 / 9)
-    assert y["share_of_preferences"] == pytest.approx(5 / 9)
+    assert x["share_of_preferences"] == pytest.approx(4 / 7)
+    assert y["share_of_preferences"] == pytest.approx(3 / 7)
     assert (y["n_majorities"], y["majority_loses"], y["majority_unheard"]) == (3, 1, pytest.approx(1 / 3))
 
 
