@@ -14,6 +14,7 @@ from configs.schema import Simulation, Study
 from tasks.ratings.load import Data, load_ratings
 from tasks.ratings.simulate import simulate_export
 
+os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
 SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "shared"))
 
 
