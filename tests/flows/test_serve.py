@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tests.flows.conftest import STUDY, Place, new_place
 
 pytestmark = pytest.mark.slow
 READY = "Ctrl-C ends all."
+BUSY_TRIES = 20
 SLACK = 30.0
 """Seconds allowed on top of what is promised, for a machine that is shared."""
 
@@ -46,8 +48,15 @@ class Served:
             f"http://127.0.0.1:{self.port}/api{path}", None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )  # fmt: skip
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        for _ in range(BUSY_TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+                time.sleep(1)  # its SQLite file was busy; Prefect's own clients ask again, too
+        raise TimeoutError(f"{path}: busy")
 
     def deployments(self) -> dict[str, Any]:
         return {item["name"]: item for item in self.ask("/deployments/filter", {})}
