@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
-from flows.artifacts import show_results
+from flows.alone import report_alone
 from flows.bench import Bench
-from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
+from flows.facts import Clock, Outcome, drops_table, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.artifact import Artifact
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.load import Data
 from tasks.ratings.step import load_data, read_ratings
-from tasks.reporting.step import write_outputs
 from tasks.survey.audit import check_audit
 from tasks.survey.describe import attributes_of, participants_table
 from tasks.survey.step import audit_table
@@ -39,7 +36,7 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     """
     settings, clock = load_study(study, overrides), Clock()
     check_audit(settings)
-    bench, folder = Bench(settings), Path(output or f"outputs/{settings.name}-audit")
+    bench = Bench(settings)
     with clock.stage("ratings"):
         ratings = read_ratings(settings, bench.store)
         data = load_data(ratings)
@@ -52,7 +49,4 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
     tables["drops"] = drops_table(data, prepared)
-    facts = study_facts(settings, bench, data, ratings, [], clock)
-    report = write_outputs(without_models(settings), tables, facts, folder)
-    show_results("audit", without_models(settings), tables, report)
-    return Outcome(folder, report, cells=0, failed=0, trained=0)
+    return report_alone("audit", bench, data, ratings, tables, clock, output)

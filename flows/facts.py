@@ -44,11 +44,6 @@ def run_name() -> str:
     return Path(flow_run.parameters["study"]).stem
 
 
-def without_models(study: Study) -> Study:
-    """The study as a report of its ratings alone knows it."""
-    return study.model_copy(update={"architectures": ()})
-
-
 class Clock:
     """Seconds by stage, told as they pass."""
 

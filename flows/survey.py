@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
-from flows.artifacts import show_results
+from flows.alone import report_alone
 from flows.bench import Bench
-from flows.facts import Clock, Outcome, drops_table, run_name, study_facts, without_models
+from flows.facts import Clock, Outcome, drops_table, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.artifact import Artifact
 from tasks.ratings.load import Data
 from tasks.ratings.step import load_data, read_ratings
-from tasks.reporting.step import write_outputs
 from tasks.survey.step import survey_tables
 
 
@@ -35,14 +32,11 @@ def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: F
         output: where the results go; by default outputs/NAME-survey.
     """
     settings, clock = load_study(study, overrides), Clock()
-    bench, folder = Bench(settings), Path(output or f"outputs/{settings.name}-survey")
+    bench = Bench(settings)
     with clock.stage("ratings"):
         ratings = read_ratings(settings, bench.store)
         data = load_data(ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})
-    facts = study_facts(settings, bench, data, ratings, [], clock)
-    report = write_outputs(without_models(settings), tables, facts, folder)
-    show_results("survey", without_models(settings), tables, report)
-    return Outcome(folder, report, cells=0, failed=0, trained=0)
+    return report_alone("survey", bench, data, ratings, tables, clock, output)

@@ -1,0 +1,26 @@
+"""How a part of a study that runs alone ends: with a report of the ratings, without models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from flows.artifacts import show_results
+from flows.bench import Bench
+from flows.facts import Clock, Outcome, study_facts
+from tasks.artifact import Artifact
+from tasks.ratings.load import Data
+from tasks.reporting.step import write_outputs
+
+
+def report_alone(
+    kind: str, bench: Bench, data: Data, ratings: Artifact, tables: dict[str, pd.DataFrame], clock: Clock,
+    output: str | None,
+) -> Outcome:  # fmt: skip
+    """Write and show the outputs of `kind` ("survey" or "audit"); by default into outputs/NAME-KIND."""
+    study = bench.study.model_copy(update={"architectures": ()})
+    folder = Path(output or f"outputs/{study.name}-{kind}")
+    report = write_outputs(study, tables, study_facts(bench.study, bench, data, ratings, [], clock), folder)
+    show_results(kind, study, tables, report)
+    return Outcome(folder, report, cells=0, failed=0, trained=0)
