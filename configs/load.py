@@ -27,7 +27,7 @@ def load_study(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
     raw = _resolve(_with_base(name))
     for key, value in (overrides or {}).items():
         _put(raw, key, value)
-    return _validate(Study, _resolve(raw), name)
+    return _validate(Study, _extended(_resolve(raw), name), name)
 
 
 def load_codebook(name: str) -> Codebook:
@@ -87,6 +87,27 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
             _read("architectures", item) if isinstance(item, str) else item for item in raw["architectures"]
         ]
     return resolved
+
+
+def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
+    """Experiments that extend another one, merged into what that is; those that are null are left out."""
+    experiments = raw.get("experiments")
+    if not isinstance(experiments, dict):
+        return raw
+
+    def whole(name: str, seen: tuple[str, ...]) -> Any:
+        settings = experiments[name]
+        base = settings.get("extends") if isinstance(settings, dict) else None
+        if base is None:
+            return settings
+        if base not in experiments:
+            raise one_of(f"{place}: experiments.{name}.extends", base, [key for key in experiments if key != name])
+        if base in (*seen, name):
+            raise InputError(f"{place}: experiments.{name} extends itself: {' -> '.join([*seen, name, base])}")
+        return _merge(whole(base, (*seen, name)), settings)
+
+    kept = {name: whole(name, ()) for name, settings in experiments.items() if settings is not None}
+    return raw | {"experiments": kept}
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:

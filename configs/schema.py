@@ -139,10 +139,17 @@ class Contrast(Frozen):
 
 
 class Experiment(Frozen):
-    """Conditions, and the contrasts between them (`A - B`; B may be `control`)."""
+    """Conditions, and the contrasts between them (`A - B`; B may be `control`).
+
+    `extends` names another experiment of the study, whose settings this one takes over where it gives no others.
+    """
 
     title: str
     question: str
+    extends: Slug | None = None
+    budget: Literal["epochs", "steps"] = "epochs"
+    """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
+    conditions of an optimiser take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
 
@@ -269,7 +276,7 @@ class Dpo(Frozen):
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
     batch_size: Count = 16
-    accumulation: Count = 1
+    """Pairs a step. How many go through the model at once is found by the memory there is."""
     epochs: Positive = 1.0
     max_pairs: Count | None = None
     """At most this many pairs a condition, chosen by a stable hash; what is left out is counted."""
@@ -288,6 +295,22 @@ class Grpo(Frozen):
     temperature: Positive = 1.0
 
 
+class Limits(Frozen):
+    """What a training run must keep to; one that does not is marked wherever its numbers are used.
+
+    Of its answers, beside the control's: a share of well-formed ones, and mean words, at least and at most so many
+    times the control's; shares of empty and of repetitive ones at most so much above the control's. Of its training,
+    where it took ten steps: a margin above `margin`.
+    """
+
+    well_formed: Annotated[float, Field(ge=0, le=1)] = 0.9
+    shortest: Annotated[float, Field(ge=0, le=1)] = 0.5
+    longest: Annotated[float, Field(ge=1)] = 2.0
+    empty: Annotated[float, Field(ge=0, le=1)] = 0.05
+    repetitive: Annotated[float, Field(ge=0, le=1)] = 0.1
+    margin: float = 0.0
+
+
 class Recipe(Frozen):
     """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice."""
 
@@ -295,6 +318,8 @@ class Recipe(Frozen):
     """Longest training sequence, prompt and response, in tokens; longer ones are cut."""
     max_new_tokens: Count = 256
     generation_batch: Count = 64
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 300
+    """A training run that is killed goes on from a checkpoint that is at most so old."""
     lora: Lora = Lora()
     dpo: Dpo = Dpo()
     grpo: Grpo = Grpo()
@@ -337,6 +362,8 @@ class Study(Frozen):
     name: Slug
     title: str
     seed: Annotated[int, Field(ge=0)] = 0
+    seeds: Count = 1
+    """Training runs a cell, with the seeds seed, seed + 1, …; how much they differ is in the effects' errors."""
     ratings: Ratings
     dimensions: Annotated[dict[Slug, Dimension], Field(min_length=1)]
     strata: dict[Slug, Stratum] = {}
@@ -347,6 +374,7 @@ class Study(Frozen):
     experiments: dict[Slug, Experiment] = {}
     architectures: tuple[Architecture, ...] = ()
     recipe: Recipe = Recipe()
+    limits: Limits = Limits()
     judge: Judge = EmbeddedJudge()
 
     @property

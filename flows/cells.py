@@ -30,6 +30,7 @@ from tasks.judging.step import score_outputs
 from tasks.preferences.step import Prepared
 
 log = logging.getLogger(__name__)
+TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,8 @@ class CellResult:
     scores: Path | None = None
     health: dict[str, float] = field(default_factory=dict)
     unscored: int = 0
-    steps: int | None = None
-    truncated: int | None = None
-    """Training sequences that were cut to the recipe's max_length."""
+    training: dict[str, float] = field(default_factory=dict)
+    """Steps, margin, truncated, resumed_from, at_once: of the training run's record."""
     logged: Future[str] | None = None
     made: Made | None = None
     """What it was made of, for the plan of the next run."""
@@ -113,22 +113,23 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     if prepared and run:
         result = replace(
             result, status="trained" if run.fresh else "cached", training_run=run.key, n_pairs=prepared.n_pairs,
-            steps=run.record["steps"], truncated=run.record["truncated"],
-            weight=prepared.weight, logged=_tracked(bench, inputs, base, prepared, run, outputs, scores),
+            training={name: run.record[name] for name in TRAINING},
+            weight=prepared.weight, logged=_tracked(bench, inputs, cell, base, prepared, run, outputs, scores),
         )  # fmt: skip
-    result = replace(result, made=_made(study, base, prepared, run, outputs, inputs))
+    result = replace(result, made=_made(study, cell, base, prepared, run, outputs, inputs))
     parts = [part for part in (run, outputs, scores) if part and part.fresh]
     result = replace(result, seconds=sum(part.record.get("seconds", 0.0) for part in parts))
     return result if parts else Completed(name="Cached", data=result)
 
 
 def _made(
-    study: Study, base: BaseRef, prepared: Prepared | None, run: Artifact | None, outputs: Artifact, inputs: Inputs
-) -> Made:
-    optimiser = prepared.optimiser if prepared else ""
+    study: Study, cell: Cell, base: BaseRef, prepared: Prepared | None, run: Artifact | None, outputs: Artifact,
+    inputs: Inputs,
+) -> Made:  # fmt: skip
+    optimiser, seed = prepared.optimiser if prepared else "", study.seed + cell.seed
     return Made(
         base=base.key, data=prepared.digest if prepared else "", optimiser=optimiser,
-        settings=training_settings(base, optimiser, study.recipe, study.seed) if prepared else {},
+        settings=training_settings(base, optimiser, study.recipe, seed, prepared.steps) if prepared else {},
         n_pairs=prepared.n_pairs if prepared else 0, train_seconds=run.record["seconds"] if run else 0.0,
         n_prompts=len(inputs.prompts.table), answer_seconds=outputs.record["seconds"],
     )  # fmt: skip
@@ -137,14 +138,17 @@ def _made(
 def _training_run(bench: Bench, base: BaseRef, prepared: Prepared, cell: Cell) -> Artifact:
     if prepared.error:
         raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {prepared.error}")
-    recipe, seed = bench.study.recipe, bench.study.seed
-    key = training_run_key(base, prepared.optimiser, prepared.digest, recipe, seed)
-    return train_adapter(key, base, prepared.optimiser, prepared.path, recipe, seed, bench.store, bench.pool)
+    recipe, seed = bench.study.recipe, bench.study.seed + cell.seed
+    key = training_run_key(base, prepared.optimiser, prepared.digest, recipe, seed, prepared.steps)
+    return train_adapter(
+        key, base, prepared.optimiser, prepared.path, recipe, seed, prepared.steps, bench.store, bench.pool
+    )
 
 
 def _tracked(
-    bench: Bench, inputs: Inputs, base: BaseRef, prepared: Prepared, run: Artifact, outputs: Artifact, scores: Artifact
-) -> Future[str]:
+    bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: Prepared, run: Artifact, outputs: Artifact,
+    scores: Artifact,
+) -> Future[str]:  # fmt: skip
     """The training run's MLflow id, soon; logged once, with all cells that share it."""
     recipe = bench.study.recipe
     means = pd.read_parquet(scores.path / "scores.parquet").groupby("dimension")["score"].mean()
@@ -153,23 +157,23 @@ def _tracked(
         run.key, scores.key,
         cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, prepared)],
         params={"architecture": base.architecture.name, "base": base.key, "revision": base.revision,
-                "seed": bench.study.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
+                "seed": bench.study.seed + cell.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
                 "preferences": prepared.weight, "label": bench.study.label or "real",
                 **{f"lora_{name}": value for name, value in recipe.lora.model_dump().items()}, **method.model_dump()},
         metrics={f"score.{dimension}": value for dimension, value in means.items()}
         | {f"health.{name}": value for name, value in outputs.record["health"].items()}
-        | {"seconds": run.record["seconds"], "steps": run.record["steps"]},
+        | {"seconds": run.record["seconds"]} | {name: run.record[name] for name in TRAINING},
         curve=run.record["curve"], digest=prepared.digest, data=prepared.path.stem, adapter=run.path / "adapter",
     )  # fmt: skip
 
 
 def _sharing(inputs: Inputs, prepared: Prepared) -> list[str]:
-    """All conditions, as EXPERIMENT/CONDITION, whose training data is the same."""
+    """All conditions, as EXPERIMENT/CONDITION, that train the same."""
     return [
         f"{experiment}/{condition}"
         for experiment, conditions in inputs.prepared.items()
         for condition, other in conditions.items()
-        if other.digest == prepared.digest and other.optimiser == prepared.optimiser
+        if other.identity == prepared.identity
     ]
 
 

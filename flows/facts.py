@@ -19,6 +19,7 @@ from configs.schema import Study
 from flows.bench import Bench
 from flows.cells import CellResult
 from tasks.artifact import Artifact
+from tasks.generation.health import marks
 from tasks.preferences.step import Prepared
 from tasks.preferences.strata import strata_shown
 from tasks.ratings.load import Data
@@ -67,21 +68,23 @@ def drops_table(data: Data, prepared: dict[str, dict[str, Prepared]]) -> pd.Data
     return pd.DataFrame(rows, columns=["condition", "step", "reason", "dropped", "kept"])
 
 
-def cell_tables(results: list[CellResult]) -> dict[str, pd.DataFrame]:
+def cell_tables(study: Study, results: list[CellResult]) -> dict[str, pd.DataFrame]:
+    """cells and health; health's `marked` names the limits that a run fails, with "; " between them."""
     if not results:
         return {}
-    keys = [
-        {"experiment": r.cell.experiment, "architecture": r.cell.architecture, "condition": r.cell.condition}
-        for r in results
-    ]
     names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
-    rows = [key | {name: getattr(r, name) for name in names} for key, r in zip(keys, results, strict=True)]
+    cells = [vars(r.cell) | {name: getattr(r, name) for name in names} for r in results]
+    controls = {r.cell.architecture: r.health for r in results if r.status == "control"}
     health = [
-        key | r.health | {"unscored": r.unscored, "steps": r.steps, "truncated": r.truncated}
-        for key, r in zip(keys, results, strict=True)
+        vars(r.cell) | r.health | {"unscored": r.unscored} | r.training | {
+            "marked": "; ".join(marks(r.health, controls.get(r.cell.architecture), r.training, study.limits))
+        }
+        for r in results
         if r.health
-    ]
-    return {"cells": pd.DataFrame(rows).astype({"n_pairs": "Int64", "weight": "Int64"}), "health": pd.DataFrame(health)}
+    ]  # fmt: skip
+    return {
+        "cells": pd.DataFrame(cells).astype({"n_pairs": "Int64", "weight": "Int64"}), "health": pd.DataFrame(health)
+    }  # fmt: skip
 
 
 def study_facts(

@@ -44,11 +44,13 @@ def run_meta_analysis(effects: str, by: list[str], output: File = None) -> Path:
 
 
 def _scores(results: list[CellResult]) -> pd.DataFrame:
-    columns = ["experiment", "architecture", "condition", "training_run", "prompt_id", "dimension", "score"]
+    columns = [
+        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", "score",
+    ]  # fmt: skip
     tables = [
         pd.read_parquet(result.scores).assign(
             experiment=result.cell.experiment, architecture=result.cell.architecture,
-            condition=result.cell.condition, training_run=result.training_run,
+            condition=result.cell.condition, seed=result.cell.seed, training_run=result.training_run,
         )
         for result in results
         if result.scores

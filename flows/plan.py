@@ -33,6 +33,7 @@ class Planned:
     experiment: str
     architecture: str
     condition: str
+    seed: int
     training: str
     answers: str
     because: str
@@ -112,17 +113,17 @@ def _training(
     bench: Bench, cell: Cell, base: BaseRef | None, prepared: Prepared | None, made: Made | None, users: dict[str, str]
 ) -> tuple[Planned, str | None]:
     """The cell with its training planned, and its run's key; `users` collects who makes each run."""
-    study = bench.study
-    planned = Planned(cell.experiment, cell.architecture, cell.condition, NONE, RUNS, "", 0, 0, None)
+    study, seed = bench.study, bench.study.seed + cell.seed
+    planned = Planned(cell.experiment, cell.architecture, cell.condition, cell.seed, NONE, RUNS, "", 0, 0, None)
     if prepared is None:
         return planned, None
     planned = replace(planned, n_pairs=prepared.n_pairs)
     if prepared.error:
         return replace(planned, training=FAILS, answers=FAILS, because=prepared.error), None
     if base is None:
-        key = f"{cell.architecture}/{prepared.optimiser}/{prepared.digest}"  # stands for the run, whatever its base
+        key = f"{cell.architecture}/{cell.seed}/{prepared.identity}"  # stands for the run, whatever its base
     else:
-        key = training_run_key(base, prepared.optimiser, prepared.digest, study.recipe, study.seed)
+        key = training_run_key(base, prepared.optimiser, prepared.digest, study.recipe, seed, prepared.steps)
     if base and bench.store.find("training-runs", key):
         return replace(planned, training=CACHED), key
     if key in users:
@@ -131,7 +132,7 @@ def _training(
     if base is None:
         reason = "its base has not been resolved yet: the hub is asked at the first run"
         return replace(planned, training=RUNS, because=reason), key
-    wanted = training_settings(base, prepared.optimiser, study.recipe, study.seed)
+    wanted = training_settings(base, prepared.optimiser, study.recipe, seed, prepared.steps)
     reason = why(made, base.key, prepared.digest, wanted, prepared.n_pairs)
     return replace(planned, training=RUNS, because=reason), key
 

@@ -67,7 +67,7 @@ def run_study(
         with clock.stage("meta-analysis"):
             tables |= pool_study(bench, inputs, Joined(results))
             earlier = _remember(bench, ratings, results, tables)
-    tables |= {"drops": drops_table(data, prepared), **cell_tables(results)}
+    tables |= {"drops": drops_table(data, prepared), **cell_tables(settings, results)}
     with clock.stage("report"):
         facts = study_facts(settings, bench, data, ratings, results, clock)
         if earlier:

@@ -1,4 +1,4 @@
-"""The cells of a study: experiment × architecture × condition, and the control of each architecture."""
+"""The cells of a study: experiment × architecture × condition × seed, and the control of each architecture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ class Cell:
     experiment: str
     architecture: str
     condition: str
+    seed: int = 0
+    """Which of the study's seeds: 0 is the first."""
 
     @property
     def name(self) -> str:
         """As a person looks for it in the Prefect UI."""
         if self.condition == CONTROL:
             return f"{self.architecture} · control"
-        return f"{self.architecture} · {self.experiment} · {self.condition}"
+        seed = f" · seed {self.seed}" if self.seed else ""
+        return f"{self.architecture} · {self.experiment} · {self.condition}{seed}"
 
 
 def cells(study: Study) -> list[Cell]:
@@ -29,5 +32,9 @@ def cells(study: Study) -> list[Cell]:
     for architecture in study.architectures:
         grid.append(Cell(CONTROL, architecture.name, CONTROL))
         for experiment, settings in study.experiments.items():
-            grid += [Cell(experiment, architecture.name, condition) for condition in settings.conditions]
+            grid += [
+                Cell(experiment, architecture.name, condition, seed)
+                for condition in settings.conditions
+                for seed in range(study.seeds)
+            ]
     return grid if study.experiments else []

@@ -12,6 +12,7 @@ import pytest
 from configs.schema import Architecture, Dpo, Grpo, Pretraining, Recipe, Tiny
 from tasks.architectures.load import Base, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
+from tasks.finetune.run import Run
 from tasks.ratings.language import prompts, replies
 from tasks.slots.pool import Pool
 
@@ -30,6 +31,11 @@ def texts(n: int = 40) -> list[tuple[str, str]]:
     return [(prompt.text.en, reply.text.en) for prompt in prompts(n) for reply in replies(prompt, 2, rng)]
 
 
+def a_run(folder: Path, seed: int = 0, steps: int | None = None) -> Run:
+    """A training run that keeps everything in `folder`."""
+    return Run(seed, folder / "adapter", folder / "checkpoints", folder / "reference.txt", steps)
+
+
 def some_pairs(n: int = 16, seed: int = 0) -> pd.DataFrame:
     """Pairs with soft targets that are multiples of 1/4 and weights 4: each is four expanded rows."""
     rng, all_texts = np.random.default_rng(seed), texts()
@@ -39,6 +45,13 @@ def some_pairs(n: int = 16, seed: int = 0) -> pd.DataFrame:
         for i in range(n)
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def some_rewards() -> pd.DataFrame:
+    return pd.DataFrame([
+        {"prompt": prompt, "response": response, "dimension": "kindness", "reward": float("feel" in response), "n": 3}
+        for prompt, response in texts()
+    ])  # fmt: skip
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))

@@ -8,7 +8,8 @@ gets as pairs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import pandas as pd
@@ -16,39 +17,78 @@ import pandas as pd
 from configs.schema import Architecture, Recipe
 from tasks.architectures.chat import TEMPLATE_VALUES
 from tasks.architectures.load import Base
-from tasks.finetune.lora import (
-    Trained,
-    curve_of,
-    lent,
-    lora_config,
-    progress_callback,
-    save_adapter,
-    training_arguments,
-)
-from tasks.finetune.rewards import reward_model
+from tasks.finetune.lora import lent, lora_config
+from tasks.finetune.memory import halving, rows_that_fit
+from tasks.finetune.order import seeded_by_epoch
+from tasks.finetune.rewards import Reward, reward_model
+from tasks.finetune.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
 from tasks.fingerprint import stable_share
 from tasks.generation.greedy import end_ids, strip_thinking
 
 
 def train_grpo(
-    base: Base, architecture: Architecture, rewards: pd.DataFrame, recipe: Recipe, seed: int, folder: Path,
+    base: Base, architecture: Architecture, rewards: pd.DataFrame, recipe: Recipe, run: Run,
     progress: Callable[[str], None],
 ) -> Trained:  # fmt: skip
-    """Train an adapter on the prompts of `rewards` (prompt, response, dimension, reward, n), save it into `folder`."""
+    """Train an adapter on the prompts of `rewards` (prompt, response, dimension, reward, n) and save it.
+
+    Raises:
+        OutOfMemory: not even one sample at once fits.
+        NotFinite: the loss became infinite or no number.
+    """
+    prompts = sorted(rewards["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
+    prompts = prompts[: recipe.grpo.prompts]
+    score = reward_model(rewards)
+    batch = recipe.grpo.group_size * min(recipe.grpo.prompts_per_step, len(prompts))
+    progress(f"{len(prompts)} prompts, {recipe.grpo.group_size} samples each")
+
+    def attempt(at_once: int) -> Trained:
+        return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
+
+    fits = rows_that_fit(base.model, batch, recipe.max_length + recipe.max_new_tokens)
+    trained, at_once = halving(attempt, batch, fits)
+    return replace(trained, at_once=at_once)
+
+
+def _train(
+    base: Base, architecture: Architecture, prompts: list[str], score: Reward, recipe: Recipe, run: Run, batch: int,
+    at_once: int, progress: Callable[[str], None],
+) -> Trained:  # fmt: skip
+    """Train with so many samples at once, from the last checkpoint if there is one."""
     import trl
     from datasets import Dataset
 
-    prompts = sorted(rewards["prompt"].unique(), key=lambda text: stable_share("grpo", seed, text))
-    prompts = prompts[: recipe.grpo.prompts]
-    score = reward_model(rewards)
-    progress(f"{len(prompts)} prompts, {recipe.grpo.group_size} samples each")
     arguments = trl.GRPOConfig(
-        **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, seed, str(folder)),
-        beta=recipe.grpo.beta, num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
-        per_device_train_batch_size=recipe.grpo.group_size * recipe.grpo.prompts_per_step, steps_per_generation=1,
-        max_completion_length=recipe.max_new_tokens, chat_template_kwargs=TEMPLATE_VALUES,
+        **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
+        num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
+        per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // at_once,
+        steps_per_generation=batch // at_once, max_completion_length=recipe.max_new_tokens,
+        chat_template_kwargs=TEMPLATE_VALUES,
     )  # fmt: skip
+    with lent(base.model) as model:
+        trainer = ordered_trainer()(
+            model=model, args=arguments, processing_class=base.tokenizer,
+            reward_funcs=cast(Any, _reward(base, architecture, score)),
+            train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
+            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, progress),
+        )  # fmt: skip
+        return trained_from_checkpoint(trainer, run)
 
+
+@cache
+def ordered_trainer() -> type:
+    """TRL's GRPO trainer, with an order of prompts that a checkpoint keeps."""
+    import trl
+
+    class OrderedTrainer(trl.GRPOTrainer):
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            return seeded_by_epoch(super()._get_train_sampler(dataset), self.args.seed)
+
+    return OrderedTrainer
+
+
+def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[..., list[float]]:
+    """The reward as TRL asks for it: of the answers alone, without their thinking."""
     ends = end_ids(base.model, base.tokenizer)
 
     def reward(completions: list[list[dict[str, str]]], completion_ids: list[list[int]], **_: Any) -> list[float]:
@@ -58,12 +98,4 @@ def train_grpo(
             [strip_thinking(text, architecture.reasoning, done)[0] for text, done in zip(texts, finished, strict=True)]
         )
 
-    with lent(base.model) as model:
-        trainer = trl.GRPOTrainer(
-            model=model, args=arguments, processing_class=base.tokenizer, reward_funcs=cast(Any, reward),
-            train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
-            peft_config=lora_config(architecture, recipe.lora), callbacks=[progress_callback(progress)],
-        )  # fmt: skip
-        trainer.train()
-        save_adapter(trainer, folder)
-        return Trained(curve_of(trainer), trainer.state.global_step, 0)
+    return reward

@@ -9,8 +9,10 @@ import pandas as pd
 
 from tasks.text_regression import TextRegression
 
+Reward = Callable[[Sequence[str]], list[float]]
 
-def reward_model(rewards: pd.DataFrame) -> Callable[[Sequence[str]], list[float]]:
+
+def reward_model(rewards: pd.DataFrame) -> Reward:
     """Texts → rewards in [0, 1], the mean over dimensions; fitted on (dimension, response, reward, n)."""
     models = [
         TextRegression(table["response"].tolist(), table["reward"].to_numpy(float), table["n"].to_numpy(float))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
+
+from configs.schema import Limits
+
+FEW_STEPS = 10
+"""Of fewer steps the margin says nothing: it is of a step before that step's update."""
 
 
 def is_repetitive(text: str) -> bool:
@@ -32,3 +37,35 @@ def health(outputs: pd.DataFrame) -> dict[str, float]:
     shares = outputs[["finished", "well_formed", "empty", "repetitive"]].mean().astype(float).to_dict()
     words = float(outputs["text"].str.split().str.len().mean())
     return {"n_outputs": len(outputs), **shares, "mean_words": words, "thought": int(outputs["thought"].sum())}
+
+
+def marks(
+    own: Mapping[str, float], control: Mapping[str, float] | None, training: Mapping[str, float], limits: Limits
+) -> list[str]:
+    """The limits that a training run fails, each with its numbers; none for a control, which trained nothing.
+
+    own, control: `health` of the run's answers and of the untouched architecture's. training: steps, and the margin at
+    the end of training: how far the policy tells a pair apart as raters do (dpo), or the spread of rewards in a group
+    (grpo), which training has collapsed where it is not above the limit.
+    """
+    if not training:
+        return []
+    failed = []
+    if control:
+        failed += _least(own, control, "well_formed", limits.well_formed, "well-formed")
+        failed += _least(own, control, "mean_words", limits.shortest, "words")
+        if own["mean_words"] > limits.longest * control["mean_words"]:
+            failed.append(f"words {own['mean_words']:.1f}, control {control['mean_words']:.1f}")
+        for name, most in (("empty", limits.empty), ("repetitive", limits.repetitive)):
+            if own[name] - control[name] > most:
+                failed.append(f"{name} {own[name]:.0%}, control {control[name]:.0%}")
+    if training["steps"] >= FEW_STEPS and not training["margin"] > limits.margin:
+        failed.append(f"margin {training['margin']:.3g} at the end of training")
+    return failed
+
+
+def _least(own: Mapping[str, float], control: Mapping[str, float], name: str, part: float, title: str) -> list[str]:
+    if own[name] >= part * control[name]:
+        return []
+    shown = "{:.0%}" if name == "well_formed" else "{:.1f}"
+    return [f"{title} {shown.format(own[name])}, control {shown.format(control[name])}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +11,12 @@ from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Condition, Experiment, Study
 from tasks.artifact import Artifact, Record, Store
+from tasks.finetune.budget import steps_beyond_epochs
 from tasks.fingerprint import fingerprint
 from tasks.preferences.condition import Drop, NoPreferences, stratified, training_data
 from tasks.ratings.load import Data
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,21 @@ class Prepared:
     n_pairs: int
     weight: int
     """Label preferences behind the pairs."""
+    n_prompts: int
     drops: tuple[Drop, ...]
     error: str | None = None
+    steps: int | None = None
+    """Optimiser steps, where the experiment's budget asks for more than the recipe's epochs give."""
+
+    @property
+    def size(self) -> int:
+        """What an epoch goes through: pairs, or GRPO's prompts."""
+        return self.n_prompts if self.optimiser == "grpo" else self.n_pairs
+
+    @property
+    def identity(self) -> tuple[str, str, int | None]:
+        """Conditions that share it train the same run."""
+        return self.optimiser, self.digest, self.steps
 
 
 @task(name="preferences", task_run_name="preferences · {name}", cache_policy=NO_CACHE)
@@ -42,9 +56,14 @@ def prepare_experiment(study: Study, name: str, data: Data, ratings: Artifact, s
         study.evaluation.share, study.seed, study.recipe.dpo.max_pairs,
     ])  # fmt: skip
     artifact = store.make("preferences", key, lambda folder: _build(study, experiment, data, folder))
-    return {
+    prepared = {
         condition: Prepared(settings.optimiser, artifact.path / f"{condition}.parquet", **_record(artifact, condition))
         for condition, settings in experiment.conditions.items()
+    }
+    sizes = {condition: made.size for condition, made in prepared.items()}
+    return {
+        condition: replace(made, steps=steps_beyond_epochs(experiment, sizes, condition, study.recipe))
+        for condition, made in prepared.items()
     }
 
 
@@ -67,13 +86,14 @@ def _build_condition(
     try:
         made = training_data(study, data, condition, ratings)
     except NoPreferences as error:
-        return {"digest": "", "n_pairs": 0, "weight": 0, "drops": drops, "error": str(error)}
+        return {"digest": "", "n_pairs": 0, "weight": 0, "n_prompts": 0, "drops": drops, "error": str(error)}
     table = made.rewards if condition.optimiser == "grpo" else made.pairs
     table.to_parquet(folder / f"{name}.parquet", index=False)
     return {
         "digest": made.digest(condition.optimiser),
         "n_pairs": len(made.pairs),
         "weight": int(made.pairs["n"].sum()),
+        "n_prompts": int(made.rewards["prompt"].nunique()),
         "drops": [*drops, *made.drops],
         "error": None,
     }

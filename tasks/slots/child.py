@@ -40,18 +40,20 @@ def pretrain(say: Say, architecture: dict, recipe: dict, texts: str, seed: int, 
 
 def train(
     say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, optimiser: str, data: str,
-    seed: int, folder: str,
+    seed: int, steps: int | None, adapter: str, checkpoints: str, reference: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Train an adapter on a table of pairs (dpo) or of rewards (grpo)."""
     import pandas as pd
 
     from tasks.finetune.dpo import train_dpo
     from tasks.finetune.grpo import train_grpo
+    from tasks.finetune.run import Run, margin_at_end
 
     settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
-    method = {"dpo": train_dpo, "grpo": train_grpo}[optimiser]
-    trained = method(_base(settings, source, revision), settings, pd.read_parquet(data), plan, seed, Path(folder), say)
-    return {"curve": trained.curve, "steps": trained.steps, "truncated": trained.truncated}
+    method, margin = {"dpo": (train_dpo, "margin"), "grpo": (train_grpo, "reward_std")}[optimiser]
+    run = Run(seed, Path(adapter), Path(checkpoints), Path(reference), steps)
+    trained = method(_base(settings, source, revision), settings, pd.read_parquet(data), plan, run, say)
+    return {**vars(trained), "margin": margin_at_end(trained.curve, margin)}
 
 
 def generate(

@@ -102,6 +102,25 @@ def test_overrides_take_yaml_values_and_keep_equals_signs_in_them() -> None:
     assert parse_overrides(["a.b=[1, null]", "c=x=y", "d="]) == {"a.b": [1, None], "c": "x=y", "d": None}
 
 
+def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> None:
+    study = load_study("budget")
+    assert set(study.experiments) == {"scale", "disagreement", "scale-steps", "disagreement-steps"}  # null leaves out
+    plain, steps = study.experiments["scale"], study.experiments["scale-steps"]
+    assert steps == plain.model_copy(update={"title": steps.title, "budget": "steps", "extends": "scale"})
+
+
+def test_an_override_of_the_extended_experiment_reaches_the_one_that_extends_it() -> None:
+    study = load_study("budget", {"experiments.scale.conditions.binary.optimiser": "grpo"})
+    assert study.experiments["scale-steps"].conditions["binary"].optimiser == "grpo"
+
+
+def test_an_experiment_can_only_extend_another_one_of_the_study() -> None:
+    with pytest.raises(InputError, match=r"^budget: experiments\.scale-steps\.extends: unknown 'size'; allowed: scale"):
+        load_study("budget", {"experiments.scale-steps.extends": "size"})
+    with pytest.raises(InputError, match=r"experiments\.\S+ extends itself: \S+ -> \S+ -> \S+"):
+        load_study("budget", {"experiments.scale.extends": "scale-steps"})
+
+
 def test_settings_are_frozen() -> None:
     study = load_study("demo")
     with pytest.raises(ValidationError, match="frozen"):
@@ -192,7 +211,7 @@ def test_several_faults_are_counted_after_the_first() -> None:
 
 def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
     assert fault("papre") == (
-        "studies: unknown 'papre'; allowed: demo, paper, popquorn, spica, or the path of a .yaml file"
+        "studies: unknown 'papre'; allowed: budget, demo, paper, popquorn, spica, or the path of a .yaml file"
     )
 
 

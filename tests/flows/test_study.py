@@ -22,8 +22,9 @@ def test_every_table_has_its_columns(finished):
         "disagreement": "dimension n_responses disagreement",
         "cooccurrence": "row column probability n",
         "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings",
-        "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
-        "scores": "experiment architecture condition training_run prompt_id dimension score",
+        "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
+        "mlflow_run_id error",
+        "scores": "experiment architecture condition seed training_run prompt_id dimension score",
         "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
         "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
         "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "

@@ -21,6 +21,14 @@ def test_an_architectures_cells_stand_together_and_begin_with_its_control() -> N
     assert all(group[0] == Cell("control", name, "control") for name, group in runs)
 
 
+def test_every_seed_is_a_cell_and_the_control_needs_none() -> None:
+    grid = cells(load_study("demo", {"seeds": 3, "architectures": ["tiny-llama"]}))
+    assert len(grid) == len(set(grid)) == 18 * 3 + 1
+    assert [cell.name for cell in grid if cell.condition == "binary"] == [
+        "tiny-llama · scale · binary", "tiny-llama · scale · binary · seed 1", "tiny-llama · scale · binary · seed 2",
+    ]  # fmt: skip
+
+
 def test_a_study_without_experiments_has_no_cell() -> None:
     assert cells(load_study("popquorn", {"architectures": ["tiny-llama"]})) == []
 

@@ -7,14 +7,7 @@ import torch
 
 from tasks.finetune.grpo import train_grpo
 from tasks.finetune.rewards import reward_model
-from tests.models import RECIPE, texts
-
-
-def some_rewards() -> pd.DataFrame:
-    return pd.DataFrame([
-        {"prompt": prompt, "response": response, "dimension": "kindness", "reward": float("feel" in response), "n": 3}
-        for prompt, response in texts()
-    ])  # fmt: skip
+from tests.models import RECIPE, a_run, some_rewards
 
 
 def test_the_reward_model_scores_words_that_raters_liked_higher():
@@ -35,8 +28,8 @@ def test_grpo_trains_an_adapter_the_same_for_the_same_seed_and_gives_the_base_ba
     architecture, base = llama
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     for name in ("one", "two"):
-        trained = train_grpo(base, architecture, some_rewards(), RECIPE, 0, tmp_path / name, lambda _: None)
+        trained = train_grpo(base, architecture, some_rewards(), RECIPE, a_run(tmp_path / name), lambda _: None)
         assert trained.steps == 2  # 4 prompts, 2 a step
-    files = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")]
+    files = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("one", "two")]
     assert files[0] == files[1]
     assert all(torch.equal(value, before[name]) for name, value in base.model.state_dict().items())

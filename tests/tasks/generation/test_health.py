@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tasks.generation.health import health, is_repetitive, mark
+from configs.schema import Limits
+from tasks.generation.health import health, is_repetitive, mark, marks
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,29 @@ def test_health_is_the_shares_and_the_mean_length() -> None:
         "n_outputs": 4, "finished": 0.75, "well_formed": 0.25, "empty": 0.25, "repetitive": 0.25,
         "mean_words": 13 / 4, "thought": 0,
     }  # fmt: skip
+
+
+CONTROL = {"well_formed": 0.9, "mean_words": 20.0, "empty": 0.0, "repetitive": 0.02}
+TRAINED = {"steps": 40, "margin": 0.3}
+
+
+@pytest.mark.parametrize(("own", "training", "failed"), [
+    ({}, {}, []),
+    ({"well_formed": 0.82, "mean_words": 10.0, "empty": 0.05, "repetitive": 0.12}, {}, []),  # at every limit
+    ({"well_formed": 0.80}, {}, ["well-formed 80%, control 90%"]),
+    ({"mean_words": 9.9}, {}, ["words 9.9, control 20.0"]),
+    ({"mean_words": 40.1}, {}, ["words 40.1, control 20.0"]),
+    ({"empty": 0.06, "repetitive": 0.13}, {}, ["empty 6%, control 0%", "repetitive 13%, control 2%"]),
+    ({}, {"margin": -0.01}, ["margin -0.01 at the end of training"]),
+    ({}, {"margin": float("nan")}, ["margin nan at the end of training"]),
+    ({}, {"margin": 0.0, "steps": 9}, []),  # of so few steps it says nothing
+])  # fmt: skip
+def test_a_run_is_marked_with_the_limits_that_it_fails(own, training, failed):
+    assert marks(CONTROL | own, CONTROL, TRAINED | training, Limits()) == failed
+
+
+def test_a_control_is_never_marked_and_a_run_without_one_only_for_its_training():
+    assert marks(CONTROL | {"well_formed": 0.0}, CONTROL, {}, Limits()) == []
+    assert marks(CONTROL | {"well_formed": 0.0}, None, TRAINED | {"margin": -1.0}, Limits()) == [
+        "margin -1 at the end of training"
+    ]

@@ -1,0 +1,68 @@
+"""How much of a batch goes through the model at once: as much as memory takes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+USABLE = 0.8
+"""Of the free memory; the rest is for what the estimate leaves out."""
+
+
+class OutOfMemory(RuntimeError):
+    """Not even one row of a batch fits."""
+
+
+def halving(attempt: Callable[[int], Result], batch: int, first: int) -> tuple[Result, int]:
+    """`attempt(n)` for the largest n that fits, from `first` down through the divisors of `batch`, and that n.
+
+    Raises:
+        OutOfMemory: n = 1 does not fit.
+    """
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    size = first
+    while True:
+        try:
+            return attempt(size), size
+        except Exception as error:
+            if not should_reduce_batch_size(error):
+                raise
+            reason = " ".join(str(error).split())[:200]
+        if size == 1:
+            raise OutOfMemory(f"one row of a batch does not fit into memory: {reason}")
+        size = next(n for n in range(size // 2, 0, -1) if batch % n == 0)
+        log.warning("out of memory: going on with %d of %d rows at once", size, batch)
+        _free()
+
+
+def _free() -> None:
+    import torch
+
+    gc.collect()  # the failed attempt's tensors hang on cycles of its trainer
+    torch.cuda.empty_cache()
+
+
+def rows_that_fit(model: Any, batch: int, tokens: int) -> int:
+    """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU; all of it on a CPU."""
+    import torch
+
+    if model.device.type != "cuda":
+        return batch
+    free, _ = torch.cuda.mem_get_info(model.device)
+    row = tokens * bytes_a_token(model.config.get_text_config())
+    return next((n for n in range(batch, 1, -1) if batch % n == 0 and n * row <= USABLE * free), 1)
+
+
+def bytes_a_token(config: Any) -> int:
+    """Activations of a training step with gradient checkpointing, in two bytes a value.
+
+    Every layer keeps its input; the layer at work keeps about ten more of that size, and three of the feed-forward's.
+    """
+    hidden = config.hidden_size
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    return 2 * (config.num_hidden_layers * hidden + 10 * hidden + 3 * inner)
