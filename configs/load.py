@@ -91,9 +91,10 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
     """Experiments that extend another one, merged into what that is; those that are null are left out."""
-    experiments = raw.get("experiments")
-    if not isinstance(experiments, dict):
+    given = raw.get("experiments")
+    if not isinstance(given, dict):
         return raw
+    experiments = {name: settings for name, settings in given.items() if settings is not None}
 
     def whole(name: str, seen: tuple[str, ...]) -> Any:
         settings = experiments[name]
@@ -106,8 +107,7 @@ def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
             raise InputError(f"{place}: experiments.{name} extends itself: {' -> '.join([*seen, name, base])}")
         return _merge(whole(base, (*seen, name)), settings)
 
-    kept = {name: whole(name, ()) for name, settings in experiments.items() if settings is not None}
-    return raw | {"experiments": kept}
+    return raw | {"experiments": {name: whole(name, ()) for name in experiments}}
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:
