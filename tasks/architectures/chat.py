@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
+
+Dialogue = tuple[str, str | None]
+"""A prompt, and the response to it or None."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,7 @@ def encode(tokenizer: Any, dialogues: Sequence[tuple[str, str]], max_length: int
     of several responses to a prompt, all begin where the first of them parts, so that they share their prompt's ids.
     """
     prompts = encode_prompts(tokenizer, [prompt for prompt, _ in dialogues])
-    wholes = _ids(
-        tokenizer,
-        [[_user(prompt), {"role": "assistant", "content": response.strip()}] for prompt, response in dialogues],
-        add_generation_prompt=False,
-    )
+    wholes = _ids(tokenizer, dialogues)
     shared: dict[str, int] = {}
     for (text, _), prompt, whole in zip(dialogues, prompts, wholes, strict=True):
         length = _shared_length(prompt, whole)
@@ -42,7 +42,7 @@ def encode(tokenizer: Any, dialogues: Sequence[tuple[str, str]], max_length: int
 
 def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     """Prompts → ids, ending where the model is to answer."""
-    return _ids(tokenizer, [[_user(prompt)] for prompt in prompts], add_generation_prompt=True)
+    return _ids(tokenizer, [(prompt, None) for prompt in prompts])
 
 
 def _shared_length(a: list[int], b: list[int]) -> int:
@@ -57,14 +57,24 @@ def _fit(whole: list[int], start: int, max_length: int) -> Encoded:
     return Encoded(kept_prompt, kept_response, cut=len(kept_prompt) + len(kept_response) < len(whole))
 
 
-def _user(prompt: str) -> dict[str, str]:
-    return {"role": "user", "content": prompt}
+_known: WeakKeyDictionary[Any, dict[Dialogue, list[int]]] = WeakKeyDictionary()
+"""What a tokenizer that is still in use has made of a dialogue: conditions of a study ask for the same ones."""
 
 
-def _ids(tokenizer: Any, dialogues: list[list[dict[str, str]]], add_generation_prompt: bool) -> list[list[int]]:
-    if not dialogues:
-        return []
-    texts = tokenizer.apply_chat_template(
-        dialogues, tokenize=False, add_generation_prompt=add_generation_prompt, **TEMPLATE_VALUES
-    )
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
+def _ids(tokenizer: Any, dialogues: Sequence[Dialogue]) -> list[list[int]]:
+    """Of each dialogue; one without a response ends where the model is to answer."""
+    known = _known.setdefault(tokenizer, {})
+    for answered in (True, False):
+        missing = [item for item in dict.fromkeys(dialogues) if item not in known and (item[1] is not None) == answered]
+        if missing:
+            texts = tokenizer.apply_chat_template(
+                [_messages(*item) for item in missing], tokenize=False, add_generation_prompt=not answered,
+                **TEMPLATE_VALUES,
+            )  # fmt: skip
+            known |= zip(missing, tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)
+    return [known[item] for item in dialogues]
+
+
+def _messages(prompt: str, response: str | None) -> list[dict[str, str]]:
+    asked = [{"role": "user", "content": prompt}]
+    return asked if response is None else [*asked, {"role": "assistant", "content": response.strip()}]

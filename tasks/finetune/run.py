@@ -66,7 +66,9 @@ def callbacks(recipe: Recipe, progress: Callable[[str], None]) -> list[Any]:
 
     class Watch(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            loss = float((logs or {}).get("loss", 0.0))
+            if not logs or "loss" not in logs:
+                return
+            loss = float(logs["loss"])
             if not math.isfinite(loss):
                 raise NotFinite(f"the loss is {loss} by step {state.global_step}")
             progress(f"step {state.global_step} of {state.max_steps}, loss {loss:.3f}")

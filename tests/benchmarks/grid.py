@@ -1,0 +1,262 @@
+"""The DPO grid of the demo, beside one stock TRL process a condition on the expanded rows.
+
+    python tests/benchmarks/grid.py                            # all seven tiny architectures: over an hour
+    python tests/benchmarks/grid.py --architectures tiny-llama --without
+
+Both sides train the same preferences in the same number of optimiser steps on one core, and are alternated. Ratios are
+of CPU seconds (of wall seconds beside them), from process start to saved adapter; pre-training the bases is in neither.
+Then both sides' adapters answer the held-out prompts, and their effects against control are compared: ours of three
+seeds, so that the difference is held against what another seed does.
+`--without` runs our side again with each of its savings left out alone: where the factor comes from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from configs.load import load_study  # noqa: E402
+from flows.bench import Bench  # noqa: E402
+from tasks.architectures.step import prepare_base  # noqa: E402
+from tasks.artifact import Store  # noqa: E402
+from tasks.finetune.budget import steps_of_epochs  # noqa: E402
+from tasks.finetune.step import train_adapter  # noqa: E402
+from tasks.judging.embedded import EmbeddedJudge, mean_ratings  # noqa: E402
+from tasks.preferences.split import held_out  # noqa: E402
+from tasks.preferences.step import prepare_experiment  # noqa: E402
+from tasks.ratings.step import load_data, read_ratings  # noqa: E402
+from tasks.slots.pool import CPU, QUIET, Pool  # noqa: E402
+
+SEEDS = 3
+"""Of ours, for how much effects differ between seeds; the first is the one that is timed."""
+SAVINGS = ("collapse", "shared reference", "warm base", "shared runs")
+
+
+@dataclass
+class Spent:
+    """CPU and wall seconds, and what was made."""
+
+    cpu: float = 0.0
+    wall: float = 0.0
+    adapters: dict[str, Path] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def measured(spent: Spent) -> Iterator[None]:
+    """Add the seconds of the children that end within."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    yield
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent.cpu += after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    spent.wall += time.perf_counter() - started
+
+
+def expanded(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row a preference, the winner first."""
+    wins = (pairs["target"] * pairs["n"]).round().astype(int)
+    ahead = pairs.loc[pairs.index.repeat(wins), ["prompt", "text_a", "text_b"]]
+    back = pairs.loc[pairs.index.repeat(pairs["n"].astype(int) - wins), ["prompt", "text_b", "text_a"]]
+    columns = ["prompt", "chosen", "rejected"]
+    return pd.concat([ahead.set_axis(columns, axis=1), back.set_axis(columns, axis=1)], ignore_index=True)
+
+
+def as_chat(rows: pd.DataFrame, path: Path) -> Path:
+    """The rows as TRL reads conversations."""
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    chat = {name: [[{"role": role, "content": text}] for text in rows[name]] for name, role in roles.items()}
+    pd.DataFrame(chat).to_parquet(path, index=False)
+    return path
+
+
+def stock(study: Any, base: Any, conditions: dict[str, Path], folder: Path) -> Spent:
+    """A process a condition, on its expanded rows."""
+    spent, recipe = Spent(), study.recipe
+    for name, data in conditions.items():
+        pairs = pd.read_parquet(data)
+        rows = expanded(pairs)
+        steps = steps_of_epochs("dpo", len(pairs), recipe)
+        job = {
+            "base": base.source, "dtype": "float32", "rows": str(as_chat(rows, folder / "rows.parquet")),
+            "folder": str(folder / name.replace("/", "-")), "beta": recipe.dpo.beta,
+            "learning_rate": recipe.dpo.learning_rate, "at_once": -(-len(rows) // steps), "accumulation": 1,
+            "max_length": recipe.max_length, "rank": recipe.lora.rank, "alpha": recipe.lora.alpha,
+            "target_modules": base.architecture.target_modules,
+        }  # fmt: skip
+        command = [sys.executable, str(ROOT / "tests" / "benchmarks" / "stock_dpo.py"), json.dumps(job)]
+        with measured(spent):
+            run = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | QUIET | CPU)
+        phases = json.loads(run.stdout.splitlines()[-1])
+        if abs(phases["steps"] - steps) > 1:
+            raise SystemExit(f"{name}: stock took {phases['steps']} steps, ours takes {steps}")
+        for phase in ("load", "prepare", "train"):
+            spent.phases[phase] = spent.phases.get(phase, 0.0) + phases[phase]
+        spent.adapters[name] = Path(job["folder"])
+    return spent
+
+
+def ours(
+    study: Any, base: Any, conditions: dict[str, Any], pool: Pool, folder: Path, without: str = "", seed: int = 0
+) -> Spent:
+    """The product's own path on one slot; `without` leaves one saving out."""
+    spent, store = Spent(), Store(folder / "store")
+    for name, prepared in conditions.items():
+        data, recipe, key = prepared.path, study.recipe, prepared.digest
+        if without == "collapse":
+            data, recipe = spread(study, prepared, folder)
+        if without == "shared runs":
+            key = name.replace("/", "-")
+        if without == "shared reference":
+            (folder / "store" / "reference" / f"{base.key}.txt").unlink(missing_ok=True)
+        before, started = cpu_of(pool) + time.process_time(), time.perf_counter()
+        run = train_adapter(key, base, "dpo", data, recipe, seed, None, store, pool)
+        spent.cpu += cpu_of(pool) + time.process_time() - before
+        spent.wall += time.perf_counter() - started
+        spent.adapters[name] = run.path / "adapter"
+        if without == "warm base" and run.fresh:
+            for slot in pool._slots:
+                slot._child.kill()
+                slot._child.wait()
+    return spent
+
+
+def cpu_of(pool: Pool) -> float:
+    """CPU seconds of the children that are alive."""
+    children = [slot._child for slot in pool._slots if slot._child and slot._child.poll() is None]
+    return sum(sum(psutil.Process(child.pid).cpu_times()[:2]) for child in children)
+
+
+def spread(study: Any, prepared: Any, folder: Path) -> tuple[Path, Any]:
+    """The condition's expanded rows as pairs of weight one, and a recipe with as many steps on them."""
+    pairs = pd.read_parquet(prepared.path)
+    rows = expanded(pairs).set_axis(["prompt", "text_a", "text_b"], axis=1).assign(target=1.0, weight=1.0)
+    path = folder / "spread.parquet"
+    rows.to_parquet(path, index=False)
+    steps = steps_of_epochs("dpo", len(pairs), study.recipe)
+    dpo = study.recipe.dpo.model_copy(update={"batch_size": -(-len(rows) // steps)})
+    return path, study.recipe.model_copy(update={"dpo": dpo})
+
+
+def scores(study: Any, base: Any, adapters: dict[str, Path | None], prompts: pd.DataFrame, judge: Any) -> Any:
+    """Condition → a score a prompt and dimension."""
+    from tasks.architectures.load import load_base
+    from tasks.generation.greedy import generate
+
+    loaded = load_base(base.architecture, base.source, None)
+    answers = {name: generate(loaded, path, prompts, study.recipe, False)["text"] for name, path in adapters.items()}
+    return {name: judge.score(prompts["prompt"].tolist(), texts.tolist()) for name, texts in answers.items()}
+
+
+def effects(study: Any, base: Any, sides: list[Spent], prompts: pd.DataFrame, judge: Any) -> np.ndarray:
+    """Shape (sides, conditions, dimensions, 2): every effect against control, and its standard error over prompts."""
+    control = scores(study, base, {"control": None}, prompts, judge)["control"]
+    tables = [scores(study, base, dict(side.adapters), prompts, judge) for side in sides]
+    return np.array([
+        [[[np.nanmean(d), np.nanstd(d, ddof=1) / np.sqrt(len(d))] for d in (table[name] - control).T]
+         for name in sides[0].adapters]
+        for table in tables
+    ])  # fmt: skip
+
+
+def agreement(found: list[np.ndarray]) -> str:
+    """Stock's effects beside ours of several seeds; an effect's error is that over prompts and that over seeds."""
+    stock_, *seeds = np.concatenate(found, axis=1)  # sides, architectures x conditions, dimensions, 2
+    own = np.array(seeds)
+    between = own[..., 0].var(axis=0, ddof=1).mean()
+    one_run = (stock_[..., 1] ** 2 + own[..., 1].mean(axis=0) ** 2) / 2 + between
+    z = (own[..., 0].mean(axis=0) - stock_[..., 0]) / np.sqrt(one_run * (1 + 1 / len(seeds)))
+    return (
+        f"effects against control, ours (mean of {len(seeds)} seeds) less stock's: mean {np.mean(z):+.2f} of their "
+        f"standard error, largest {np.abs(z).max():.2f}, within one {np.mean(np.abs(z) <= 1):.0%}, within two "
+        f"{np.mean(np.abs(z) <= 2):.0%} of {z.size}; sd between seeds {np.sqrt(between):.4f}"
+    )
+
+
+def judge_of(study: Any, data: Any) -> EmbeddedJudge:
+    """The demo's judge."""
+    dimensions = list(study.evaluation.dimensions)
+    held = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
+    rated = mean_ratings(held, dimensions, data.categories)
+    return EmbeddedJudge(rated.merge(data.responses[["response_id", "response"]], on="response_id"), dimensions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--architectures", nargs="+", metavar="NAME", help="default: all of the demo")
+    parser.add_argument("--conditions", nargs="+", metavar="EXPERIMENT/CONDITION", help="default: all that DPO trains")
+    parser.add_argument("--without", action="store_true", help="also with each saving left out alone")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
+        study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
+        bench = Bench(study, workers=1)
+        ratings = read_ratings.fn(study, bench.store)
+        data = load_data(ratings)
+        conditions = {
+            f"{experiment}/{name}": made
+            for experiment in study.experiments
+            for name, made in prepare_experiment.fn(study, experiment, data, ratings, bench.store).items()
+            if made.optimiser == "dpo"
+        }
+        conditions = {name: conditions[name] for name in options.conditions or conditions}
+        judge = judge_of(study, data)
+        texts, prompts = bench.training_texts(data), bench.evaluation_prompts(data)
+        bases = [prepare_base(study, item, texts, bench.store, bench.pool) for item in study.architectures]
+        bench.pool.close()
+        compare(study, bases, conditions, prompts, judge, Path(place), options.without)
+
+
+def compare(
+    study: Any, bases: list[Any], conditions: dict[str, Any], prompts: pd.DataFrame, judge: Any, place: Path, more: bool
+) -> None:
+    total: dict[str, list[float]] = {"ours": [0.0, 0.0], "stock": [0.0, 0.0]}
+    found: list[np.ndarray] = []
+    pool = Pool(place / "slots", workers=1)
+    for base in bases:
+        folder = place / base.architecture.name
+        folder.mkdir()
+        theirs = stock(study, base, {name: made.path for name, made in conditions.items()}, folder)
+        mine, *others = [
+            ours(study, base, conditions, pool, folder / f"seed-{seed}", seed=seed) for seed in range(SEEDS)
+        ]
+        found.append(effects(study, base, [theirs, mine, *others], prompts, judge))
+        for name, spent in (("ours", mine), ("stock", theirs)):
+            total[name] = [total[name][0] + spent.cpu, total[name][1] + spent.wall]
+        phases = ", ".join(f"{name} {seconds:.0f}" for name, seconds in theirs.phases.items())
+        print(f"{base.architecture.name}: stock {theirs.cpu:.0f} CPU-s (wall: {phases}), ours {mine.cpu:.0f} CPU-s, "
+              f"ratio {theirs.cpu / mine.cpu:.1f}, by wall {theirs.wall / mine.wall:.1f}", flush=True)  # fmt: skip
+        for saving in SAVINGS if more else ():
+            (folder / saving).mkdir()
+            left_out = ours(study, base, conditions, pool, folder / saving, saving)
+            print(f"  without {saving}: {left_out.cpu:.0f} CPU-s, {left_out.cpu / mine.cpu:.2f} times as much")
+    cpu, wall = (total["stock"][i] / total["ours"][i] for i in (0, 1))
+    print(f"{len(bases)} architectures, {len(conditions)} conditions: stock {total['stock'][0]:.0f} CPU-s, ours "
+          f"{total['ours'][0]:.0f} CPU-s: {cpu:.1f} times faster (by wall time {wall:.1f})")  # fmt: skip
+    print(agreement(found))
+    pool.close()
+
+
+if __name__ == "__main__":
+    main()
