@@ -238,12 +238,16 @@ class Architecture(Frozen):
     name: Slug
     title: str
     family: str
-    parameters: str
+    parameters: Positive
+    """How many it has, about."""
     tiny: Tiny | None = None
     hub: str | None = None
+    gated: bool = False
+    """Whether the hub gives it only to who has accepted its licence, with a token."""
     path: str | None = None
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "4-bit"] = "float32"
+    """4-bit: weights in NF4, computation in bfloat16, for small GPUs; needs bitsandbytes."""
     target_modules: str | tuple[str, ...] = "all-linear"
     reasoning: bool = False
     """Whether it thinks before it answers; what stands before `</think>` is stripped before judging, and counted."""
@@ -293,6 +297,11 @@ class Grpo(Frozen):
     prompts_per_step: Count = 4
     epochs: Positive = 1.0
     temperature: Positive = 1.0
+    max_new_tokens: Count | None = None
+    """Longest sample, in tokens; by default the recipe's `max_new_tokens`, which answers get."""
+    reward: Literal["text", "head"] = "text"
+    """What is fitted on the condition's ratings: a regression on the words of the response, or a head on the
+    architecture's own hidden states."""
 
 
 class Limits(Frozen):

@@ -201,6 +201,10 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
 
         check_audit(settings)
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
+    if command == "run":
+        from tasks.architectures.load import check_access
+
+        check_access(settings.architectures)
     judges = command == "run" and settings.experiments
     if judges and settings.judge.kind == "llm" and not os.environ.get("OPENAI_API_KEY"):
         raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")

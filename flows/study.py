@@ -19,6 +19,7 @@ from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_n
 from flows.meta_analysis import pool_study
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
+from tasks.architectures.load import check_access
 from tasks.artifact import Artifact
 from tasks.fingerprint import fingerprint, frame_digest
 from tasks.generation.step import Prompts
@@ -43,6 +44,7 @@ def run_study(
     """
     settings, clock = load_study(study, overrides), Clock()
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
+    check_access(settings.architectures)
     with clock.stage("ratings"):
         ratings = read_ratings(settings, bench.store)
         data = load_data(ratings)

@@ -23,7 +23,7 @@ RECIPE = Recipe(
 
 
 def architecture(family: str) -> Architecture:
-    return Architecture(name=f"tiny-{family}", title=family, family=family, parameters="few", tiny=Tiny())
+    return Architecture(name=f"tiny-{family}", title=family, family=family, parameters=1e5, tiny=Tiny())
 
 
 def texts(n: int = 40) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from configs.errors import InputError
@@ -31,22 +33,59 @@ def load_base(architecture: Architecture, source: str, revision: str | None) -> 
     """Load from `source`: a folder, or a hub id at a revision; onto the GPU where there is one.
 
     Raises:
-        InputError: it can't be found or read (not there, no network, gated without a token, not safetensors).
+        InputError: it can't be found or read (not there, no network, gated without a token, not safetensors), or is
+            to be in 4 bits and bitsandbytes is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, dtype=getattr(torch, architecture.dtype), use_safetensors=True
+            source, revision=revision, use_safetensors=True, device_map={"": device}, **_precision(architecture)
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{architecture.name}: can't load {source}: {str(error).strip().splitlines()[0]}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    device: Any = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Base(model.to(device).eval(), tokenizer)
+    return Base(model.eval(), tokenizer)
+
+
+def _precision(architecture: Architecture) -> dict[str, Any]:
+    """What transformers is told about the weights."""
+    import torch
+
+    if architecture.dtype != "4-bit":
+        return {"dtype": getattr(torch, architecture.dtype)}
+    if not find_spec("bitsandbytes"):
+        raise InputError(f"{architecture.name}: dtype 4-bit needs bitsandbytes: pip install 'pluralign[4bit]'")
+    from transformers import BitsAndBytesConfig
+
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )  # fmt: skip
+    return {"dtype": torch.bfloat16, "quantization_config": settings}
+
+
+def check_access(architectures: Sequence[Architecture]) -> None:
+    """Whether there is a token for what the hub does not give to everybody.
+
+    Raises:
+        InputError: there is none, though a model is gated.
+    """
+    gated = [item for item in architectures if item.gated and item.hub]
+    if not gated:
+        return
+    from huggingface_hub import get_token
+
+    if not get_token():
+        names = ", ".join(f"{item.name} ({item.hub})" for item in gated)
+        raise InputError(
+            f"architectures: gated on the hub: {names}; accept their licences there, then set HF_TOKEN or run "
+            "`hf auth login`"
+        )
 
 
 def resolve_revision(architecture: Architecture) -> str | None:

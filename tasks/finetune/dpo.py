@@ -57,7 +57,7 @@ def train_dpo(
         return _train(base, architecture, dataset, recipe, run, at_once, progress)
 
     fits = rows_that_fit(base.model, recipe.dpo.batch_size, 2 * max(dataset["length"]))
-    trained, at_once = halving(attempt, recipe.dpo.batch_size, fits)
+    trained, at_once = halving(attempt, fits, of=recipe.dpo.batch_size)
     return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
 
 

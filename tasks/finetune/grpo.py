@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, cast
 
 import pandas as pd
@@ -20,7 +21,7 @@ from tasks.architectures.load import Base
 from tasks.finetune.lora import lent, lora_config
 from tasks.finetune.memory import halving, rows_that_fit
 from tasks.finetune.order import seeded_by_epoch
-from tasks.finetune.rewards import Reward, reward_model
+from tasks.finetune.rewards import Reward, head_reward, text_reward
 from tasks.finetune.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
 from tasks.fingerprint import stable_share
 from tasks.generation.greedy import end_ids, strip_thinking
@@ -38,15 +39,15 @@ def train_grpo(
     """
     prompts = sorted(rewards["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
     prompts = prompts[: recipe.grpo.prompts]
-    score = reward_model(rewards)
+    score = text_reward(rewards) if recipe.grpo.reward == "text" else head_reward(rewards, base, recipe.max_length)
     batch = recipe.grpo.group_size * min(recipe.grpo.prompts_per_step, len(prompts))
     progress(f"{len(prompts)} prompts, {recipe.grpo.group_size} samples each")
 
     def attempt(at_once: int) -> Trained:
         return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
 
-    fits = rows_that_fit(base.model, batch, recipe.max_length + recipe.max_new_tokens)
-    trained, at_once = halving(attempt, batch, fits)
+    fits = rows_that_fit(base.model, batch, recipe.max_length + _longest_sample(recipe))
+    trained, at_once = halving(attempt, fits, of=batch)
     return replace(trained, at_once=at_once)
 
 
@@ -54,16 +55,21 @@ def _train(
     base: Base, architecture: Architecture, prompts: list[str], score: Reward, recipe: Recipe, run: Run, batch: int,
     at_once: int, progress: Callable[[str], None],
 ) -> Trained:  # fmt: skip
-    """Train with so many samples at once, from the last checkpoint if there is one."""
+    """Train with so many samples at once, from the last checkpoint if there is one.
+
+    On a GPU vLLM draws the samples, where it is installed.
+    """
+    import torch
     import trl
     from datasets import Dataset
 
+    fast = torch.cuda.is_available() and find_spec("vllm") is not None
     arguments = trl.GRPOConfig(
         **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
         num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
         per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // at_once,
-        steps_per_generation=batch // at_once, max_completion_length=recipe.max_new_tokens,
-        chat_template_kwargs=TEMPLATE_VALUES,
+        steps_per_generation=batch // at_once, max_completion_length=_longest_sample(recipe),
+        chat_template_kwargs=TEMPLATE_VALUES, use_vllm=fast, vllm_mode="colocate",
     )  # fmt: skip
     with lent(base.model) as model:
         trainer = ordered_trainer()(
@@ -91,11 +97,19 @@ def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[.
     """The reward as TRL asks for it: of the answers alone, without their thinking."""
     ends = end_ids(base.model, base.tokenizer)
 
-    def reward(completions: list[list[dict[str, str]]], completion_ids: list[list[int]], **_: Any) -> list[float]:
+    def reward(
+        prompts: list[list[dict[str, str]]], completions: list[list[dict[str, str]]], completion_ids: list[list[int]],
+        **_: Any,
+    ) -> list[float]:  # fmt: skip
         finished = [bool(ids) and ids[-1] in ends for ids in completion_ids]
         texts = [completion[0]["content"] for completion in completions]
         return score(
-            [strip_thinking(text, architecture.reasoning, done)[0] for text, done in zip(texts, finished, strict=True)]
+            [prompt[0]["content"] for prompt in prompts],
+            [strip_thinking(text, architecture.reasoning, done)[0] for text, done in zip(texts, finished, strict=True)],
         )
 
     return reward
+
+
+def _longest_sample(recipe: Recipe) -> int:
+    return recipe.grpo.max_new_tokens or recipe.max_new_tokens

@@ -22,6 +22,21 @@ def lora_config(architecture: Architecture, lora: Lora) -> Any:
 
 
 @contextmanager
+def without_adapter(model: Any) -> Iterator[None]:
+    """The base as it was, while an adapter is in training on it."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    try:
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+@contextmanager
 def lent(model: Any) -> Iterator[Any]:
     """Lend a base to a trainer, and take it back as it was: no adapter, hooks, patched forward, checkpointing."""
     from peft.tuners.tuners_utils import BaseTunerLayer

@@ -1,4 +1,4 @@
-"""How much of a batch goes through the model at once: as much as memory takes."""
+"""How much goes through the model at once: as much as memory takes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ USABLE = 0.8
 
 
 class OutOfMemory(RuntimeError):
-    """Not even one row of a batch fits."""
+    """Not even one row fits."""
 
 
-def halving(attempt: Callable[[int], Result], batch: int, first: int) -> tuple[Result, int]:
-    """`attempt(n)` for the largest n that fits, from `first` down through the divisors of `batch`, and that n.
+def halving(attempt: Callable[[int], Result], first: int, of: int | None = None) -> tuple[Result, int]:
+    """`attempt(n)` for the first n that fits, and that n: `first`, then half as many, always a divisor of `of`.
 
     Raises:
         OutOfMemory: n = 1 does not fit.
@@ -34,9 +34,9 @@ def halving(attempt: Callable[[int], Result], batch: int, first: int) -> tuple[R
                 raise
             reason = " ".join(str(error).split())[:200]
         if size == 1:
-            raise OutOfMemory(f"one row of a batch does not fit into memory: {reason}")
-        size = next(n for n in range(size // 2, 0, -1) if batch % n == 0)
-        log.warning("out of memory: going on with %d of %d rows at once", size, batch)
+            raise OutOfMemory(f"not even one row at once fits into memory: {reason}")
+        size = next(n for n in range(size // 2, 0, -1) if of is None or of % n == 0)
+        log.warning("out of memory: going on with %d rows at once", size)
         _free()
 
 

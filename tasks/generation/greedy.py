@@ -13,6 +13,7 @@ from configs.schema import Recipe
 from tasks.architectures.chat import encode_prompts
 from tasks.architectures.load import Base
 from tasks.finetune.lora import lent
+from tasks.finetune.memory import halving
 
 END_OF_THINKING = "</think>"
 
@@ -21,20 +22,30 @@ def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Re
     """Answers to `prompts` (prompt_id, prompt).
 
     Returns:
-        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped).
+        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped). Its attribute
+        `at_once`: how many prompts went through the model at once, at the end.
     """
     encoded = [ids[-recipe.max_length :] for ids in encode_prompts(base.tokenizer, prompts["prompt"].tolist())]
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
     rows: list[dict[str, Any]] = [{}] * len(encoded)
+    at_once = recipe.generation_batch
     with _with_adapter(base.model, adapter) as model:
-        for start in range(0, len(order), recipe.generation_batch):
-            indices = order[start : start + recipe.generation_batch]
-            answers = _answer(model, base.tokenizer, [encoded[index] for index in indices], recipe.max_new_tokens)
+
+        def answer(size: int) -> tuple[list[int], list[tuple[list[int], bool]]]:
+            """So many of those that wait, the longest first."""
+            indices = order[:size]
+            return indices, _answer(model, base.tokenizer, [encoded[i] for i in indices], recipe.max_new_tokens)
+
+        while order:
+            (indices, answers), at_once = halving(answer, at_once)
+            order = order[len(indices) :]
             for index, (ids, finished) in zip(indices, answers, strict=True):
                 decoded = base.tokenizer.decode(ids, skip_special_tokens=True)
                 text, thought = strip_thinking(decoded, reasoning, finished)
                 rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
-    return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+    found = pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+    found.attrs["at_once"] = at_once
+    return found
 
 
 def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:

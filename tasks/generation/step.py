@@ -60,13 +60,13 @@ def answer_prompts(
         table, path = folder / "prompts.parquet", folder / "outputs.parquet"
         prompts.table.to_parquet(table, index=False)
         started = time.monotonic()
-        slot.run(
+        record = slot.run(
             "generate", architecture=base.architecture.model_dump(mode="json"), source=base.source,
             revision=base.revision, recipe=recipe.model_dump(mode="json"),
             adapter=str(run.path / "adapter") if run else None, prompts=str(table), path=str(path),
         )  # fmt: skip
         outputs = mark(pd.read_parquet(path), is_well_formed if simulated else None)
         outputs.to_parquet(path, index=False)
-        return {"seconds": time.monotonic() - started, "health": health(outputs)}
+        return record | {"seconds": time.monotonic() - started, "health": health(outputs)}
 
     return pool.make(store, "outputs", key, base.key, build)

@@ -19,6 +19,7 @@ from tasks.reporting.words import (
     interval,
     joined,
     label_sentence,
+    many,
     number,
     percent,
     stratum_title,
@@ -242,7 +243,7 @@ def method(study: Study, tables: Tables, facts: Facts) -> list[str]:
 
 def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
-    models = joined(f"{item.title} ({item.parameters})" for item in study.architectures)
+    models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
     optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
     judge = "A text regression of the ratings of held-out prompts"
     return [

@@ -31,6 +31,14 @@ def whole(value: float) -> str:
     return f"{value:,.0f}".replace("-", MINUS) if finite(value) else DASH
 
 
+def many(value: float) -> str:
+    """`1.24e9` → `1.2 billion`, `1e5` → `100 thousand`."""
+    for size, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= size:
+            return f"{value / size:.2g} {name}" if value < 10 * size else f"{value / size:,.0f} {name}"
+    return whole(value)
+
+
 def percent(value: float) -> str:
     """`0.8526` → `85.3%`."""
     return f"{number(100 * value, 1)}%" if finite(value) else DASH

@@ -68,8 +68,9 @@ def generate(
     settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
     base = _base(settings, source, revision)
     outputs = answer(base, Path(adapter) if adapter else None, pd.read_parquet(prompts), plan, settings.reasoning)
+    at_once = outputs.attrs.pop("at_once")
     outputs.to_parquet(path, index=False)
-    return {}
+    return {"at_once": at_once}
 
 
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {"pretrain": pretrain, "train": train, "generate": generate}

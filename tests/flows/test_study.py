@@ -113,7 +113,7 @@ def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(finish
 
 
 def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(finished):
-    missing = {"name": "missing", "title": "Missing", "family": "llama", "parameters": "none", "path": "/nowhere"}
+    missing = {"name": "missing", "title": "Missing", "family": "llama", "parameters": 1, "path": "/nowhere"}
     state = run(finished, architectures=["tiny-llama", missing])
     assert state.name == "Finished in part"
     cells = read(finished, "cells").set_index("architecture")

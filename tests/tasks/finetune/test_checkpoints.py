@@ -134,7 +134,7 @@ def test_a_row_that_does_not_fit_is_an_error_that_says_so(llama, tmp_path, monke
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(dpo, "collapsed_trainer", lambda: Full)
-    with pytest.raises(OutOfMemory, match="one row of a batch does not fit into memory: CUDA out of memory"):
+    with pytest.raises(OutOfMemory, match="not even one row at once fits into memory: CUDA out of memory"):
         trained("dpo", llama, a_run(tmp_path))
 
 

@@ -51,7 +51,7 @@ def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
                               "binary - control": {"focus": ["toxicity"]}, "5-point - binary": {}},
             },
         },
-        "architectures": [{"name": n, "title": f"Model {n}", "family": n, "parameters": "1B", **source} for n in names],
+        "architectures": [{"name": n, "title": f"Model {n}", "family": n, "parameters": 1e9, **source} for n in names],
     }  # fmt: skip
     return Study(**{**settings, **changes})
 

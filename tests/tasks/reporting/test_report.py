@@ -166,7 +166,7 @@ def test_interval_far_beyond_the_panel_is_drawn(tmp_path: Path) -> None:
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    models = [{"name": "a", "title": HOSTILE, "family": "a", "parameters": "1B", "tiny": {}}]
+    models = [{"name": "a", "title": HOSTILE, "family": "a", "parameters": 1e9, "tiny": {}}]
     hostile = study(title=HOSTILE, architectures=models)
     tables = {
         name: table.astype({key: object for key in table.columns if not pd.api.types.is_numeric_dtype(table[key])})

@@ -1,0 +1,64 @@
+"""Bases: what can't be loaded is said in one line, before anything starts where it can be."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from configs.errors import InputError
+from configs.load import load_study
+from tasks.architectures.load import check_access, load_base
+from tasks.finetune.dpo import train_dpo
+from tasks.generation.greedy import generate
+from tests.models import RECIPE, a_run, architecture, some_pairs, some_rewards
+
+
+@pytest.fixture
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+
+
+@pytest.mark.usefixtures("no_token")
+def test_gated_models_without_a_token_are_all_named_beforehand():
+    with pytest.raises(InputError, match=r"gated on the hub: llama-3\.2-1b \(meta-llama.*\), gemma-2-2b .*HF_TOKEN"):
+        check_access(load_study("paper").architectures)
+
+
+@pytest.mark.usefixtures("no_token")
+def test_a_local_copy_of_a_gated_model_needs_no_token():
+    gated = load_study("paper").architectures[0]
+    check_access([gated.model_copy(update={"hub": None, "path": "models/llama"})])
+    check_access(load_study("demo").architectures)
+
+
+def test_with_a_token_gated_models_pass(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_x")
+    check_access(load_study("paper").architectures)
+
+
+def test_a_folder_that_holds_no_model_is_named(tmp_path):
+    with pytest.raises(InputError, match="tiny-llama: can't load"):
+        load_base(architecture("llama"), str(tmp_path), None)
+
+
+def test_4_bit_without_bitsandbytes_says_what_to_install(llama, monkeypatch):
+    settings, base = llama
+    monkeypatch.setattr("tasks.architectures.load.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"dtype 4-bit needs bitsandbytes: pip install 'pluralign\[4bit\]'"):
+        load_base(settings.model_copy(update={"dtype": "4-bit"}), base.model.name_or_path, None)
+
+
+@pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is not installed")
+def test_a_base_in_4_bits_trains_and_answers(llama, tmp_path):
+    settings, base = llama
+    small = settings.model_copy(update={"dtype": "4-bit"})
+    loaded = load_base(small, base.model.name_or_path, None)
+    linear = loaded.model.model.layers[0].mlp.up_proj.weight
+    assert linear.dtype == torch.uint8  # two weights a byte
+    assert linear.numel() == base.model.model.layers[0].mlp.up_proj.weight.numel() / 2
+    trained = train_dpo(loaded, small, some_pairs(8), RECIPE, a_run(tmp_path), lambda _: None)
+    prompts = some_rewards()[["prompt"]].drop_duplicates().head(3).assign(prompt_id=["a", "b", "c"])
+    answers = generate(loaded, tmp_path / "adapter", prompts, RECIPE, reasoning=False)
+    assert (trained.steps, len(answers)) == (1, 3)
