@@ -49,5 +49,9 @@ class Bench:
 class Inputs:
     """What every cell reads, made before the first of them."""
 
-    def __init__(self, data: Data, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts) -> None:
-        self.data, self.prepared, self.judge, self.prompts = data, prepared, judge, prompts
+    def __init__(
+        self, data: Data, ratings: str, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts
+    ) -> None:
+        """`ratings`: the snapshot's id, or the digest of ratings that are in no collection."""
+        self.data, self.ratings, self.prepared = data, ratings, prepared
+        self.judge, self.prompts = judge, prompts

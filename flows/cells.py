@@ -22,7 +22,8 @@ from flows.bench import Bench, Inputs
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
 from tasks.artifact import Artifact
-from tasks.finetune.step import train_adapter, training_run_key, training_settings
+from tasks.finetune.card import model_card
+from tasks.finetune.step import TrainingRun, train_adapter
 from tasks.generation.step import answer_prompts
 from tasks.grid import Cell, cells
 from tasks.history import Made
@@ -102,7 +103,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     """Train, answer, judge. What exists is not made again; the task then ends as Cached."""
     study, store, pool = bench.study, bench.store, bench.pool
     prepared = None if cell.condition == CONTROL else inputs.prepared[cell.experiment][cell.condition]
-    run = _training_run(bench, base, prepared, cell) if prepared else None
+    run = _training_run(bench, inputs, cell, base, prepared) if prepared else None
     simulated = study.ratings.simulate is not None
     outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
     scores = score_outputs(study, inputs.judge, outputs, inputs.prompts.table, store)
@@ -126,23 +127,30 @@ def _made(
     study: Study, cell: Cell, base: BaseRef, prepared: Prepared | None, run: Artifact | None, outputs: Artifact,
     inputs: Inputs,
 ) -> Made:  # fmt: skip
-    optimiser, seed = prepared.optimiser if prepared else "", study.seed + cell.seed
     return Made(
-        base=base.key, data=prepared.digest if prepared else "", optimiser=optimiser,
-        settings=training_settings(base, optimiser, study.recipe, seed, prepared.steps) if prepared else {},
+        base=base.key, data=prepared.digest if prepared else "", optimiser=prepared.optimiser if prepared else "",
+        settings=wanted_run(study, cell, base, prepared).settings if prepared else {},
         n_pairs=prepared.n_pairs if prepared else 0, train_seconds=run.record["seconds"] if run else 0.0,
         n_prompts=len(inputs.prompts.table), answer_seconds=outputs.record["seconds"],
     )  # fmt: skip
 
 
-def _training_run(bench: Bench, base: BaseRef, prepared: Prepared, cell: Cell) -> Artifact:
+def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared) -> TrainingRun:
+    """The training run that a cell needs."""
+    seed = study.seed + cell.seed
+    return TrainingRun(base, prepared.optimiser, prepared.digest, study.recipe, seed, prepared.steps)
+
+
+def _training_run(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: Prepared) -> Artifact:
     if prepared.error:
         raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {prepared.error}")
-    recipe, seed = bench.study.recipe, bench.study.seed + cell.seed
-    key = training_run_key(base, prepared.optimiser, prepared.digest, recipe, seed, prepared.steps)
-    return train_adapter(
-        key, base, prepared.optimiser, prepared.path, recipe, seed, prepared.steps, bench.store, bench.pool
-    )
+    study, run = bench.study, wanted_run(bench.study, cell, base, prepared)
+    facts = {"study": study.name, "ratings": inputs.ratings, "training data": prepared.digest,
+             "response pairs": prepared.n_pairs, "label preferences": prepared.weight, **run.settings}  # fmt: skip
+    condition = study.experiments[cell.experiment].conditions[cell.condition]
+    cells = _sharing(inputs, cell, prepared)
+    card = model_card(base.architecture, base.source, base.revision, condition, cells, facts, study.label)
+    return train_adapter(run, prepared.path, card, bench.store, bench.pool)
 
 
 def _tracked(
@@ -155,7 +163,7 @@ def _tracked(
     method = recipe.grpo if prepared.optimiser == "grpo" else recipe.dpo
     return bench.tracker.training_run(
         run.key, scores.key,
-        cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, prepared)],
+        cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, cell, prepared)],
         params={"architecture": base.architecture.name, "base": base.key, "revision": base.revision,
                 "seed": bench.study.seed + cell.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
                 "preferences": prepared.weight, "label": bench.study.label or "real",
@@ -167,10 +175,11 @@ def _tracked(
     )  # fmt: skip
 
 
-def _sharing(inputs: Inputs, prepared: Prepared) -> list[str]:
-    """All conditions, as EXPERIMENT/CONDITION, that train the same."""
+def _sharing(inputs: Inputs, cell: Cell, prepared: Prepared) -> list[str]:
+    """All conditions that train the same, as EXPERIMENT/CONDITION, with the seed if it is not the first."""
+    seed = f"/seed-{cell.seed}" if cell.seed else ""
     return [
-        f"{experiment}/{condition}"
+        f"{experiment}/{condition}{seed}"
         for experiment, conditions in inputs.prepared.items()
         for condition, other in conditions.items()
         if other.identity == prepared.identity

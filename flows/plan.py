@@ -11,9 +11,9 @@ import pandas as pd
 from configs.load import load_study
 from configs.schema import CONTROL, LlmJudge, Study
 from flows.bench import Bench
+from flows.cells import wanted_run
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
-from tasks.finetune.step import training_run_key, training_settings
 from tasks.generation.step import Prompts, outputs_key
 from tasks.grid import Cell, cells
 from tasks.history import Made, seconds_each, why
@@ -113,7 +113,7 @@ def _training(
     bench: Bench, cell: Cell, base: BaseRef | None, prepared: Prepared | None, made: Made | None, users: dict[str, str]
 ) -> tuple[Planned, str | None]:
     """The cell with its training planned, and its run's key; `users` collects who makes each run."""
-    study, seed = bench.study, bench.study.seed + cell.seed
+    study = bench.study
     planned = Planned(cell.experiment, cell.architecture, cell.condition, cell.seed, NONE, RUNS, "", 0, 0, None)
     if prepared is None:
         return planned, None
@@ -123,7 +123,7 @@ def _training(
     if base is None:
         key = f"{cell.architecture}/{cell.seed}/{prepared.identity}"  # stands for the run, whatever its base
     else:
-        key = training_run_key(base, prepared.optimiser, prepared.digest, study.recipe, seed, prepared.steps)
+        key = wanted_run(study, cell, base, prepared).key
     if base and bench.store.find("training-runs", key):
         return replace(planned, training=CACHED), key
     if key in users:
@@ -132,8 +132,8 @@ def _training(
     if base is None:
         reason = "its base has not been resolved yet: the hub is asked at the first run"
         return replace(planned, training=RUNS, because=reason), key
-    wanted = training_settings(base, prepared.optimiser, study.recipe, seed, prepared.steps)
-    reason = why(made, base.key, prepared.digest, wanted, prepared.n_pairs)
+    wanted = wanted_run(study, cell, base, prepared)
+    reason = why(made, base.key, prepared.digest, wanted.settings, prepared.n_pairs)
     return replace(planned, training=RUNS, because=reason), key
 
 

@@ -64,7 +64,8 @@ def run_study(
             judge = prepare_judge(settings, data, bench.store)
             tables["judge_agreement"] = pd.read_csv(judge.path / "judge_agreement.csv")
         with clock.stage("cells"):
-            inputs = Inputs(data, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
+            snapshot = ratings.record.get("snapshot", ratings.key)
+            inputs = Inputs(data, snapshot, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
             results = run_cells(bench, inputs)
         with clock.stage("meta-analysis"):
             tables |= pool_study(bench, inputs, Joined(results))

@@ -120,9 +120,29 @@ class Tracker:
             params=[Param(name, str(value)[:5000]) for name, value in params.items()],
         )  # fmt: skip
         client.log_inputs(run, [DatasetInput(Dataset(data, digest, "local", json.dumps({"name": data})))])
-        client.log_artifacts(run, str(adapter), "adapter")
+        self._register(client, run, name, tags, adapter)
         client.set_terminated(run)
         return run
+
+    def _register(self, client: Any, run: str, cell: str, tags: Mapping[str, str], adapter: Path) -> None:
+        """The adapter as a model of the run, and as the next version of STUDY · ARCHITECTURE · EXPERIMENT · CONDITION.
+
+        MLflow allows no slash and no dot in a model's name.
+        """
+        name = f"{self.study} · {cell.replace('/', ' · ')}".replace(".", "-")
+        from mlflow.entities import LoggedModelStatus
+        from mlflow.exceptions import MlflowException
+
+        kept = {key: value for key, value in tags.items() if key.startswith("pluralign.")}
+        model = client.create_logged_model(self._experiment(), name=name, source_run_id=run, tags=kept)
+        client.log_model_artifacts(model.model_id, str(adapter))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        client.create_model_version(name, model.artifact_location, run, tags=kept, model_id=model.model_id)
 
     def _metrics(self, values: Mapping[str, float]) -> list[Any]:
         from mlflow.entities import Metric

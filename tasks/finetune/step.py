@@ -4,61 +4,74 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
-from tasks.artifact import Artifact, Record, Store
+from tasks.artifact import Artifact, Record, Store, write_atomically
 from tasks.fingerprint import fingerprint
 from tasks.slots.pool import Pool, Slot
 
 VERSION = 2
 
 
-def training_run_key(
-    base: BaseRef, optimiser: str, data_digest: str, recipe: Recipe, seed: int, steps: int | None = None
-) -> str:
-    """Identity of a training run: cells that share it share the run. `steps`: instead of the recipe's epochs."""
-    own = [recipe.grpo, recipe.max_new_tokens] if optimiser == "grpo" else [recipe.dpo, recipe.max_length]
-    modules = base.architecture.target_modules
-    return fingerprint([VERSION, base.key, modules, data_digest, recipe.lora, own, seed, steps])
+@dataclass(frozen=True)
+class TrainingRun:
+    """What is to be trained. Cells with equal keys share the run."""
+
+    base: BaseRef
+    optimiser: str
+    digest: str
+    """Of the training data."""
+    recipe: Recipe
+    seed: int
+    steps: int | None = None
+    """Instead of the recipe's epochs."""
+
+    @cached_property
+    def key(self) -> str:
+        recipe = self.recipe
+        own = [recipe.grpo, recipe.max_new_tokens] if self.optimiser == "grpo" else [recipe.dpo]
+        modules = self.base.architecture.target_modules
+        return fingerprint([
+            VERSION, self.base.key, modules, self.digest, recipe.lora, recipe.max_length, own, self.seed, self.steps,
+        ])  # fmt: skip
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it depends on beside base and data, flat, as a person reads it."""
+        own: dict[str, Any] = {"max_length": self.recipe.max_length}
+        for name in ("lora", self.optimiser):
+            values = getattr(self.recipe, name).model_dump(mode="json")
+            own |= {f"{name}.{key}": value for key, value in values.items()}
+        own |= {"max_new_tokens": self.recipe.max_new_tokens} if self.optimiser == "grpo" else {}
+        own |= {"steps": self.steps} if self.steps else {}
+        return own | {"target_modules": self.base.architecture.target_modules, "seed": self.seed}
 
 
-def training_settings(
-    base: BaseRef, optimiser: str, recipe: Recipe, seed: int, steps: int | None = None
-) -> dict[str, Any]:
-    """The settings that a training run depends on, flat, as a person reads them."""
-    own: dict[str, Any] = (
-        {"max_new_tokens": recipe.max_new_tokens} if optimiser == "grpo" else {"max_length": recipe.max_length}
-    )
-    for name in ("lora", optimiser):
-        own |= {f"{name}.{key}": value for key, value in getattr(recipe, name).model_dump(mode="json").items()}
-    budget = {"steps": steps} if steps else {}
-    return own | {"target_modules": base.architecture.target_modules, "seed": seed} | budget
-
-
-def train_adapter(
-    key: str, base: BaseRef, optimiser: str, data: Path, recipe: Recipe, seed: int, steps: int | None, store: Store,
-    pool: Pool,
-) -> Artifact:  # fmt: skip
-    """The adapter in `adapter/`; the record has what `Trained` has, the margin at the end, and seconds.
+def train_adapter(run: TrainingRun, data: Path, card: str, store: Store, pool: Pool) -> Artifact:
+    """The adapter in `adapter/` with its card; the record has what `Trained` has, the margin at the end, and seconds.
 
     Checkpoints are kept beside the run until it is whole, so that a killed one goes on from its last.
 
     Raises:
         JobFailed: training raised, or its process died.
     """
+    base = run.base
 
     def build(slot: Slot, folder: Path) -> Record:
-        started, checkpoints = time.monotonic(), store.path("checkpoints", key)
+        started, checkpoints = time.monotonic(), store.path("checkpoints", run.key)
         record = slot.run(
             "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-            revision=base.revision, recipe=recipe.model_dump(mode="json"), optimiser=optimiser, data=str(data),
-            seed=seed, steps=steps, adapter=str(folder / "adapter"), checkpoints=str(checkpoints),
+            revision=base.revision, recipe=run.recipe.model_dump(mode="json"), optimiser=run.optimiser, data=str(data),
+            seed=run.seed, steps=run.steps, adapter=str(folder / "adapter"), checkpoints=str(checkpoints),
             reference=str(store.path("reference", f"{base.key}.txt")),
         )  # fmt: skip
+        write_atomically(folder / "adapter" / "README.md", card)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return record | {"seconds": time.monotonic() - started}
 
-    return pool.make(store, "training-runs", key, base.key, build)
+    return pool.make(store, "training-runs", run.key, base.key, build)

@@ -38,7 +38,7 @@ from flows.bench import Bench  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
 from tasks.artifact import Store  # noqa: E402
 from tasks.finetune.budget import steps_of_epochs  # noqa: E402
-from tasks.finetune.step import train_adapter  # noqa: E402
+from tasks.finetune.step import TrainingRun, train_adapter  # noqa: E402
 from tasks.judging.embedded import EmbeddedJudge, mean_ratings  # noqa: E402
 from tasks.preferences.split import held_out  # noqa: E402
 from tasks.preferences.step import prepare_experiment  # noqa: E402
@@ -119,15 +119,15 @@ def ours(
     """The product's own path on one slot; `without` leaves one saving out."""
     spent, store = Spent(), Store(folder / "store")
     for name, prepared in conditions.items():
-        data, recipe, key = prepared.path, study.recipe, prepared.digest
+        data, recipe, digest = prepared.path, study.recipe, prepared.digest
         if without == "collapse":
             data, recipe = spread(study, prepared, folder)
         if without == "shared runs":
-            key = name.replace("/", "-")
+            digest = name
         if without == "shared reference":
             (folder / "store" / "reference" / f"{base.key}.txt").unlink(missing_ok=True)
         before, started = cpu_of(pool) + time.process_time(), time.perf_counter()
-        run = train_adapter(key, base, "dpo", data, recipe, seed, None, store, pool)
+        run = train_adapter(TrainingRun(base, "dpo", digest, recipe, seed), data, "", store, pool)
         spent.cpu += cpu_of(pool) + time.process_time() - before
         spent.wall += time.perf_counter() - started
         spent.adapters[name] = run.path / "adapter"

@@ -62,14 +62,15 @@ def copy(export: Path, name: str, changes: dict[str, pd.DataFrame]) -> Path:
 def as_if_run(study: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """The plan of a study, after which all its training runs are in the store, though nothing has been trained."""
     keys: list[str] = []
-    real = planning.training_run_key
+    real = planning.wanted_run
 
-    def noting(*arguments: object) -> str:
-        keys.append(real(*arguments))  # type: ignore[arg-type]
-        return keys[-1]
+    def noting(*arguments: object) -> object:
+        run = real(*arguments)  # type: ignore[arg-type]
+        keys.append(run.key)
+        return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(planning, "training_run_key", noting)
+        patch.setattr(planning, "wanted_run", noting)
         plan = plan_study(study, workers=1)
     for key in keys:
         Store(Path("home/store")).make("training-runs", key, lambda _: {"seconds": 0.0})

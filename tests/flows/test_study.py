@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -81,7 +82,13 @@ def test_mlflow_has_one_parent_and_one_child_a_training_run_with_its_adapter(fin
     child = shared[0]
     assert child.inputs.dataset_inputs[0].dataset.digest == child.data.tags["pluralign.dataset_digest"]
     assert {"loss", "margin", "score.toxicity", "health.well_formed"} <= set(child.data.metrics)
-    assert "adapter/adapter_model.safetensors" in [f.path for f in client.list_artifacts(child.info.run_id, "adapter")]
+    name = child.data.tags["pluralign.cells"].split(", ")[0].replace("/", " · ")
+    (version,) = client.search_model_versions(f"name = 'small · {name}'")
+    adapter = Path(version.source.removeprefix("file://"))
+    assert (version.run_id, (adapter / "adapter_model.safetensors").is_file()) == (child.info.run_id, True)
+    card = (adapter / "README.md").read_text()
+    assert child.data.tags["pluralign.dataset_digest"] in card
+    assert "Simulated raters, tiny models: no evidence about people or models in use." in card
 
 
 def test_a_second_run_trains_nothing_and_gives_the_same_tables(finished):

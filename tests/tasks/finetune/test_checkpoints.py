@@ -19,7 +19,7 @@ from tasks.finetune.checkpoints import FILES, newest_checkpoint
 from tasks.finetune.dpo import train_dpo
 from tasks.finetune.grpo import train_grpo
 from tasks.finetune.run import NotFinite, Run, Trained
-from tasks.finetune.step import train_adapter
+from tasks.finetune.step import TrainingRun, train_adapter
 from tasks.slots.pool import JobFailed
 from tests.models import RECIPE, a_run, some_pairs, some_rewards
 
@@ -158,11 +158,13 @@ def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, tmp_pat
     ref = BaseRef(architecture, "base", base.model.name_or_path)
     recipe = EVERY_STEP.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 60})})
 
+    run = TrainingRun(ref, "dpo", "data", recipe, 0)
+
     def train(store: Store) -> Any:
-        return train_adapter("key", ref, "dpo", tmp_path / "pairs.parquet", recipe, 0, None, store, pool)
+        return train_adapter(run, tmp_path / "pairs.parquet", "card", store, pool)
 
     def kill() -> None:
-        while not list((tmp_path / "broken").glob(f"checkpoints/key/checkpoint-*/{FILES}")):
+        while not list((tmp_path / "broken").glob(f"checkpoints/*/checkpoint-*/{FILES}")):
             time.sleep(0.05)
         os.kill(pool._slots[0]._child.pid, signal.SIGKILL)
 
@@ -175,4 +177,4 @@ def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, tmp_pat
     assert 0 < again.record["resumed_from"] < 120 == again.record["steps"]
     files = [Path(run.path) / "adapter" / "adapter_model.safetensors" for run in (again, whole)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert not (tmp_path / "broken" / "checkpoints" / "key").exists()
+    assert not list((tmp_path / "broken" / "checkpoints").iterdir())
