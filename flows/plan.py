@@ -12,8 +12,10 @@ from configs.load import load_study
 from configs.schema import CONTROL, LlmJudge, Study
 from flows.bench import Bench
 from flows.cells import wanted_run
+from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
+from tasks.finetune.budget import steps_of_epochs
 from tasks.generation.step import Prompts, outputs_key
 from tasks.grid import Cell, cells
 from tasks.history import Made, seconds_each, why
@@ -42,6 +44,8 @@ class Planned:
     """Answers that the judge has not scored yet."""
     seconds: float | None
     """Of training and answering on one slot; None where no earlier run tells."""
+    gpu_hours: float = 0.0
+    """Of training and answering on one GPU, at assumed speed; nothing for tiny models."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,15 @@ def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]])
         optimiser: seconds_each(history, architectures, optimiser) for optimiser in ("dpo", "grpo", None)
     }
     users: dict[str, str] = {}
+    written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
     for cell in grid:
         made_of = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
         planned, run = _training(bench, cell, bases[cell.architecture], made_of, history.get(cell.name), users)
         planned = _answers(bench, planned, bases[cell.architecture], run, prompts, judge)
-        yield replace(planned, seconds=_seconds(planned, made_of, len(prompts.table), rates))
+        yield replace(
+            planned, seconds=_seconds(planned, made_of, len(prompts.table), rates),
+            gpu_hours=_gpu_hours(study, planned, made_of, len(prompts.table), written),
+        )  # fmt: skip
 
 
 def _training(
@@ -178,6 +186,17 @@ def _seconds(
     return total
 
 
+def _gpu_hours(study: Study, planned: Planned, prepared: Prepared | None, n_prompts: int, texts: Texts) -> float:
+    architecture = next(item for item in study.architectures if item.name == planned.architecture)
+    if architecture.tiny:
+        return 0.0
+    hours, size, recipe = 0.0, architecture.parameters, study.recipe
+    if planned.training == RUNS and prepared:
+        steps = prepared.steps or steps_of_epochs(prepared.optimiser, prepared.size, recipe)
+        hours += training_hours(size, prepared.optimiser, steps, texts, recipe)
+    return hours + (answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0)
+
+
 def describe(plan: Plan) -> str:
     """The plan as text: cells, then what they come to."""
     table = plan.table()
@@ -192,7 +211,17 @@ def describe(plan: Plan) -> str:
             f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model}, cost {cost}; its validation comes on top"
         )
     lines.append(f"time: {_time(plan)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_by_architecture(plan)])
+
+
+def _by_architecture(plan: Plan) -> list[str]:
+    """GPU-hours of each architecture that is not tiny."""
+    table = plan.table()
+    hours = table.groupby("architecture", sort=False)["gpu_hours"].sum()
+    runs = (table["training"] == RUNS).groupby(table["architecture"], sort=False).sum()
+    shown = [f"  {name}: {runs[name]} training runs, {value:.1f}" for name, value in hours.items() if value]
+    total = f"GPU-hours, at most about {hours.sum():.0f}, assuming {ASSUMED}:"
+    return [total, *shown] if shown else []
 
 
 def _counts(table: pd.DataFrame) -> str:

@@ -52,6 +52,9 @@ def test_a_hub_model_that_was_never_used_is_planned_without_asking_the_hub(
     }
     assert plan.training_runs == 5
     assert [cell.condition for cell in plan.cells if cell.training == SHARED] == ["dpo"]
+    assert "  qwen3-4b: 5 training runs, " in describe(plan)
+    hours = {cell.condition: cell.gpu_hours for cell in plan.cells}
+    assert hours["dpo"] == 0 < hours["control"] < hours["5-point"]  # shared runs take nothing, the control only answers
 
 
 @pytest.mark.slow
