@@ -18,6 +18,7 @@ from configs.load import load_codebook
 from configs.schema import Study
 from flows.bench import Bench
 from flows.cells import CellResult
+from tasks.architectures.step import known_revision
 from tasks.artifact import Artifact
 from tasks.generation.health import marks
 from tasks.preferences.step import Prepared
@@ -100,6 +101,9 @@ def study_facts(
         "ratings_digest": ratings.key,
         **({"snapshot": ratings.record["snapshot"]} if "snapshot" in ratings.record else {}),
         "seconds": clock.seconds,
+        "revisions": {
+            item.hub: commit for item in study.architectures if (commit := known_revision(item, bench.store))
+        },
         "not_shown": sorted(set(study.strata) - set(strata_shown(study, data.participants))),
         "counts": {
             "participants": len(data.participants), "responses": len(data.responses),

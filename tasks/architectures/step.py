@@ -41,10 +41,9 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
         InputError: the folder doesn't have it.
     """
     if architecture.hub:
-        found = store.find("revisions", _hub_key(architecture))
-        if found is None:
+        commit = known_revision(architecture, store)
+        if commit is None:
             return None
-        commit = found.record["commit"]
         key = fingerprint(["hub", architecture.hub, commit, architecture.dtype])
         return BaseRef(architecture, key, architecture.hub, commit)
     if architecture.path:
@@ -54,6 +53,12 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
         study.recipe.max_length, frame_digest(texts), study.seed,
     ])  # fmt: skip
     return BaseRef(architecture, key, str(store.path("bases", key) / "model"))
+
+
+def known_revision(architecture: Architecture, store: Store) -> str | None:
+    """The commit that a hub model is held to; None for others, and before its first use."""
+    found = store.find("revisions", _hub_key(architecture)) if architecture.hub else None
+    return found.record["commit"] if found else None
 
 
 def _hub_key(architecture: Architecture) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ class Trained:
     """Sequences that were cut to the recipe's max_length."""
     at_once: int = 0
     """Rows that went through the model at once, at the end."""
+    loop_seconds: float = 0.0
+    """Of the optimiser's steps alone."""
 
 
 class NotFinite(RuntimeError):
@@ -79,10 +82,12 @@ def callbacks(recipe: Recipe, progress: Callable[[str], None]) -> list[Any]:
 def trained_from_checkpoint(trainer: Any, run: Run) -> Trained:
     """Train to the end, from the newest whole checkpoint if there is one; save the adapter alone, as safetensors."""
     checkpoint = newest_checkpoint(run.checkpoints)
+    started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - started
     trainer.accelerator.unwrap_model(trainer.model).save_pretrained(run.adapter, safe_serialization=True)
     resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    return Trained(curve_of(trainer), trainer.state.global_step, resumed)
+    return Trained(curve_of(trainer), trainer.state.global_step, resumed, loop_seconds=seconds)
 
 
 def curve_of(trainer: Any) -> Curve:

@@ -124,12 +124,25 @@ def _answer(job: dict[str, Any], channel: Any) -> dict[str, Any]:
             last = time.monotonic()
 
     try:
-        return {"result": JOBS[job["name"]](say, **job["arguments"])}
+        _peak_memory(reset=True)
+        result = JOBS[job["name"]](say, **job["arguments"])
+        return {"result": result | {"peak_gpu_bytes": _peak_memory()}}
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _peak_memory(reset: bool = False) -> int:
+    """Most GPU memory that was allocated at once, in bytes; 0 without a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 0
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.max_memory_allocated()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,187 @@
+"""A DPO step and evaluation on a GPU, and four conditions beside stock TRL: speed, share of peak, peak memory.
+
+    python tests/benchmarks/gpu.py                 # 1B; --sizes 1b 3b 8b for more
+    python tests/benchmarks/gpu.py --dry-run       # tiny sizes on a CPU: shows that it runs, its figures mean nothing
+
+Models have random weights and the shapes of Llama 3.2 1B, 3B and Llama 3.1 8B; the texts are random words. Model FLOPs
+utilisation counts 4 operations a parameter and token (forward, and gradients through the frozen base), hardware
+utilisation 6 (the recomputation of checkpointed activations too), of the peak that `tasks.architectures.cost` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from configs.schema import Architecture, Dpo, Lora, Pretraining, Recipe  # noqa: E402
+from tasks.architectures.cost import PEAK  # noqa: E402
+from tasks.architectures.load import BaseRef  # noqa: E402
+from tasks.architectures.tiny import train_tokenizer  # noqa: E402
+from tasks.artifact import Store  # noqa: E402
+from tasks.finetune.step import TrainingRun, train_adapter  # noqa: E402
+from tasks.generation.step import Prompts, answer_prompts  # noqa: E402
+from tasks.slots.pool import QUIET, Pool  # noqa: E402
+from tests.benchmarks.grid import as_chat, expanded  # noqa: E402
+
+SHAPES = {
+    "1b": dict(hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32, vocab=128_256),
+    "3b": dict(hidden_size=3072, intermediate_size=8192, num_hidden_layers=28, num_attention_heads=24, vocab=128_256),
+    "8b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, vocab=128_256),
+    "dry": dict(hidden_size=64, intermediate_size=192, num_hidden_layers=2, num_attention_heads=8, vocab=2_000),
+}
+CONDITIONS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", choices=[name for name in SHAPES if name != "dry"], default=["1b"])
+    parser.add_argument("--length", type=int, default=512, help="tokens of a prompt with its response")
+    parser.add_argument("--pairs", type=int, default=256, help="response pairs of a condition")
+    parser.add_argument("--preferences", type=int, default=4, help="of a pair: rows that stock TRL sees")
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args()
+    if options.dry_run:
+        options.sizes, options.length, options.pairs = ["dry"], 48, 16
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as place:
+            measure(size, options, Path(place))
+
+
+def measure(size: str, options: argparse.Namespace, place: Path) -> None:
+    """Print one size's figures."""
+    responses = some_texts(options)
+    parameters = build(SHAPES[size], responses, place / "model")
+    dtype = "float32" if options.dry_run else "bfloat16"
+    architecture = Architecture(
+        name=size, title=size, family="llama", parameters=parameters, path=str(place), dtype=dtype
+    )
+    base = BaseRef(architecture, size, str(place / "model"))
+    recipe = Recipe(
+        max_length=options.length, max_new_tokens=8 if options.dry_run else 256, lora=Lora(rank=16, alpha=32),
+        dpo=Dpo(batch_size=min(32, options.pairs), learning_rate=2e-5),
+    )  # fmt: skip
+    tables = [some_pairs(responses, options, seed) for seed in range(CONDITIONS)]
+    mine, runs = ours(base, recipe, tables, place / "ours")
+    theirs, peak = stock(base, recipe, tables, place)
+    steps = -(-options.pairs // recipe.dpo.batch_size)
+    tokens = 2 * options.length * steps * recipe.dpo.batch_size  # as long as they may be; the texts fill them
+    rate = tokens / np.median([run["loop_seconds"] for run in runs[1:]])  # the first compiles and warms up
+    shares = [share * parameters * rate / PEAK for share in (4, 6)]
+    print(f"{size}: {parameters / 1e9:.2f} billion parameters, length {options.length}, {runs[0]['at_once']} of "
+          f"{recipe.dpo.batch_size} pairs at once")  # fmt: skip
+    print(f"  DPO step: {rate:,.0f} tokens/s, model FLOPs utilisation {shares[0]:.1%}, hardware {shares[1]:.1%}, "
+          f"peak {max(run['peak_gpu_bytes'] for run in runs) / 2**30:.1f} GiB")  # fmt: skip
+    answers = answer(base, recipe, responses, place)
+    print(f"  evaluation: {answers['rate']:,.0f} tokens/s, peak {answers['peak_gpu_bytes'] / 2**30:.1f} GiB")
+    print(f"  {CONDITIONS} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
+          f"{peak / 2**30:.1f} GiB): {theirs / mine:.2f} times faster", flush=True)  # fmt: skip
+
+
+def some_texts(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """Two responses of random words to each prompt, so long that they fill the length."""
+    rng = np.random.default_rng(0)
+    words = ["".join(letters) for letters in product("abcdefghij", repeat=3)]  # a token each
+    half = options.length // 2 - 2  # beside the marks of the chat template
+    return [
+        (prompt, " ".join(rng.choice(words, half)))
+        for prompt in (" ".join(rng.choice(words, half)) for _ in range(options.pairs))
+        for _ in range(2)
+    ]
+
+
+def build(shape: dict[str, int], texts: list[tuple[str, str]], folder: Path) -> int:
+    """A Llama of random weights with a word tokenizer; its number of parameters."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = train_tokenizer(texts, Pretraining(vocabulary=2000))
+    sizes = {name: value for name, value in shape.items() if name != "vocab"}
+    config = LlamaConfig(
+        vocab_size=shape["vocab"], num_key_value_heads=8, tie_word_embeddings=True, max_position_embeddings=4096,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        **sizes,
+    )  # fmt: skip
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def some_pairs(texts: list[tuple[str, str]], options: argparse.Namespace, seed: int) -> pd.DataFrame:
+    """A condition: the same response pairs, with other preferences."""
+    wins = np.random.default_rng(seed).integers(0, options.preferences + 1, len(texts) // 2)
+    return pd.DataFrame({
+        "prompt": [prompt for prompt, _ in texts[::2]], "text_a": [text for _, text in texts[::2]],
+        "text_b": [text for _, text in texts[1::2]], "target": wins / options.preferences, "weight": 1.0,
+        "n": options.preferences,
+    })  # fmt: skip
+
+
+def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], folder: Path) -> tuple[float, list[dict[str, Any]]]:
+    """Wall seconds of all conditions through one slot, and the records of their runs."""
+    store, pool, records = Store(folder), Pool(folder / "slots", workers=1), []
+    started = time.perf_counter()
+    for number, table in enumerate(tables):
+        path = folder / f"{number}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        table.to_parquet(path, index=False)
+        run = TrainingRun(base, "dpo", str(number), recipe, 0)
+        records.append(train_adapter(run, path, "", store, pool).record)
+    seconds = time.perf_counter() - started
+    pool.close()
+    return seconds, records
+
+
+def stock(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], place: Path) -> tuple[float, int]:
+    """Wall seconds of a process a condition on its expanded rows, in as many steps, and the peak of GPU memory."""
+    started, peak = time.perf_counter(), 0
+    for number, table in enumerate(tables):
+        rows = expanded(table)
+        steps = -(-len(table) // recipe.dpo.batch_size)
+        batch, at_once = -(-len(rows) // steps), recipe.dpo.batch_size
+        job = {
+            "base": base.source, "dtype": base.architecture.dtype, "rows": str(as_chat(rows, place / "rows.parquet")),
+            "folder": str(place / f"stock-{number}"), "beta": recipe.dpo.beta, "rank": recipe.lora.rank,
+            "learning_rate": recipe.dpo.learning_rate, "at_once": at_once, "accumulation": -(-batch // at_once),
+            "max_length": recipe.max_length, "alpha": recipe.lora.alpha, "target_modules": "all-linear",
+        }  # fmt: skip
+        script = str(ROOT / "tests" / "benchmarks" / "stock_dpo.py")
+        run = subprocess.run(
+            [sys.executable, script, json.dumps(job)], stdout=subprocess.PIPE, text=True, check=True,
+            env=os.environ | QUIET,
+        )  # fmt: skip
+        peak = max(peak, json.loads(run.stdout.splitlines()[-1])["peak_bytes"])
+    return time.perf_counter() - started, peak
+
+
+def answer(base: BaseRef, recipe: Recipe, texts: list[tuple[str, str]], place: Path) -> dict[str, float]:
+    """Evaluation of the base on as many prompts as a batch takes; one prompt before that loads it."""
+    table = pd.DataFrame({"prompt": [prompt for prompt, _ in texts[::2]]}).head(recipe.generation_batch)
+    table = table.assign(prompt_id=[str(n) for n in range(len(table))])
+    pool, store = Pool(place / "slots", workers=1), Store(place / "answers")
+    for part in (table.head(1), table):
+        outputs = answer_prompts(base, None, Prompts.of(part), recipe, False, store, pool)
+    pool.close()
+    tokens = pd.read_parquet(outputs.path / "outputs.parquet")["tokens"].sum()
+    return {**outputs.record, "rate": tokens / outputs.record["seconds"]}
+
+
+if __name__ == "__main__":
+    main()
