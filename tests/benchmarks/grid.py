@@ -5,7 +5,7 @@
 
 Both sides train the same preferences in the same number of optimiser steps on one core, and are alternated. Ratios are
 of CPU seconds (of wall seconds beside them), from process start to saved adapter; pre-training the bases is in neither.
-Then both sides' adapters answer the held-out prompts, and their effects against control are compared: ours of three
+Then both sides' adapters answer the held-out prompts, and their effects against control are compared: ours of two
 seeds, so that the difference is held against what another seed does.
 `--without` runs our side again with each of its savings left out alone: where the factor comes from.
 """
@@ -45,7 +45,7 @@ from tasks.preferences.step import prepare_experiment  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.slots.pool import CPU, QUIET, Pool  # noqa: E402
 
-SEEDS = 3
+SEEDS = 2
 """Of ours, for how much effects differ between seeds; the first is the one that is timed."""
 SAVINGS = ("collapse", "shared reference", "warm base", "shared runs")
 

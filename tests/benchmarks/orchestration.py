@@ -2,8 +2,8 @@
 
     python tests/benchmarks/orchestration.py [ARCHITECTURE …]      # default: tiny-llama tiny-qwen3
 
-Runs the demo from nothing on one slot, and holds the wall time of its cells (Prefect, MLflow, the store, waiting) against
-the seconds in which the slot's process worked or started, and those of judging that no such work went on beside.
+Runs the demo from nothing on one slot, and holds the wall time of its cells (Prefect, MLflow, the store, waiting)
+against the seconds in which the slot's process worked or started, and those of judging that no such work went on beside.
 """
 
 from __future__ import annotations
