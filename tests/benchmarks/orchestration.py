@@ -3,7 +3,7 @@
     python tests/benchmarks/orchestration.py [ARCHITECTURE …]      # default: tiny-llama tiny-qwen3
 
 Runs the demo from nothing on one slot, and holds the wall time of its cells (Prefect, MLflow, the store, waiting)
-against the seconds in which the slot's process worked or started, and those of judging that no such work went on beside.
+against the seconds in which the slot's process worked or started, or a judge did.
 """
 
 from __future__ import annotations
