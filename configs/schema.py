@@ -249,6 +249,8 @@ class Architecture(Frozen):
     dtype: Literal["float32", "bfloat16", "4-bit"] = "float32"
     """4-bit: weights in NF4, computation in bfloat16, for small GPUs; needs bitsandbytes."""
     target_modules: str | tuple[str, ...] = "all-linear"
+    gpus: Count = 1
+    """GPUs that one training run is sharded over (FSDP), for a model that is too large for one."""
     reasoning: bool = False
     """Whether it thinks before it answers; what stands before `</think>` is stripped before judging, and counted."""
 

@@ -22,7 +22,8 @@ class Bench:
     def __init__(self, study: Study, workers: int | None = None) -> None:
         self.study = study
         self.store = Store(home() / "store")
-        self.pool = Pool(home() / "slots", workers)
+        most = max((architecture.gpus for architecture in study.architectures), default=1)
+        self.pool = Pool(home() / "slots", workers, gpus_each=most)
         self.tracker = Tracker(study.name, home())
         self.history = History(home() / "history" / study.name)
 

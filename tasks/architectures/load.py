@@ -29,8 +29,10 @@ class BaseRef:
     revision: str | None = None
 
 
-def load_base(architecture: Architecture, source: str, revision: str | None) -> Base:
-    """Load from `source`: a folder, or a hub id at a revision; onto the GPU where there is one.
+def load_base(architecture: Architecture, source: str, revision: str | None, device: str | None = None) -> Base:
+    """Load from `source`: a folder, or a hub id at a revision.
+
+    Onto the GPU where there is one, layer by layer over several where the architecture asks for them; or to `device`.
 
     Raises:
         InputError: it can't be found or read (not there, no network, gated without a token, not safetensors), or is
@@ -39,11 +41,12 @@ def load_base(architecture: Architecture, source: str, revision: str | None) -> 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    places: Any = "auto" if architecture.gpus > 1 and device == "cuda" else {"": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, use_safetensors=True, device_map={"": device}, **_precision(architecture)
+            source, revision=revision, use_safetensors=True, device_map=places, **_precision(architecture)
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{architecture.name}: can't load {source}: {str(error).strip().splitlines()[0]}") from None

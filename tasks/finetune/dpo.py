@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Architecture, Recipe
@@ -48,17 +49,26 @@ def train_dpo(
         OutOfMemory: not even one pair at once fits.
         NotFinite: the loss became infinite or no number.
     """
-    unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
-    encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
-    log_probs = reference_log_probs(base, list(encoded.values()), run.reference, progress)
-    dataset = as_dataset(pairs, encoded, dict(zip(unique, log_probs, strict=True)))
+    encoded, reference = remember_reference(base, pairs, recipe, run.reference, progress)
+    dataset = as_dataset(pairs, encoded, reference)
+    share = recipe.dpo.batch_size // run.processes
 
     def attempt(at_once: int) -> Trained:
         return _train(base, architecture, dataset, recipe, run, at_once, progress)
 
-    fits = rows_that_fit(base.model, recipe.dpo.batch_size, 2 * max(dataset["length"]))
-    trained, at_once = halving(attempt, fits, of=recipe.dpo.batch_size)
+    fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]))
+    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
     return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
+
+
+def remember_reference(
+    base: Base, pairs: pd.DataFrame, recipe: Recipe, path: Path, progress: Callable[[str], None]
+) -> tuple[dict[Dialogue, Encoded], dict[Dialogue, float]]:
+    """Every response of `pairs` as token ids, and its reference log-probability, which `path` has from then on."""
+    unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
+    encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
+    log_probs = reference_log_probs(base, list(encoded.values()), path, progress)
+    return encoded, dict(zip(unique, log_probs, strict=True))
 
 
 def _train(
@@ -70,14 +80,14 @@ def _train(
 
     arguments = trl.DPOConfig(
         **training_arguments(recipe.dpo.learning_rate, recipe.dpo.epochs, run), beta=recipe.dpo.beta, max_length=None,
-        per_device_train_batch_size=at_once, gradient_accumulation_steps=recipe.dpo.batch_size // at_once,
-        remove_unused_columns=False,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=recipe.dpo.batch_size // (at_once * run.processes), remove_unused_columns=False,
     )  # fmt: skip
     with lent(base.model) as model:
         trainer = collapsed_trainer()(
             model=model, args=arguments, processing_class=base.tokenizer,
             data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id), train_dataset=dataset,
-            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, progress),
+            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, run, progress),
         )  # fmt: skip
         return trained_from_checkpoint(trainer, run)
 
@@ -140,7 +150,7 @@ def collapsed_trainer() -> type:
 
         def _get_train_sampler(self, dataset: Any = None) -> Any:
             rows: Any = self.train_dataset if dataset is None else dataset
-            batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+            batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
             return LengthGrouped(rows["length"], batch, self.args.seed)
 
         def get_batch_samples(self, *args: Any) -> Any:

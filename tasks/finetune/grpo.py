@@ -46,8 +46,9 @@ def train_grpo(
     def attempt(at_once: int) -> Trained:
         return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
 
-    fits = rows_that_fit(base.model, batch, recipe.max_length + _longest_sample(recipe))
-    trained, at_once = halving(attempt, fits, of=batch)
+    share = batch // run.processes
+    fits = rows_that_fit(base.model, share, recipe.max_length + _longest_sample(recipe))
+    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
     return replace(trained, at_once=at_once)
 
 
@@ -67,8 +68,8 @@ def _train(
     arguments = trl.GRPOConfig(
         **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
         num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
-        per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // at_once,
-        steps_per_generation=batch // at_once, max_completion_length=_longest_sample(recipe),
+        per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // (at_once * run.processes),
+        steps_per_generation=batch // (at_once * run.processes), max_completion_length=_longest_sample(recipe),
         chat_template_kwargs=TEMPLATE_VALUES, use_vllm=fast, vllm_mode="colocate",
     )  # fmt: skip
     with lent(base.model) as model:
@@ -76,7 +77,7 @@ def _train(
             model=model, args=arguments, processing_class=base.tokenizer,
             reward_funcs=cast(Any, _reward(base, architecture, score)),
             train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
-            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, progress),
+            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, run, progress),
         )  # fmt: skip
         return trained_from_checkpoint(trainer, run)
 

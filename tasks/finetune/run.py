@@ -26,6 +26,8 @@ class Run:
     reference: Path
     """The file of the base's reference log-probabilities."""
     steps: int | None = None
+    processes: int = 1
+    """That share the run, this one among them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def training_arguments(learning_rate: float, epochs: float, run: Run) -> dict[st
     }  # fmt: skip
 
 
-def callbacks(recipe: Recipe, progress: Callable[[str], None]) -> list[Any]:
+def callbacks(recipe: Recipe, run: Run, progress: Callable[[str], None]) -> list[Any]:
     """Tell the step and the loss, stop where the loss is not finite, save checkpoints."""
     from transformers import TrainerCallback
 
@@ -76,16 +78,23 @@ def callbacks(recipe: Recipe, progress: Callable[[str], None]) -> list[Any]:
                 raise NotFinite(f"the loss is {loss} by step {state.global_step}")
             progress(f"step {state.global_step} of {state.max_steps}, loss {loss:.3f}")
 
-    return [Watch(), checkpoint_callback(recipe.checkpoint_seconds)]
+    return [Watch(), *([checkpoint_callback(recipe.checkpoint_seconds)] if run.processes == 1 else [])]
 
 
 def trained_from_checkpoint(trainer: Any, run: Run) -> Trained:
-    """Train to the end, from the newest whole checkpoint if there is one; save the adapter alone, as safetensors."""
-    checkpoint = newest_checkpoint(run.checkpoints)
+    """Train to the end, from the newest whole checkpoint if there is one; save the adapter alone, as safetensors.
+
+    Several processes together start afresh: a checkpoint of sharded weights is not one of these.
+    """
+    checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(run.adapter, safe_serialization=True)
+    accelerator = trainer.accelerator
+    weights = accelerator.get_state_dict(trainer.model)  # all processes bring their parts
+    accelerator.unwrap_model(trainer.model).save_pretrained(
+        run.adapter, state_dict=weights, is_main_process=accelerator.is_main_process, safe_serialization=True
+    )
     resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     return Trained(curve_of(trainer), trainer.state.global_step, resumed, loop_seconds=seconds)
 

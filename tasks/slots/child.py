@@ -40,21 +40,44 @@ def pretrain(say: Say, architecture: dict, recipe: dict, texts: str, seed: int, 
     return build_base(settings.family, settings.tiny, plan.pretraining, pairs, plan.max_length, seed, Path(folder), say)
 
 
-def train(
+def train(say: Say, architecture: dict, **job: Any) -> dict[str, Any]:
+    """Train an adapter as `train_on` does, over as many GPUs as the architecture asks for."""
+    settings = Architecture.model_validate(architecture)
+    if settings.gpus == 1:
+        return train_on(say, architecture, **job)
+    import pandas as pd
+    import torch
+
+    from tasks.finetune.dpo import remember_reference
+    from tasks.slots.sharded import run_sharded
+
+    if job["optimiser"] == "dpo":
+        base, pairs = _base(settings, job["source"], job["revision"]), pd.read_parquet(job["data"])
+        remember_reference(base, pairs, Recipe.model_validate(job["recipe"]), Path(job["reference"]), say)
+        del base
+    _loaded.clear()  # the processes that train need the memory
+    torch.cuda.empty_cache()
+    say(f"training over {settings.gpus} processes")
+    return run_sharded(settings, {"architecture": architecture, **job}, torch.cuda.is_available())
+
+
+def train_on(
     say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, optimiser: str, data: str,
-    seed: int, steps: int | None, adapter: str, checkpoints: str, reference: str,
+    seed: int, steps: int | None, adapter: str, checkpoints: str, reference: str, processes: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train an adapter on a table of pairs (dpo) or of rewards (grpo)."""
+    """Train an adapter on a table of pairs (dpo) or of rewards (grpo), in this process or as one of several."""
     import pandas as pd
 
+    from tasks.architectures.load import load_base
     from tasks.finetune.dpo import train_dpo
     from tasks.finetune.grpo import train_grpo
     from tasks.finetune.run import Run, margin_at_end
 
     settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
     method, margin = {"dpo": (train_dpo, "margin"), "grpo": (train_grpo, "reward_std")}[optimiser]
-    run = Run(seed, Path(adapter), Path(checkpoints), Path(reference), steps)
-    trained = method(_base(settings, source, revision), settings, pd.read_parquet(data), plan, run, say)
+    run = Run(seed, Path(adapter), Path(checkpoints), Path(reference), steps, processes)
+    base = _base(settings, source, revision) if processes == 1 else load_base(settings, source, revision, "cpu")
+    trained = method(base, settings, pd.read_parquet(data), plan, run, say)
     return {**vars(trained), "margin": margin_at_end(trained.curve, margin)}
 
 

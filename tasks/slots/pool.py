@@ -1,4 +1,4 @@
-"""Slots, one a GPU or one a CPU worker, each with a warm child process that trains.
+"""Slots, one a GPU (or several together) or one a CPU worker, each with a warm child process that trains.
 
 A cell leases a slot for its jobs. A child that dies fails only the job it had; the next lease starts another.
 """
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from configs.errors import InputError
 from tasks.artifact import Artifact, Record, Store, try_lock
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,21 @@ def cores_of_this_process() -> int:
 
 
 class Pool:
-    """The slots of this machine: its GPUs, or `workers` processes on the CPU (default: one a core)."""
+    """The slots of this machine: its GPUs, `gpus_each` a slot, or `workers` processes on the CPU (default: one a core).
 
-    def __init__(self, folder: Path, workers: int | None = None) -> None:
+    Raises:
+        InputError: there are GPUs, but fewer than a slot is to have.
+    """
+
+    def __init__(self, folder: Path, workers: int | None = None, gpus_each: int = 1) -> None:
         ids = gpus()
+        if 0 < len(ids) < gpus_each:
+            raise InputError(f"architectures: one asks for {gpus_each} GPUs, and this machine has {len(ids)}")
+        groups = [ids[at : at + gpus_each] for at in range(0, len(ids) - gpus_each + 1, gpus_each)]
         cores = range(workers or cores_of_this_process())
-        self._slots = [Slot(f"gpu-{id}", id, folder) for id in ids] or [Slot(f"cpu-{n}", None, folder) for n in cores]
+        self._slots = [Slot(f"gpu-{'-'.join(group)}", group, folder) for group in groups] or [
+            Slot(f"cpu-{n}", [], folder) for n in cores
+        ]
         self._free = list(self._slots)
         self._closed = False
         self._changed = threading.Condition()
@@ -115,23 +125,27 @@ class Pool:
 
 
 class Slot:
-    """One place where something trains. A GPU's slot also keeps other studies of this user off that GPU."""
+    """One place where something trains. A slot with GPUs also keeps other studies of this user off them."""
 
-    def __init__(self, name: str, gpu: str | None, folder: Path) -> None:
-        self.name, self.gpu, self.folder = name, gpu, folder
+    def __init__(self, name: str, gpus: list[str], folder: Path) -> None:
+        self.name, self.gpus, self.folder = name, gpus, folder
         self.base: str | None = None
         self._child: subprocess.Popen[str] | None = None
-        self._held: int | None = None
+        self._held: list[int] = []
         self._closed = False
         self._starting = threading.Lock()
 
     def claim(self) -> bool:
-        """Whether the slot is ours: a GPU is, from the first lease until `close`, unless another study has it."""
-        if self.gpu is None or self._held is not None:
+        """Whether the slot is ours: GPUs are, from the first lease until `close`, unless another study has one."""
+        if self._held:
             return True
-        path = Path(tempfile.gettempdir()) / f"pluralign-{os.getuid()}-{self.name}.lock"
-        self._held = try_lock(path)
-        return self._held is not None
+        for gpu in self.gpus:
+            held = try_lock(Path(tempfile.gettempdir()) / f"pluralign-{os.getuid()}-gpu-{gpu}.lock")
+            if held is None:
+                self._let_go()
+                return False
+            self._held.append(held)
+        return True
 
     def run(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Do a job of `tasks.slots.child` and return its result; progress is logged.
@@ -163,9 +177,13 @@ class Slot:
             if self._child:
                 self._child.kill()
                 self._child.wait()
-            if self._held is not None:
-                os.close(self._held)
-            self._child = self._held = None
+            self._child = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for held in self._held:
+            os.close(held)
+        self._held = []
 
     def _result(self, answer: dict[str, Any]) -> dict[str, Any]:
         if "error" in answer:
@@ -187,7 +205,7 @@ class Slot:
         return self._child
 
     def _environment(self) -> dict[str, str]:
-        place = CPU if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
+        place = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)} if self.gpus else CPU
         return os.environ | QUIET | place | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
     def _log_path(self) -> Path:

@@ -10,11 +10,16 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from configs.errors import InputError
+from tasks.architectures.load import BaseRef
+from tasks.artifact import Store
+from tasks.finetune.step import TrainingRun, train_adapter
 from tasks.slots.pool import JobFailed, Pool
-from tests.models import RECIPE, architecture, texts
+from tests.models import RECIPE, architecture, some_pairs, texts
 
 
 def pretrain(pool: Pool, folder: Path, steps: int) -> dict:
@@ -90,7 +95,7 @@ def one_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_gpu_is_one_study_s_until_it_closes(one_gpu, tmp_path):
     first, second = Pool(tmp_path / "a"), Pool(tmp_path / "b")
     with first.lease("x") as slot:
-        assert slot.gpu == "0"
+        assert slot.gpus == ["0"]
     got = threading.Event()
 
     def wait() -> None:
@@ -104,6 +109,60 @@ def test_a_gpu_is_one_study_s_until_it_closes(one_gpu, tmp_path):
     assert got.wait(5)
     waiting.join()
     second.close()
+
+
+def test_gpus_are_grouped_as_a_large_model_needs_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    both, single = Pool(tmp_path / "a", gpus_each=2), Pool(tmp_path / "b")
+    assert [slot.gpus for slot in both._slots] == [["0", "1"], ["2", "3"]]
+    assert both._slots[0]._environment()["CUDA_VISIBLE_DEVICES"] == "0,1"
+    with single.lease("x") as slot:
+        assert slot.gpus == ["0"]
+        with both.lease("y") as free:
+            assert free.gpus == ["2", "3"]  # one of the first two is the other study's
+    single.close()
+    both.close()
+    with pytest.raises(InputError, match="one asks for 8 GPUs, and this machine has 5"):
+        Pool(tmp_path, gpus_each=8)
+
+
+@pytest.mark.slow
+def test_a_run_over_two_processes_gives_the_adapter_of_one(llama, tmp_path):
+    from safetensors.torch import load_file
+
+    settings, base = llama
+    some_pairs(16).to_parquet(tmp_path / "pairs.parquet")
+    pool = Pool(tmp_path / "slots", workers=1)
+    weights = []
+    for processes in (1, 2):
+        shared = settings.model_copy(update={"gpus": processes})
+        ref = BaseRef(shared, "base", base.model.name_or_path)
+        store = Store(tmp_path / str(processes))
+        made = train_adapter(
+            TrainingRun(ref, "dpo", "data", RECIPE, 0), tmp_path / "pairs.parquet", "card", store, pool
+        )
+        assert made.record["steps"] == 2
+        weights.append(load_file(made.path / "adapter" / "adapter_model.safetensors"))
+    pool.close()
+    assert made.record["at_once"] == 4  # of a batch of eight, in each of two
+    one, two = (np.concatenate([value.numpy().ravel() for value in part.values()]) for part in weights)
+    change = next(value for name, value in weights[0].items() if "lora_B" in name)  # starts from zero
+    assert np.abs(change).max() > 0
+    assert np.linalg.norm(two - one) / np.linalg.norm(change) < 1e-2
+
+
+@pytest.mark.slow
+def test_a_failure_in_one_of_two_processes_ends_both_and_says_why(llama, tmp_path):
+    settings, base = llama
+    some_pairs(16).assign(target=float("nan")).to_parquet(tmp_path / "pairs.parquet")
+    ref = BaseRef(settings.model_copy(update={"gpus": 2}), "base", base.model.name_or_path)
+    recipe = RECIPE.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 5})})
+    pool = Pool(tmp_path / "slots", workers=1)
+    run = TrainingRun(ref, "dpo", "data", recipe, 0)
+    with pytest.raises(JobFailed, match="NotFinite: the loss is nan by step 5"):
+        train_adapter(run, tmp_path / "pairs.parquet", "card", Store(tmp_path), pool)
+    pool.close()
 
 
 def test_a_closed_pool_leases_no_more_and_lets_go_of_who_waits(tmp_path):
