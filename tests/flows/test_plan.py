@@ -86,6 +86,25 @@ def test_a_lost_adapter_runs_again_and_the_cells_that_share_it_wait_for_it(
     assert {cell.answers for cell in plan.cells if cell.training == RUNS} == {CACHED}
 
 
+def test_equal_steps_train_small_conditions_longer_and_share_the_largest_one_s_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(
+        place, monkeypatch, architectures=["tiny-llama"],
+        **{"experiments.scale-steps": {"extends": "scale", "budget": "steps"}},
+    )  # fmt: skip
+    steps = {cell.condition: cell for cell in plan.cells if cell.experiment == "scale-steps"}
+    assert (steps["5-point"].training, steps["binary"].training) == (SHARED, RUNS)
+    assert steps["5-point"].because == "the training run of tiny-llama · scale · 5-point"
+    assert plan.training_runs == 6  # female, male, 5-point, binary, grpo, and binary with the steps of 5-point
+
+
+def test_every_seed_trains_a_run_of_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(place, monkeypatch, seeds=3, architectures=["tiny-llama"])
+    assert (len(plan.cells), plan.training_runs) == (1 + 6 * 3, 5 * 3)
+    assert [cell.seed for cell in plan.cells if cell.condition == "binary"] == [0, 1, 2]
+
+
 def test_a_condition_that_leaves_nothing_to_train_on_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned(place, monkeypatch, **{"scales.binary": [None, None, None, None, None]})
     failing = [cell for cell in plan.cells if cell.training == FAILS]
