@@ -258,6 +258,8 @@ class Architecture(Frozen):
     def _one_source(self) -> Self:
         if sum(source is not None for source in (self.tiny, self.hub, self.path)) != 1:
             raise ValueError("give exactly one of tiny, hub, path")
+        if self.gpus > 1 and self.dtype == "4-bit":
+            raise ValueError("gpus: weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
         return self
 
 
@@ -416,6 +418,14 @@ class Study(Frozen):
             raise ValueError(
                 f"architectures: named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
             )
+        rows = {"dpo.batch_size": self.recipe.dpo.batch_size, "grpo.group_size": self.recipe.grpo.group_size}
+        for architecture in self.architectures:
+            for name, count in rows.items():
+                if count % architecture.gpus:
+                    raise ValueError(
+                        f"architectures: {architecture.name}: recipe.{name} is {count}, which its {architecture.gpus} "
+                        "gpus can't share evenly"
+                    )
         if self.experiments and not self.architectures:
             raise ValueError("architectures: a study with experiments needs at least one")
         return self

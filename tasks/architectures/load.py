@@ -10,6 +10,9 @@ from typing import Any
 from configs.errors import InputError
 from configs.schema import Architecture
 
+FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+"""What is taken of a hub model: weights as safetensors, tokenizer and settings, no code and no pickle."""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -44,15 +47,23 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     places: Any = "auto" if architecture.gpus > 1 and device == "cuda" else {"": device}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
+        folder = _downloaded(source, revision) if architecture.hub else source
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, use_safetensors=True, device_map=places, **_precision(architecture)
+            folder, use_safetensors=True, device_map=places, **_precision(architecture)
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{architecture.name}: can't load {source}: {str(error).strip().splitlines()[0]}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Base(model.eval(), tokenizer)
+
+
+def _downloaded(source: str, revision: str | None) -> str:
+    """The folder of a hub model's commit: whoever loads the model again by its path gets the same weights."""
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(source, revision=revision, allow_patterns=FILES)
 
 
 def _precision(architecture: Architecture) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def train_dpo(
     def attempt(at_once: int) -> Trained:
         return _train(base, architecture, dataset, recipe, run, at_once, progress)
 
-    fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]))
+    fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]), run.processes)
     trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
     return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
 
@@ -79,8 +79,8 @@ def _train(
     import trl
 
     arguments = trl.DPOConfig(
-        **training_arguments(recipe.dpo.learning_rate, recipe.dpo.epochs, run), beta=recipe.dpo.beta, max_length=None,
-        per_device_train_batch_size=at_once,
+        **training_arguments(base, recipe.dpo.learning_rate, recipe.dpo.epochs, run), beta=recipe.dpo.beta,
+        per_device_train_batch_size=at_once, max_length=None,
         gradient_accumulation_steps=recipe.dpo.batch_size // (at_once * run.processes), remove_unused_columns=False,
     )  # fmt: skip
     with lent(base.model) as model:

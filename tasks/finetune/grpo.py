@@ -47,7 +47,7 @@ def train_grpo(
         return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
 
     share = batch // run.processes
-    fits = rows_that_fit(base.model, share, recipe.max_length + _longest_sample(recipe))
+    fits = rows_that_fit(base.model, share, recipe.max_length + _longest_sample(recipe), run.processes)
     trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
     return replace(trained, at_once=at_once)
 
@@ -60,17 +60,15 @@ def _train(
 
     On a GPU vLLM draws the samples, where it is installed.
     """
-    import torch
     import trl
     from datasets import Dataset
 
-    fast = torch.cuda.is_available() and find_spec("vllm") is not None
     arguments = trl.GRPOConfig(
-        **training_arguments(recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
+        **training_arguments(base, recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
         num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
         per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // (at_once * run.processes),
         steps_per_generation=batch // (at_once * run.processes), max_completion_length=_longest_sample(recipe),
-        chat_template_kwargs=TEMPLATE_VALUES, use_vllm=fast, vllm_mode="colocate",
+        chat_template_kwargs=TEMPLATE_VALUES, loss_type="grpo", **vllm_settings(base.model, recipe),
     )  # fmt: skip
     with lent(base.model) as model:
         trainer = ordered_trainer()(
@@ -95,7 +93,7 @@ def ordered_trainer() -> type:
 
 
 def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[..., list[float]]:
-    """The reward as TRL asks for it: of the answers alone, without their thinking."""
+    """The reward as TRL asks for it: of the answers alone, without their thinking; none for an empty one."""
     ends = end_ids(base.model, base.tokenizer)
 
     def reward(
@@ -103,13 +101,35 @@ def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[.
         **_: Any,
     ) -> list[float]:  # fmt: skip
         finished = [bool(ids) and ids[-1] in ends for ids in completion_ids]
-        texts = [completion[0]["content"] for completion in completions]
-        return score(
-            [prompt[0]["content"] for prompt in prompts],
-            [strip_thinking(text, architecture.reasoning, done)[0] for text, done in zip(texts, finished, strict=True)],
-        )
+        texts = [
+            strip_thinking(completion[0]["content"], architecture.reasoning, done)[0]
+            for completion, done in zip(completions, finished, strict=True)
+        ]
+        scores = score([prompt[0]["content"] for prompt in prompts], texts)
+        return [value if text.strip() else 0.0 for value, text in zip(scores, texts, strict=True)]
 
     return reward
+
+
+def uses_vllm() -> bool:
+    """Whether vLLM draws the samples: where it is installed and there is a GPU."""
+    import torch
+
+    return torch.cuda.is_available() and find_spec("vllm") is not None
+
+
+def vllm_settings(model: Any, recipe: Recipe) -> dict[str, Any]:
+    """TRL's settings for an engine that shares the GPU with what trains: its own copy of the weights, and a tenth."""
+    if not uses_vllm():
+        return {"use_vllm": False}
+    import torch
+
+    _, total = torch.cuda.mem_get_info()
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return {
+        "use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": min(weights / total + 0.1, 0.9),
+        "vllm_max_model_length": recipe.max_length + _longest_sample(recipe),
+    }  # fmt: skip
 
 
 def _longest_sample(recipe: Recipe) -> int:

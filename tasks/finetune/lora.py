@@ -42,7 +42,7 @@ def lent(model: Any) -> Iterator[Any]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     hooks = {module: (dict(module._forward_hooks), dict(module._forward_pre_hooks)) for module in model.modules()}
-    use_cache = model.config.use_cache
+    use_cache, forward = model.config.use_cache, model.__dict__.get("forward")
     try:
         yield model
     finally:
@@ -54,6 +54,8 @@ def lent(model: Any) -> Iterator[Any]:
             module._forward_hooks = OrderedDict(after)
             module._forward_pre_hooks = OrderedDict(before)
         model.__dict__.pop("forward", None)  # TRL wraps it once more with every trainer
+        if forward is not None:
+            model.forward = forward  # accelerate's, of a base over several GPUs
         model.__dict__.pop("peft_config", None)
         model.gradient_checkpointing_disable()
         model.config.use_cache = use_cache

@@ -37,23 +37,30 @@ def halving(attempt: Callable[[int], Result], first: int, of: int | None = None)
             raise OutOfMemory(f"not even one row at once fits into memory: {reason}")
         size = next(n for n in range(size // 2, 0, -1) if of is None or of % n == 0)
         log.warning("out of memory: going on with %d rows at once", size)
-        _free()
+        free()
 
 
-def _free() -> None:
+def free() -> None:
+    """Give back what nothing refers to any more."""
     import torch
 
     gc.collect()  # the failed attempt's tensors hang on cycles of its trainer
     torch.cuda.empty_cache()
 
 
-def rows_that_fit(model: Any, batch: int, tokens: int) -> int:
-    """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU; all of it on a CPU."""
+def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1) -> int:
+    """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU; all of it on a CPU.
+
+    processes: that share the model, each with a GPU.
+    """
     import torch
 
-    if model.device.type != "cuda":
+    if not torch.cuda.is_available():
         return batch
-    free, _ = torch.cuda.mem_get_info(model.device)
+    torch.cuda.empty_cache()  # what earlier runs have given back, but torch has kept
+    free, _ = torch.cuda.mem_get_info()
+    if processes > 1:  # this one's part of the weights is still to come
+        free -= model.get_memory_footprint() // processes
     row = tokens * bytes_a_token(model.config.get_text_config())
     return next((n for n in range(batch, 1, -1) if batch % n == 0 and n * row <= USABLE * free), 1)
 

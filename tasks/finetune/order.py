@@ -11,7 +11,7 @@ from typing import Any
 
 
 class LengthGrouped:
-    """Rows of like length in a batch, batches in random order, another order each epoch."""
+    """Rows of like length in a batch, batches in random order, another order each epoch; a short batch comes last."""
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
         self._lengths, self._batch, self._seed, self._epoch = list(lengths), batch, seed, 0
@@ -24,11 +24,15 @@ class LengthGrouped:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
+        import torch
         from transformers.trainer_pt_utils import get_length_grouped_indices
 
-        return iter(
-            get_length_grouped_indices(self._lengths, self._batch, generator=generator_of(self._seed, self._epoch))
-        )
+        generator = generator_of(self._seed, self._epoch)
+        rows = get_length_grouped_indices(self._lengths, self._batch, generator=generator)
+        whole = len(rows) // self._batch
+        for batch in torch.randperm(whole, generator=generator).tolist():
+            yield from rows[batch * self._batch : (batch + 1) * self._batch]
+        yield from rows[whole * self._batch :]
 
 
 def seeded_by_epoch(sampler: Any, seed: int) -> Any:

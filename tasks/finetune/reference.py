@@ -7,13 +7,16 @@ same whichever condition asks first, to the last bit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.architectures.chat import Encoded
 from tasks.architectures.load import Base
 from tasks.artifact import locked
 from tasks.fingerprint import fingerprint
+
+KEPT_AFTER = 256
+"""So many new values are written at once; a kill loses no more."""
 
 
 def reference_log_probs(
@@ -30,7 +33,8 @@ def reference_log_probs(
         missing = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
         if missing:
             progress(f"reference log-probabilities of {len(missing)} responses, {len(known)} known")
-            found = {key: response_log_prob(base, item) for key, item in missing.items()}
+        for part in _parts(list(missing), KEPT_AFTER):
+            found = {key: response_log_prob(base, missing[key]) for key in part}
             _append(path, found)
             known |= found
     return [known[key] for key in keys]
@@ -45,6 +49,10 @@ def response_log_prob(base: Base, item: Encoded) -> float:
     with torch.no_grad():
         logits = base.model(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, -n - 1 : -1].float()
     return float(logits.log_softmax(-1).gather(1, ids[0, -n:, None]).sum()) if n else 0.0
+
+
+def _parts(keys: list[str], size: int) -> Iterator[list[str]]:
+    return (keys[at : at + size] for at in range(0, len(keys), size))
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Recipe
+from tasks.architectures.load import Base
 from tasks.finetune.checkpoints import checkpoint_callback, newest_checkpoint
 
 Curve = list[dict[str, float]]
@@ -50,8 +51,11 @@ class NotFinite(RuntimeError):
     """Training broke down; what its adapter would answer means nothing."""
 
 
-def training_arguments(learning_rate: float, epochs: float, run: Run) -> dict[str, Any]:
-    """TRL's settings: quiet, checkpoints by our own callback, bf16 and checkpointed gradients where there is a GPU."""
+def training_arguments(base: Base, learning_rate: float, epochs: float, run: Run) -> dict[str, Any]:
+    """TRL's settings: quiet, checkpoints by our own callback, checkpointed gradients where there is a GPU.
+
+    A base that is not in float32 trains in bf16 there; one that is stays in the precision of its reference.
+    """
     import torch
 
     gpu = torch.cuda.is_available()
@@ -59,7 +63,8 @@ def training_arguments(learning_rate: float, epochs: float, run: Run) -> dict[st
         "output_dir": str(run.checkpoints), "learning_rate": learning_rate, "seed": run.seed,
         "num_train_epochs": epochs, "max_steps": run.steps or -1,
         "lr_scheduler_type": "cosine", "weight_decay": 0.0, "max_grad_norm": 1.0,
-        "bf16": gpu, "use_cpu": not gpu, "gradient_checkpointing": gpu, "dataloader_pin_memory": gpu,
+        "bf16": gpu and base.model.dtype != torch.float32,
+        "use_cpu": not gpu, "gradient_checkpointing": gpu, "dataloader_pin_memory": gpu,
         "report_to": [], "save_strategy": "no", "save_total_limit": 2, "disable_tqdm": True, "logging_steps": 5,
         "logging_nan_inf_filter": False,
     }  # fmt: skip
@@ -92,6 +97,8 @@ def trained_from_checkpoint(trainer: Any, run: Run) -> Trained:
     seconds = time.monotonic() - started
     accelerator = trainer.accelerator
     weights = accelerator.get_state_dict(trainer.model)  # all processes bring their parts
+    if not all(bool(value.isfinite().all()) for name, value in weights.items() if "lora_" in name):
+        raise NotFinite(f"the adapter's weights are not finite after step {trainer.state.global_step}")
     accelerator.unwrap_model(trainer.model).save_pretrained(
         run.adapter, state_dict=weights, is_main_process=accelerator.is_main_process, safe_serialization=True
     )

@@ -15,7 +15,7 @@ from tasks.artifact import Artifact, Record, Store, write_atomically
 from tasks.fingerprint import fingerprint
 from tasks.slots.pool import Pool, Slot
 
-VERSION = 2
+VERSION, REFERENCE_VERSION = 2, 1
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class TrainingRun:
 
     @cached_property
     def key(self) -> str:
-        recipe = self.recipe
-        own = [recipe.grpo, recipe.max_new_tokens] if self.optimiser == "grpo" else [recipe.dpo]
-        modules = self.base.architecture.target_modules
+        recipe, architecture = self.recipe, self.base.architecture
+        own = [recipe.dpo] if self.optimiser == "dpo" else [recipe.grpo, recipe.max_new_tokens, architecture.reasoning]
         return fingerprint([
-            VERSION, self.base.key, modules, self.digest, recipe.lora, recipe.max_length, own, self.seed, self.steps,
+            VERSION, self.base.key, architecture.target_modules, self.digest, recipe.lora, recipe.max_length, own,
+            self.seed, self.steps,
         ])  # fmt: skip
 
     @property
@@ -68,7 +68,7 @@ def train_adapter(run: TrainingRun, data: Path, card: str, store: Store, pool: P
             "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
             revision=base.revision, recipe=run.recipe.model_dump(mode="json"), optimiser=run.optimiser, data=str(data),
             seed=run.seed, steps=run.steps, adapter=str(folder / "adapter"), checkpoints=str(checkpoints),
-            reference=str(store.path("reference", f"{base.key}.txt")),
+            reference=str(store.path("reference", f"{base.key}-{REFERENCE_VERSION}.txt")),
         )  # fmt: skip
         write_atomically(folder / "adapter" / "README.md", card)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -55,8 +55,7 @@ def train(say: Say, architecture: dict, **job: Any) -> dict[str, Any]:
         base, pairs = _base(settings, job["source"], job["revision"]), pd.read_parquet(job["data"])
         remember_reference(base, pairs, Recipe.model_validate(job["recipe"]), Path(job["reference"]), say)
         del base
-    _loaded.clear()  # the processes that train need the memory
-    torch.cuda.empty_cache()
+    _unload()  # the processes that train need the memory
     say(f"training over {settings.gpus} processes")
     return run_sharded(settings, {"architecture": architecture, **job}, torch.cuda.is_available())
 
@@ -70,7 +69,7 @@ def train_on(
 
     from tasks.architectures.load import load_base
     from tasks.finetune.dpo import train_dpo
-    from tasks.finetune.grpo import train_grpo
+    from tasks.finetune.grpo import train_grpo, uses_vllm
     from tasks.finetune.run import Run, margin_at_end
 
     settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
@@ -78,6 +77,9 @@ def train_on(
     run = Run(seed, Path(adapter), Path(checkpoints), Path(reference), steps, processes)
     base = _base(settings, source, revision) if processes == 1 else load_base(settings, source, revision, "cpu")
     trained = method(base, settings, pd.read_parquet(data), plan, run, say)
+    if optimiser == "grpo" and uses_vllm():
+        del base
+        _unload()  # vLLM was given the adapter merged into the base, which rounding does not survive
     return {**vars(trained), "margin": margin_at_end(trained.curve, margin)}
 
 
@@ -108,9 +110,16 @@ def _base(architecture: Architecture, source: str, revision: str | None) -> Any:
     _settle()
     key = f"{source}@{revision} as {architecture.dtype}"
     if key not in _loaded:
-        _loaded.clear()
+        _unload()
         _loaded[key] = load_base(architecture, source, revision)
     return _loaded[key]
+
+
+def _unload() -> None:
+    from tasks.finetune.memory import free
+
+    _loaded.clear()
+    free()
 
 
 @cache
@@ -135,7 +144,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     _prepare()
     while True:
-        channel.write(json.dumps(_answer(json.loads(jobs.get()), channel)) + "\n")
+        answer = _answer(json.loads(jobs.get()), channel)
+        channel.write(json.dumps(answer) + "\n")
+        if "CUDA error" in answer.get("error", ""):
+            os._exit(1)  # nothing works on that GPU any more in this process
 
 
 def _listen(jobs: queue.Queue[str]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from configs.errors import InputError
 from tasks.artifact import Artifact, Record, Store, try_lock
+from tasks.processes import children, end
 
 log = logging.getLogger(__name__)
 QUIET = {
@@ -73,6 +74,7 @@ class Pool:
         self._free = list(self._slots)
         self._closed = False
         self._changed = threading.Condition()
+        self._wanted: dict[str, threading.Lock] = {}
 
     @property
     def size(self) -> int:
@@ -98,11 +100,17 @@ class Pool:
 
     def make(self, store: Store, stage: str, key: str, base: str, build: Callable[[Slot, Path], Record]) -> Artifact:
         """An artifact that a slot builds; one that exists takes no slot."""
-        found = store.find(stage, key)
-        if found:
-            return found
-        with self.lease(base) as slot:
-            return store.make(stage, key, lambda folder: build(slot, folder))
+        with self._one_by_one(key):
+            found = store.find(stage, key)
+            if found:
+                return found
+            with self.lease(base) as slot:
+                return store.make(stage, key, lambda folder: build(slot, folder))
+
+    def _one_by_one(self, key: str) -> threading.Lock:
+        """For those of this process that want the same artifact: who waits for it holds no slot."""
+        with self._changed:
+            return self._wanted.setdefault(key, threading.Lock())
 
     def close(self) -> None:
         """End all children, of leased slots too, and lease no more."""
@@ -131,6 +139,7 @@ class Slot:
         self.name, self.gpus, self.folder = name, gpus, folder
         self.base: str | None = None
         self._child: subprocess.Popen[str] | None = None
+        self._sees = 1
         self._held: list[int] = []
         self._closed = False
         self._starting = threading.Lock()
@@ -154,7 +163,7 @@ class Slot:
             JobFailed: the job raised, or the child died on it.
         """
         with self._starting:
-            child = self._living_child()
+            child = self._living_child(arguments["architecture"]["gpus"])
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -165,8 +174,8 @@ class Slot:
                 if "progress" not in answer:
                     return self._result(answer)
                 log.info("%s: %s: %s", arguments["architecture"]["name"], name, answer["progress"])
-        except BrokenPipeError:
-            pass
+        except (BrokenPipeError, json.JSONDecodeError):
+            pass  # it died, perhaps in the middle of a line
         code = child.wait()
         raise JobFailed(f"its worker process {_how_it_ended(code)}; its log is {self._log_path()}")
 
@@ -174,11 +183,17 @@ class Slot:
         """End the child, if there is one, give the GPU back, and start no other."""
         with self._starting:
             self._closed = True
-            if self._child:
-                self._child.kill()
-                self._child.wait()
-            self._child = None
+            self._end_child()
             self._let_go()
+
+    def _end_child(self) -> None:
+        """With the processes that it shares a training run with."""
+        if self._child:
+            below = children([self._child.pid])
+            self._child.kill()
+            self._child.wait()
+            end(below, seconds=0)
+        self._child = None
 
     def _let_go(self) -> None:
         for held in self._held:
@@ -190,11 +205,14 @@ class Slot:
             raise JobFailed(answer["error"])
         return answer["result"]
 
-    def _living_child(self) -> subprocess.Popen[str]:
+    def _living_child(self, gpus: int = 1) -> subprocess.Popen[str]:
+        """The child, one that sees so many of the slot's GPUs: with more, a trainer would use them all."""
         if self._closed:
             raise JobFailed("the study was stopped")
-        if self._child and self._child.poll() is None:
+        if self._child and self._child.poll() is None and (self._sees == gpus or not self.gpus):
             return self._child
+        self._end_child()
+        self._sees = gpus
         self._log_path().parent.mkdir(parents=True, exist_ok=True)
         with self._log_path().open("a") as errors:
             self._child = subprocess.Popen(
@@ -205,7 +223,7 @@ class Slot:
         return self._child
 
     def _environment(self) -> dict[str, str]:
-        place = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)} if self.gpus else CPU
+        place = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[: self._sees])} if self.gpus else CPU
         return os.environ | QUIET | place | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
     def _log_path(self) -> Path:

@@ -11,8 +11,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from configs.schema import Architecture
 
@@ -34,7 +38,7 @@ def run_sharded(architecture: Architecture, job: dict[str, Any], on_gpus: bool) 
     """
     with tempfile.TemporaryDirectory() as place:
         order, result = Path(place, "job.json"), Path(place, "result.json")
-        order.write_text(json.dumps(job | {"result": str(result)}))
+        order.write_text(json.dumps(job | {"result": str(result), "parent": os.getpid()}))
         ended = subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(architecture.gpus),
              "-m", "tasks.slots.sharded", str(order)],
@@ -60,9 +64,17 @@ def main(path: str) -> None:
 
     job = json.loads(Path(path).read_text())
     place = Path(job.pop("result"))
+    threading.Thread(target=_end_with, args=(job.pop("parent"),), daemon=True).start()
     result = train_on(lambda _: None, processes=int(os.environ["WORLD_SIZE"]), **job)
     if os.environ["RANK"] == "0":
         place.write_text(json.dumps(result))
+
+
+def _end_with(parent: int) -> None:
+    """Nobody waits for the run once the slot's process is gone."""
+    while psutil.pid_exists(parent):
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

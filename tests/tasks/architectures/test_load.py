@@ -62,3 +62,27 @@ def test_a_base_in_4_bits_trains_and_answers(llama, tmp_path):
     prompts = some_rewards()[["prompt"]].drop_duplicates().head(3).assign(prompt_id=["a", "b", "c"])
     answers = generate(loaded, tmp_path / "adapter", prompts, RECIPE, reasoning=False)
     assert (trained.steps, len(answers)) == (1, 3)
+
+
+def test_a_hub_model_is_loaded_from_the_folder_of_its_commit(llama, monkeypatch):
+    settings, base = llama
+    asked = []
+
+    def download(source: str, revision: str, allow_patterns: list[str]) -> str:
+        asked.append((source, revision, allow_patterns))
+        return base.model.name_or_path
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    hub = settings.model_copy(update={"tiny": None, "hub": "someone/model"})
+    loaded = load_base(hub, "someone/model", "c0ffee")
+    assert [(source, revision) for source, revision, _ in asked] == [("someone/model", "c0ffee")]
+    assert not any(pattern.endswith((".py", ".bin", ".pt")) for pattern in asked[0][2])
+    assert loaded.model.name_or_path == base.model.name_or_path  # what loads it again by its path gets this commit
+
+
+def test_what_a_large_model_cannot_do_is_told_beforehand():
+    paper = load_study("paper")
+    with pytest.raises(InputError, match="weights in 4 bits can't be sharded"):
+        load_study("paper", {"architectures": [paper.architectures[0].model_dump() | {"gpus": 2, "dtype": "4-bit"}]})
+    with pytest.raises(InputError, match=r"recipe\.dpo\.batch_size is 32, which its 3 gpus can't share evenly"):
+        load_study("paper", {"architectures": [paper.architectures[0].model_dump() | {"gpus": 3}]})

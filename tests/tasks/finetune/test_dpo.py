@@ -51,7 +51,7 @@ def make_trainer(kind: type, base: Any, architecture: Any, pairs: pd.DataFrame, 
     encoded = dict(zip(dialogues, encode(base.tokenizer, dialogues, RECIPE.max_length), strict=True))
     reference = {dialogue: response_log_prob(base, item) for dialogue, item in encoded.items()}
     arguments = trl.DPOConfig(
-        **training_arguments(1e-3, 1, a_run(folder)), beta=0.5, per_device_train_batch_size=len(pairs),
+        **training_arguments(base, 1e-3, 1, a_run(folder)), beta=0.5, per_device_train_batch_size=len(pairs),
         max_length=None, remove_unused_columns=False,
     )  # fmt: skip
     return kind(
@@ -126,7 +126,7 @@ def test_weight_one_and_target_one_is_stock_trl(precise, tmp_path):
         for row in pairs.itertuples()
     ])  # fmt: skip
     arguments = trl.DPOConfig(
-        **training_arguments(1e-3, 1, a_run(tmp_path)), beta=0.5, per_device_train_batch_size=8, max_length=None
+        **training_arguments(base, 1e-3, 1, a_run(tmp_path)), beta=0.5, per_device_train_batch_size=8, max_length=None
     )
     with lent(base.model) as model:
         stock = trl.DPOTrainer(

@@ -116,7 +116,9 @@ def test_gpus_are_grouped_as_a_large_model_needs_them(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     both, single = Pool(tmp_path / "a", gpus_each=2), Pool(tmp_path / "b")
     assert [slot.gpus for slot in both._slots] == [["0", "1"], ["2", "3"]]
-    assert both._slots[0]._environment()["CUDA_VISIBLE_DEVICES"] == "0,1"
+    for seen, visible in ((1, "0"), (2, "0,1")):  # a small model's child sees one, or its trainer would use both
+        both._slots[0]._sees = seen
+        assert both._slots[0]._environment()["CUDA_VISIBLE_DEVICES"] == visible
     with single.lease("x") as slot:
         assert slot.gpus == ["0"]
         with both.lease("y") as free:
