@@ -13,7 +13,7 @@ from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
 from flows.parameters import File
 from tasks.artifact import write_atomically
-from tasks.meta_analysis.pooling import pool_table
+from tasks.meta_analysis.groups import pool_table
 from tasks.meta_analysis.step import measure_effects, pool_effects
 from tasks.meta_analysis.table import read_effects
 

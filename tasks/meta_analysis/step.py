@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.meta_analysis.effects import effects
-from tasks.meta_analysis.pooling import pool_table
+from tasks.meta_analysis.groups import pool_table
 
 KEYS = ["experiment", "contrast", "dimension"]
 

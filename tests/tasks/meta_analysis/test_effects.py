@@ -10,7 +10,7 @@ import pytest
 from configs.load import load_study
 from configs.schema import Study
 from tasks.meta_analysis.effects import COLUMNS, effects, paired_effect
-from tasks.meta_analysis.pooling import pool_table
+from tasks.meta_analysis.groups import pool_table
 
 STEP = 0.25
 """One category of five on a 0 to 1 score."""

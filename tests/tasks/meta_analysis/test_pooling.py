@@ -11,17 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.meta_analysis.pooling import STATISTICS, pool, pool_table
+from tasks.meta_analysis.groups import LEFT_OUT, holm, leave_one_out, pool_table
+from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit, paule_mandel, q_profile, reml
+from tasks.meta_analysis.pooling import MORE, STATISTICS, egger, pool
 
-CLOSE = 1e-8
-"""metafor and we both sum 13 terms in double precision; its values are printed with 15 digits."""
-
-
-@pytest.fixture(scope="module")
-def bcg(shared_reference: Path) -> dict[str, float]:
-    """Our pool of the 13 BCG vaccine trials."""
-    table = pd.read_csv(shared_reference / "dat_bcg.csv")
-    return pool(table["yi"].to_numpy(), np.sqrt(table["vi"].to_numpy()))
+CLOSE = 1e-9
+"""Both sum 13 terms in double precision; metafor's REML stops earlier, which shows where one is left out."""
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +24,141 @@ def metafor(shared_reference: Path) -> dict[str, Any]:
     return json.loads((shared_reference / "metafor_dat_bcg.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def bcg(metafor: dict[str, Any]) -> pd.DataFrame:
+    """The 13 BCG vaccine trials."""
+    estimates, variances = (np.array(metafor["data"][name]) for name in ("yi", "vi"))
+    return pd.DataFrame({"trial": range(13), "estimate": estimates, "std_error": np.sqrt(variances)})
+
+
+WALD = {
+    "k": "k", "estimate": "beta", "std_error": "se", "ci_low": "ci.lb", "ci_high": "ci.ub", "p": "pval",
+    "tau2": "tau2", "q": "QE", "q_p": "QEp", "i2": "I2",
+}  # fmt: skip
+KNAPP_HARTUNG = {
+    "hksj_ci_low": "ci.lb", "hksj_ci_high": "ci.ub", "hksj_p": "pval", "pi_low": "pi.lb", "pi_high": "pi.ub",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("ours", "fit", "theirs"),
+    ("method", "fit", "names"),
     [
-        ("k", "DL_z", "k"),
-        ("estimate", "DL_z", "beta"),
-        ("std_error", "DL_z", "se"),
-        ("ci_low", "DL_z", "ci.lb"),
-        ("ci_high", "DL_z", "ci.ub"),
-        ("p", "DL_z", "pval"),
-        ("tau2", "DL_z", "tau2"),
-        ("q", "DL_z", "QE"),
-        ("q_p", "DL_z", "QEp"),
-        ("i2", "DL_z", "I2"),
-        ("hksj_ci_low", "DL_knha", "ci.lb"),
-        ("hksj_ci_high", "DL_knha", "ci.ub"),
-        ("hksj_p", "DL_knha", "pval"),
-        ("pi_low", "DL_knha", "pi.lb"),
-        ("pi_high", "DL_knha", "pi.ub"),
+        ("fixed", "EE_z", WALD), ("dl", "DL_z", WALD), ("reml", "REML_z", WALD), ("pm", "PM_z", WALD),
+        ("dl", "DL_knha", KNAPP_HARTUNG), ("reml", "REML_knha", KNAPP_HARTUNG),
     ],
-)
-def test_every_statistic_is_metafors(
-    bcg: dict[str, float], metafor: dict[str, Any], ours: str, fit: str, theirs: str
+)  # fmt: skip
+def test_every_statistic_of_every_method_is_metafors(
+    bcg: pd.DataFrame, metafor: dict[str, Any], method: str, fit: str, names: dict[str, str]
 ) -> None:
-    assert bcg[ours] == pytest.approx(metafor[fit][theirs], rel=CLOSE)
+    ours = pool(bcg["estimate"].to_numpy(), bcg["std_error"].to_numpy(), method)
+    theirs = metafor[fit]
+    assert {name: ours[name] for name in names} == pytest.approx(
+        {n: theirs[key] for n, key in names.items()}, rel=CLOSE
+    )
+
+
+@pytest.mark.parametrize("method", ["dl", "reml", "pm"])
+def test_q_profile_intervals_are_metafors(bcg: pd.DataFrame, metafor: dict[str, Any], method: str) -> None:
+    ours = pool(bcg["estimate"].to_numpy(), bcg["std_error"].to_numpy(), method)
+    theirs = metafor[f"{method.upper()}_z"]["conf_random"]
+    found = [ours[name] for name in ("tau2_low", "tau2_high", "i2_low", "i2_high")]
+    tau2, i2 = (theirs["rows"].index(name) for name in ("tau^2", "I^2(%)"))
+    assert found == pytest.approx([theirs[end][row] for row in (tau2, i2) for end in ("lb", "ub")], rel=CLOSE)
+
+
+def test_eggers_regression_is_metafors(bcg: pd.DataFrame, metafor: dict[str, Any]) -> None:
+    found = egger(bcg[["estimate"]].to_numpy().T, bcg[["std_error"]].to_numpy().T ** 2, "reml")
+    theirs = metafor["regtest_rma"]
+    names = {"z": "zval", "p": "pval", "limit": "est", "limit_low": "ci.lb", "limit_high": "ci.ub"}
+    assert {name: found[name][0] for name in names} == pytest.approx({n: theirs[k] for n, k in names.items()}, abs=1e-6)
+    pooled = pool(bcg["estimate"].to_numpy(), bcg["std_error"].to_numpy(), "reml")
+    assert (pooled["egger_z"], pooled["egger_p"]) == pytest.approx((found["z"][0], found["p"][0]))
+
+
+def test_eggers_regression_is_not_made_of_few_effects_nor_of_equal_errors(bcg: pd.DataFrame) -> None:
+    few = pool(bcg["estimate"].to_numpy()[:9], bcg["std_error"].to_numpy()[:9])
+    equal = pool(bcg["estimate"].to_numpy(), np.full(13, 0.1))
+    assert all(math.isnan(found["egger_p"]) for found in (few, equal))
+
+
+def test_leaving_one_out_is_metafors(bcg: pd.DataFrame, metafor: dict[str, Any]) -> None:
+    found = leave_one_out(bcg, [], "trial", "reml")
+    theirs = metafor["leave1out_REML"]
+    assert found["left_out"].tolist() == list(range(13))
+    names = {
+        "estimate": "estimate", "std_error": "se", "ci_low": "ci.lb", "ci_high": "ci.ub", "q": "Q", "tau2": "tau2",
+        "i2": "I2",
+    }  # fmt: skip
+    for name, key in names.items():
+        assert found[name].to_numpy() == pytest.approx(theirs[key], rel=1e-6), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_leaving_one_out_is_pooling_the_others(bcg: pd.DataFrame, method: str) -> None:
+    found = leave_one_out(bcg, [], "trial", method)
+    for out in (0, 7):
+        others = bcg[bcg["trial"] != out]
+        alone = pool(others["estimate"].to_numpy(), others["std_error"].to_numpy(), method)
+        assert found[LEFT_OUT].iloc[out].to_dict() == pytest.approx({name: alone[name] for name in LEFT_OUT})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_many_groups_at_once_are_the_groups_alone(method: str) -> None:
+    generator = np.random.default_rng(0)
+    codes = np.repeat(np.arange(40), generator.integers(1, 25, 40))
+    table = pd.DataFrame({
+        "group": generator.permutation(codes), "estimate": generator.normal(0, 0.3, len(codes)),
+        "std_error": generator.uniform(0.01, 0.5, len(codes)),
+    })  # fmt: skip
+    table.loc[3, "estimate"] = 1e6  # one huge outlier, among its group only
+    pooled = pool_table(table, ["group"], method).set_index("group")
+    assert pooled.index.tolist() == table["group"].drop_duplicates().tolist()
+    for group, own in table.groupby("group"):
+        alone = pool(own["estimate"].to_numpy(), own["std_error"].to_numpy(), method)
+        assert pooled.loc[group].to_dict() == pytest.approx(alone, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_huge_outlier_has_a_finite_answer_that_says_so(method: str) -> None:
+    y, se = np.array([0.1, 0.12, 0.08, 0.11, 1e6]), np.full(5, 0.02)
+    found = pool(y, se, method)
+    assert all(math.isfinite(found[name]) for name in STATISTICS)
+    assert found["i2"] > 99.99
+    assert found["hksj_ci_low"] < 0 < found["hksj_ci_high"]
+    without = leave_one_out(pd.DataFrame({"m": range(5), "estimate": y, "std_error": se}), [], "m", method)
+    assert without["estimate"].iloc[4] == pytest.approx(0.1025)  # (0.1 + 0.12 + 0.08 + 0.11) / 4
+
+
+def test_paule_mandel_and_q_profile_solve_their_equation() -> None:
+    generator = np.random.default_rng(1)
+    v = np.exp(generator.normal(0, 2, (500, 7)))
+    effects = Effects(generator.normal(0, np.sqrt(2 * v)), v, np.ones((500, 7, 1)))
+    tau2 = paule_mandel(effects)
+    assert fit(effects, tau2).q[tau2 > 0] == pytest.approx(6)
+    low, high = q_profile(effects)
+    assert fit(effects, low).q[low > 0] == pytest.approx(14.4493753)  # χ²(6) at .975 and .025, from its table
+    assert fit(effects, high).q[high > 0] == pytest.approx(1.2373442)
+    assert np.all((low <= tau2) & (tau2 <= high))
+
+
+def test_reml_is_a_top_of_the_restricted_likelihood() -> None:
+    generator = np.random.default_rng(2)
+    v = np.exp(generator.normal(0, 1, (200, 7)))
+    effects = Effects(generator.normal(0, np.sqrt(1.5 * v)), v, np.ones((200, 7, 1)))
+
+    def likelihood(tau2: np.ndarray) -> np.ndarray:  # -½ (Σ log(v + τ²) + log Σw + Q)
+        at = fit(effects, tau2)
+        return -0.5 * (np.log(v + tau2[:, None]).sum(axis=1) + np.log(at.w.sum(axis=1)) + at.q)
+
+    tau2 = reml(effects)
+    assert np.isfinite(tau2).all()
+    for other in (tau2 * 0.98, tau2 * 1.02 + 1e-4):
+        assert np.all(likelihood(tau2) >= likelihood(other) - 1e-9)
+
+
+def test_effects_more_alike_than_their_errors_have_an_interval_of_tau_at_zero() -> None:
+    found = pool(np.array([0.1, 0.1001, 0.0999]), np.array([0.1, 0.1, 0.1]))
+    assert (found["tau2_low"], found["tau2_high"], found["i2_high"]) == (0, 0, 0)
 
 
 def test_without_heterogeneity_the_pool_is_the_fixed_effect() -> None:
@@ -104,7 +210,7 @@ def test_no_estimate_has_no_pool() -> None:
 
 def test_estimates_without_a_standard_error_count_for_nothing() -> None:
     result = pool(np.array([-0.3, 0.3, 9.0, np.nan]), np.array([0.1, 0.1, np.nan, 0.1]))
-    assert result == pool(np.array([-0.3, 0.3]), np.array([0.1, 0.1]))
+    assert result == pytest.approx(pool(np.array([-0.3, 0.3]), np.array([0.1, 0.1])), nan_ok=True)
 
 
 @pytest.mark.parametrize("error", [0.0, -0.1])
@@ -116,7 +222,7 @@ def test_a_standard_error_that_is_not_above_zero_is_refused_with_its_value(error
 def test_a_table_is_pooled_by_its_groups_in_the_order_in_which_they_appear() -> None:
     table = pd.DataFrame({"contrast": ["b", "a", "b"], "estimate": [-0.3, 0.3, 0.3], "std_error": [0.1, 0.1, 0.1]})
     pooled = pool_table(table, ["contrast"])
-    assert list(pooled.columns) == ["contrast", *STATISTICS]
+    assert list(pooled.columns) == ["contrast", *STATISTICS, *MORE]
     assert pooled["contrast"].tolist() == ["b", "a"]
     assert pooled["k"].tolist() == [2, 1]
     assert pooled["estimate"].tolist() == pytest.approx([0, 0.3])
@@ -124,5 +230,26 @@ def test_a_table_is_pooled_by_its_groups_in_the_order_in_which_they_appear() -> 
 
 def test_an_empty_table_has_an_empty_pool() -> None:
     pooled = pool_table(pd.DataFrame(columns=["contrast", "estimate", "std_error"]), ["contrast"])
-    assert list(pooled.columns) == ["contrast", *STATISTICS]
+    assert list(pooled.columns) == ["contrast", *STATISTICS, *MORE]
     assert len(pooled) == 0
+
+
+def test_a_group_without_a_usable_effect_has_no_pool_and_none_is_left_out_of_one() -> None:
+    table = pd.DataFrame({"g": ["a", "b"], "m": [1, 1], "estimate": [np.nan, 0.2], "std_error": [0.1, 0.1]})
+    for method in METHODS:
+        pooled = pool_table(table, ["g"], method)
+        assert pooled["k"].tolist() == [0, 1]
+        assert math.isnan(pooled["estimate"][0])
+    assert len(leave_one_out(table, ["g"], "m")) == 0
+
+
+def test_all_rows_are_one_group_where_no_column_says_otherwise() -> None:
+    table = pd.DataFrame({"estimate": [-0.3, 0.3], "std_error": [0.1, 0.1]})
+    assert pool_table(table, []).to_dict("records") == [pytest.approx(pool(*table.to_numpy().T), nan_ok=True)]
+
+
+def test_holms_adjustment_by_hand() -> None:
+    # ordered .01, .02, .04 of three: 3 x .01, 2 x .02, 1 x .04; a missing p is no test, the other family one of its own
+    p, families = pd.Series([0.04, 0.01, np.nan, 0.02, 0.03]), pd.Series(["a", "a", "a", "a", "b"])
+    assert holm(p, families).tolist() == pytest.approx([0.04, 0.03, np.nan, 0.04, 0.03], nan_ok=True)
+    assert holm(p[:2]).tolist() == pytest.approx([0.04, 0.02])

@@ -1,0 +1,113 @@
+"""Tables of effects, pooled group by group; all groups at once, in matrices of those of about the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tasks.meta_analysis.heterogeneity import Array
+from tasks.meta_analysis.pooling import MORE, STATISTICS, core, pool_groups, variances
+
+LEFT_OUT = [
+    "k", "estimate", "std_error", "ci_low", "ci_high", "p", "tau2", "q", "i2", "hksj_ci_low", "hksj_ci_high", "hksj_p",
+]  # fmt: skip
+LEFT_OUT_UP_TO = 500
+"""Larger groups are not pooled once for every effect that is left out."""
+AT_ONCE = 200_000
+"""Places of a matrix, so that it stays in the processor's cache."""
+
+
+class Matrix(NamedTuple):
+    """Groups by their number; row i has the rows of the table that are in groups[i], -1 where there is no more."""
+
+    groups: np.ndarray
+    rows: np.ndarray
+
+    def filled(self, values: Array, empty: float) -> Array:
+        """The values of the rows; `empty` in empty places."""
+        padded = np.append(values, empty)
+        return padded[self.rows]
+
+
+def pool_table(effects: pd.DataFrame, by: Sequence[str], method: str = "dl") -> pd.DataFrame:
+    """One row a group of `effects` (columns estimate, std_error), in the order in which the groups first appear.
+
+    Without `by`, one row for all. Rows with a missing number count for nothing. Raises `ValueError` like `pool`.
+    """
+    names = [*STATISTICS, *MORE]
+    groups, codes = _groups(effects, by)
+    y, v = effects["estimate"].to_numpy(float), variances(effects["std_error"].to_numpy(float))
+    result = np.full((len(groups), len(names)), np.nan)
+    for matrix in _matrices(codes[np.isfinite(y) & np.isfinite(v)], len(groups), np.flatnonzero(np.isfinite(y + v))):
+        found = pool_groups(matrix.filled(y, 0.0), matrix.filled(v, np.inf), method)
+        result[matrix.groups] = np.column_stack(list(found.values()))
+    table = pd.DataFrame(result, columns=names).astype({"k": int})
+    return pd.concat([groups, table], axis=1)
+
+
+def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: str = "dl") -> pd.DataFrame:
+    """Each group pooled without each of its effects in turn: `by`, left_out (from column `study`), `LEFT_OUT`.
+
+    Groups of one effect have none, nor those of more than `LEFT_OUT_UP_TO`.
+    """
+    usable = effects[effects["estimate"].notna() & effects["std_error"].notna()]
+    groups, codes = _groups(usable, by)
+    y, v = usable["estimate"].to_numpy(float), variances(usable["std_error"].to_numpy(float))
+    sizes = np.bincount(codes, minlength=len(groups))
+    result = np.full((len(usable), len(LEFT_OUT)), np.nan)
+    for matrix in _matrices(codes, len(groups), np.arange(len(usable))):
+        if 1 < matrix.rows.shape[1] <= LEFT_OUT_UP_TO:
+            _fill_left_out(result, matrix, y, v, method)
+    table = pd.DataFrame(result, columns=LEFT_OUT, index=usable.index)
+    kept = ((sizes > 1) & (sizes <= LEFT_OUT_UP_TO))[codes]
+    table = pd.concat([usable[list(by)], usable[study].rename("left_out"), table], axis=1)[kept]
+    return table.astype({"k": int}).reset_index(drop=True)
+
+
+def holm(p: pd.Series, families: pd.Series | None = None) -> pd.Series:
+    """Holm's adjusted p within each family (or of all); missing ones stay missing and are no test."""
+    from statsmodels.stats.multitest import multipletests
+
+    def adjust(part: pd.Series) -> pd.Series:
+        known = part.dropna()
+        adjusted = multipletests(known, method="holm")[1] if len(known) else []
+        return pd.Series(adjusted, index=known.index, dtype=float).reindex(part.index)
+
+    return adjust(p) if families is None else p.groupby(families, group_keys=False).transform(adjust)
+
+
+def _groups(effects: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The keys of the groups in order of appearance, and each row's group."""
+    if not by:
+        some = min(len(effects), 1)
+        return pd.DataFrame(index=range(some)), np.zeros(len(effects), int)
+    codes = effects.groupby(list(by), sort=False, dropna=False).ngroup().to_numpy()
+    return effects[list(by)].drop_duplicates().reset_index(drop=True), codes
+
+
+def _matrices(codes: np.ndarray, groups: int, rows: np.ndarray) -> Iterator[Matrix]:
+    """All groups, those together that need about the same width; `codes` are the groups of `rows`."""
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes, minlength=groups)
+    starts, table = np.cumsum(sizes) - sizes, np.append(rows[order], -1)
+    widths = np.exp2(np.ceil(np.log2(np.maximum(sizes, 1)))).astype(int)
+    for width in np.unique(widths):
+        same = np.flatnonzero(widths == width)
+        for some in np.array_split(same, -(-len(same) * width // AT_ONCE)):
+            place = np.arange(max(sizes[some].max(), 1))
+            inside = place < sizes[some][:, None]
+            yield Matrix(some, table[np.where(inside, starts[some][:, None] + place, -1)])
+
+
+def _fill_left_out(result: np.ndarray, matrix: Matrix, y: Array, v: Array, method: str) -> None:
+    """Write into `result`, row by row, the pool of the row's group without that row."""
+    width = matrix.rows.shape[1]
+    ys, vs, without = matrix.filled(y, 0.0), matrix.filled(v, np.inf), np.eye(width, dtype=bool)
+    for some in np.array_split(np.arange(len(ys)), -(-len(ys) * width**2 // AT_ONCE)):
+        others = np.where(without, np.inf, vs[some][:, None, :]).reshape(-1, width)
+        found = core(np.repeat(ys[some], width, axis=0), others, method)
+        places = matrix.rows[some].reshape(-1)
+        result[places[places >= 0]] = np.column_stack([found[name] for name in LEFT_OUT])[places >= 0]
