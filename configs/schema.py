@@ -138,6 +138,15 @@ class Contrast(Frozen):
     published: dict[str, Published] = {}
 
 
+class Ratio(Frozen):
+    """How many times as large the effect of contrast `of` is as that of contrast `to`; `published`: the paper's."""
+
+    of: str
+    to: str
+    dimension: str
+    published: float | None = None
+
+
 class Experiment(Frozen):
     """Conditions, and the contrasts between them (`A - B`; B may be `control`).
 
@@ -152,6 +161,8 @@ class Experiment(Frozen):
     conditions of an optimiser take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
+    ratios: tuple[Ratio, ...] = ()
+    """Of pooled effects, as in "53% more than"."""
 
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
@@ -161,6 +172,10 @@ class Experiment(Frozen):
             for side in split_contrast(name):
                 if side not in (*self.conditions, CONTROL):
                     raise one_of(f"contrasts.{name}", side, (*self.conditions, CONTROL))
+        for number, ratio in enumerate(self.ratios):
+            for contrast in (ratio.of, ratio.to):
+                if contrast not in self.contrasts:
+                    raise one_of(f"ratios.{number}", contrast, self.contrasts)
         return self
 
 
@@ -410,6 +425,9 @@ class Study(Frozen):
                 for dimension in (*contrast.focus, *contrast.published):
                     if dimension not in self.evaluation.dimensions:
                         raise one_of(f"experiments.{key}.contrasts.{name}", dimension, self.evaluation.dimensions)
+            for number, ratio in enumerate(experiment.ratios):
+                if ratio.dimension not in self.evaluation.dimensions:
+                    raise one_of(f"experiments.{key}.ratios.{number}", ratio.dimension, self.evaluation.dimensions)
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)

@@ -11,19 +11,22 @@ from prefect.runtime import flow_run
 from flows.artifacts import show_table
 from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
+from flows.facts import cell_tables
 from flows.parameters import File
 from tasks.artifact import write_atomically
 from tasks.meta_analysis.groups import pool_table
-from tasks.meta_analysis.step import measure_effects, pool_effects
+from tasks.meta_analysis.step import measure_effects, pool_effects, pool_pairs
 from tasks.meta_analysis.table import read_effects
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
 def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
     """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
-    scores = _scores(joined.results)
-    effects = measure_effects(bench.study, scores, inputs.data.categories)
-    return {"scores": scores, "effects": effects, "pooled": pool_effects(bench.study, effects)}
+    study, categories = bench.study, inputs.data.categories
+    scores, health = _scores(joined.results), cell_tables(study, joined.results)["health"]
+    effects = measure_effects(study, scores, health, categories)
+    pairs = pool_pairs(study, scores, health, categories)
+    return {"scores": scores, "effects": effects, **pool_effects(study, effects), "pairwise": pairs}
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")

@@ -1,46 +1,144 @@
-"""Effects of one architecture: paired differences of scores on the same held-out prompts."""
+"""Effects of one architecture: paired differences of scores on the same held-out prompts.
+
+An output that the judge could not score leaves its prompt out of the effect, on both sides and in every seed, and is
+counted. An output that is not well-formed is scored like any other: without it, a model that breaks down would be
+compared on the prompts where it does not. How many there are, and which runs are marked for them, stands beside.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import CONTROL, Experiment, Study, split_contrast
 
-COLUMNS = ["experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts"]
-
-
-def paired_effect(a: pd.Series, b: pd.Series, step: float) -> tuple[float, float, int]:
-    """Mean difference a - b over the prompts scored on both sides, its standard error and the number of prompts.
-
-    SE = sd(difference) / √n, but at least step / n, that of a single prompt moved by one category of the
-    questionnaire: where all differences are equal, the sample says nothing about their spread. NaN below n = 2.
-    """
-    difference = (a - b).dropna().to_numpy(float)
-    n = len(difference)
-    if n < 2:
-        return (float(difference.mean()) if n else np.nan), np.nan, n
-    error = difference.std(ddof=1) / np.sqrt(n)
-    return float(difference.mean()), float(max(error, step / n)), n
+COLUMNS = [
+    "experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts", "n_seeds",
+    "n_unscored", "n_malformed", "marked",
+]  # fmt: skip
+SIDE = ["architecture", "experiment", "condition"]
 
 
-def effects(study: Study, scores: pd.DataFrame, categories: int) -> pd.DataFrame:
+def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
     """Every contrast of every experiment on every evaluated dimension, one row an architecture that has both sides.
 
-    scores: experiment, architecture, condition, prompt_id, dimension, score; the control's experiment is "control".
+    scores: experiment, architecture, condition, seed, prompt_id, dimension, score; the control's experiment is
+    "control", and its one seed counts for every seed. health: the same keys, n_outputs, well_formed, marked.
     """
-    wide = scores.set_index(["architecture", "experiment", "condition", "dimension", "prompt_id"])["score"]
-    sides = {key: table.droplevel([0, 1, 2, 3]) for key, table in wide.groupby(level=[0, 1, 2, 3])}
+    contrasts = {name: list(settings.contrasts) for name, settings in study.experiments.items()}
+    return effects_of(contrasts, study, scores, health, categories)
+
+
+def pairwise_effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
+    """Effects like those of `effects`, of every two conditions of an experiment that can be compared."""
+    contrasts = {name: pairs(settings, study) for name, settings in study.experiments.items()}
+    return effects_of(contrasts, study, scores, health, categories)
+
+
+def pairs(experiment: Experiment, study: Study) -> list[str]:
+    """`A - B` for every two conditions, as the experiment's contrasts have it, else in the order of the conditions.
+
+    Conditions on the ratings of groups are compared within one attribute only: two attributes overlap.
+    """
+
+    def whose(name: str) -> str:
+        stratum = experiment.conditions[name].stratum
+        return study.strata[stratum].attribute if stratum else ""
+
+    both = [(a, b) for a, b in combinations(experiment.conditions, 2) if whose(a) == whose(b)]
+    return [f"{b} - {a}" if f"{b} - {a}" in experiment.contrasts else f"{a} - {b}" for a, b in both]
+
+
+def effects_of(
+    contrasts: Mapping[str, Sequence[str]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
+) -> pd.DataFrame:
+    """The effects of `contrasts`, by experiment."""
+    sides = {
+        key: table.droplevel([*SIDE, "dimension"]).unstack("prompt_id")
+        for key, table in scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"].groupby(
+            level=[*SIDE, "dimension"]
+        )
+    }
+    reports = {key: table.set_index("seed") for key, table in health.groupby(SIDE)} if len(health) else {}
     rows = []
-    for experiment, settings in study.experiments.items():
-        for contrast in settings.contrasts:
+    for experiment, names in contrasts.items():
+        for contrast in names:
+            both = [(CONTROL if name == CONTROL else experiment, name) for name in split_contrast(contrast)]
             for dimension in study.evaluation.dimensions:
-                for architecture in study.architectures:
-                    pair = [
-                        sides.get((architecture.name, CONTROL if name == CONTROL else experiment, name, dimension))
-                        for name in split_contrast(contrast)
-                    ]
-                    if pair[0] is not None and pair[1] is not None:
-                        effect = paired_effect(pair[0], pair[1], 1 / (categories - 1))
-                        rows.append([experiment, contrast, dimension, architecture.name, *effect])
+                for model in (architecture.name for architecture in study.architectures):
+                    a, b = (sides.get((model, *side, dimension)) for side in both)
+                    if a is not None and b is not None:
+                        found = _effect(a, b, [side[1] for side in both], 1 / (categories - 1))
+                        seeds = found.pop("seeds")
+                        found |= _health([reports.get((model, *side)) for side in both], both, seeds)
+                        rows.append({
+                            "experiment": experiment, "contrast": contrast, "dimension": dimension,
+                            "architecture": model, **found,
+                        })  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _effect(a: pd.DataFrame, b: pd.DataFrame, names: Sequence[str], step: float) -> dict:
+    """One architecture's effect from scores by seed and prompt; `seeds` are those that both sides have."""
+    alone = [name == CONTROL for name in names]
+    seeds = a.index if alone[1] else b.index if alone[0] else a.index.intersection(b.index)
+    a, b = (_every_seed(side, seeds) if control else side for side, control in zip((a, b), alone, strict=True))
+    prompts = a.columns.intersection(b.columns)
+    differences = (a.loc[seeds, prompts] - b.loc[seeds, prompts]).to_numpy(float)
+    scored = differences[:, np.isfinite(differences).all(axis=0)]
+    estimate, error = mean_and_error(scored, step)
+    return {
+        "estimate": estimate, "std_error": error, "n_prompts": scored.shape[1], "n_seeds": len(seeds),
+        "n_unscored": differences.shape[1] - scored.shape[1], "seeds": seeds,
+    }  # fmt: skip
+
+
+def _every_seed(control: pd.DataFrame, seeds: pd.Index) -> pd.DataFrame:
+    """The control, which is not trained and answers greedily, has the same scores with every seed."""
+    return pd.DataFrame(np.repeat(control.to_numpy()[:1], len(seeds), axis=0), index=seeds, columns=control.columns)
+
+
+def mean_and_error(differences: np.ndarray, step: float) -> tuple[float, float]:
+    """Mean over S seeds of means over P prompts of (S, P) differences, and its two-way clustered standard error.
+
+    The error is at least step / (P S), that of one output moved by one category of the questionnaire: where all
+    differences are equal, the sample says nothing about their spread. NaN below two prompts.
+    """
+    seeds, prompts = differences.shape
+    estimate = float(differences.mean()) if differences.size else np.nan
+    if prompts < 2 or seeds < 1:
+        return estimate, np.nan
+    return estimate, float(max(np.sqrt(two_way_variance(differences)), step / (prompts * seeds)))
+
+
+def two_way_variance(differences: np.ndarray) -> float:
+    """Variance of the mean of (S, P) differences, clustered by prompt and by seed (Cameron, Gelbach & Miller 2011).
+
+    By prompt: s²(means over seeds) / P. By seed: s²(means over prompts) / S. Both have the part of single outputs in
+    them, which is counted twice: s²(d - prompt's mean - seed's mean + mean) / (S P), with (S - 1)(P - 1) degrees of
+    freedom, so that the sum is unbiased. Neither cluster alone can have more variance than both. S = 1: by prompt.
+    """
+    seeds, prompts = differences.shape
+    by_prompt = differences.mean(axis=0).var(ddof=1) / prompts
+    if seeds < 2:
+        return float(by_prompt)
+    by_seed = differences.mean(axis=1).var(ddof=1) / seeds
+    rest = differences - differences.mean(axis=0) - differences.mean(axis=1)[:, None] + differences.mean()
+    twice = np.sum(rest**2) / ((seeds - 1) * (prompts - 1)) / (seeds * prompts)
+    return float(max(by_prompt + by_seed - twice, by_prompt, by_seed))
+
+
+def _health(reports: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]], seeds: pd.Index) -> dict:
+    """How many outputs of both sides are not well-formed, and the limits that a run of either fails."""
+    malformed, marks = 0, []
+    for report, (_, condition) in zip(reports, both, strict=True):
+        if report is None:
+            continue
+        used = report if condition == CONTROL else report.loc[report.index.intersection(seeds)]
+        malformed += int((used["n_outputs"] * (1 - used["well_formed"])).fillna(0).round().sum())
+        which = [condition if len(used) == 1 else f"{condition} (seed {seed})" for seed in used.index]
+        marks += [f"{name}: {text}" for name, text in zip(which, used["marked"].fillna(""), strict=True) if text]
+    return {"n_malformed": malformed, "marked": "; ".join(marks)}

@@ -3,7 +3,8 @@
 `python tests/benchmarks/pooling.py [REPLICATIONS]`: by default 2,000 meta-analyses of k = 7 architectures for each
 heterogeneity and each spread of the standard errors. An architecture's effect is drawn from N(0.1, τ²), its estimate
 from 147 normally distributed differences of held-out prompts, its standard error is estimated from them. I² is the part
-of τ² in τ² + the mean sampling variance. Then 100,000 effects in 1,000 groups are pooled, and every one left out.
+of τ² in τ² + the mean sampling variance. The same is asked of the ratio of two effects. Then 100,000 effects in 1,000
+groups are pooled, and every one left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pandas as pd
 from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import pool_groups
+from tasks.meta_analysis.ratios import ratio
 
 REPLICATIONS, K, PROMPTS, TRUTH = 2000, 7, 147, 0.1
 HETEROGENEITY = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -39,6 +41,8 @@ def main(replications: int) -> int:
     for value in ("coverage", "mean length"):
         wide = table.pivot_table(value, ["errors", "I²"], ["method", "interval"], sort=False)
         print(f"{value}, {replications:,} meta-analyses of {K}\n{wide.round(3).to_string()}\n")
+    for share in HETEROGENEITY:
+        print(f"ratio of two effects, I² {share}: Fieller's interval covers {_ratio_coverage(share, replications):.3f}")
     _clock()
     return int(table.loc[table["interval"] == "HKSJ", "coverage"].min() < 0.90)
 
@@ -61,6 +65,19 @@ def _intervals(y: np.ndarray, v: np.ndarray, method: str) -> list[dict]:
         {"interval": name, "coverage": np.mean(off <= reach), "mean length": 2 * np.mean(reach)}
         for name, reach in zip(INTERVALS, (wald, hksj, modified), strict=True)
     ]
+
+
+def _ratio_coverage(share: float, replications: int) -> float:
+    """How often the interval holds a ratio of 1.5: of effects 0.15 and 0.1 that share half of their variances."""
+    generator = np.random.default_rng([11, round(100 * share)])
+    errors = ERRORS["1 to 4"]
+    deviations = errors * np.sqrt(1 + share / (1 - share))
+    held = 0
+    for _ in range(replications):
+        common, own_a, own_b = generator.standard_normal((3, K)) * deviations * np.sqrt(0.5)
+        found = ratio(1.5 * TRUTH + common + own_a, errors, TRUTH + common + own_b, errors)
+        held += found.low <= 1.5 <= found.high
+    return held / replications
 
 
 def _clock() -> None:

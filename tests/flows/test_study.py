@@ -27,9 +27,12 @@ def test_every_table_has_its_columns(finished):
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
         "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
-        "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
+        "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
+        "n_malformed marked",
         "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "
-        "hksj_ci_low hksj_ci_high hksj_p published published_p",
+        "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
+        "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
+        "unmarked_hksj_ci_low unmarked_hksj_ci_high",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
 
