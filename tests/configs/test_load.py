@@ -145,7 +145,7 @@ def test_settings_are_frozen() -> None:
         ("experiments.scale.conditions.binary.aggregation", "median", "conditions.binary.aggregation", "'majority'"),
         ("experiments.scale.contrasts", {"binary - 4-point": {}}, "contrasts.binary - 4-point: unknown '4-point'",
          "5-point, 3-point, binary, control"),
-        ("experiments.scale.contrasts", {"binary - control": {"focus": ["helpfulness"]}}, "unknown 'helpfulness'",
+        ("experiments.demographics.contrasts", {"female - male": {"focus": ["helpfulness"]}}, "unknown 'helpfulness'",
          "toxicity, emotional-awareness"),
         ("evaluation.dimensions", ["humour"], "evaluation.dimensions: unknown 'humour'", "toxicity, "),
         ("architectures", ["tiny-bert"], "architectures: unknown 'tiny-bert'", "tiny-llama"),
