@@ -103,6 +103,24 @@ def _parser() -> argparse.ArgumentParser:
         "--output", metavar="FILE", type=Path,
         help="write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval",
     )  # fmt: skip
+    meta = commands.add_parser(
+        "meta", help="pool any table of effects, with forest plots", epilog=EXIT_CODES,
+        description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, "
+        "I², τ² with its interval, prediction interval, every effect left out, Holm's adjustment.",
+    )  # fmt: skip
+    meta.add_argument(
+        "effects", metavar="EFFECTS", type=Path,
+        help="a .csv file with the columns estimate and std_error, and architecture, study or label for the names",
+    )  # fmt: skip
+    meta.add_argument(
+        "--by", nargs="+", default=[], metavar="COLUMN",
+        help="what is pooled together, such as experiment contrast dimension (default: all rows)",
+    )  # fmt: skip
+    meta.add_argument(
+        "--method", default="dl", metavar="METHOD",
+        help="of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)",
+    )  # fmt: skip
+    meta.add_argument("--output", metavar="DIR", type=Path, help="write pooled.csv, leave_one_out.csv and figures/")
     for command in (run, plan):
         command.add_argument(
             "--workers", type=_count, metavar="N",
@@ -138,6 +156,15 @@ def _run(options: argparse.Namespace) -> int:
 
         _set_up_logging()
         return WHOLE if fit_table(options.data, options.formula, options.reference, options.output) else FAILED
+    if options.command == "meta":
+        from flows.meta import pool_file, summary, write_pooled
+
+        _set_up_logging()
+        result = pool_file(options.effects, options.by, options.method)
+        if options.output:
+            write_pooled(result, options.by, options.method, options.output)
+        print(summary(result, options.by))
+        return WHOLE
     if options.command == "serve":
         from flows.serve import serve
 

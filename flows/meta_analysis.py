@@ -12,11 +12,9 @@ from flows.artifacts import show_table
 from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
-from flows.parameters import File
-from tasks.artifact import write_atomically
-from tasks.meta_analysis.groups import pool_table
+from flows.meta import pool_file, write_pooled
+from flows.parameters import Folder
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_pairs
-from tasks.meta_analysis.table import read_effects
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
@@ -30,20 +28,21 @@ def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.Dat
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")
-def run_meta_analysis(effects: str, by: list[str], output: File = None) -> Path:
+def run_meta_analysis(effects: str, by: list[str], method: str = "dl", output: Folder = None) -> Path:
     """Pool any table of effects; no study is needed.
 
     Args:
         effects: a CSV file with the columns estimate and std_error.
         by: the columns that name what is pooled together, such as contrast and dimension.
-        output: where the pooled table goes; by default EFFECTS-pooled.csv beside the effects.
+        method: how between-study variance is estimated: fixed, dl, reml or pm.
+        output: where the tables and forest plots go; by default EFFECTS-pooled beside the effects.
     """
     place = Path(effects)
-    pooled = pool_table(read_effects(place, by), by)
-    show_table(f"{place.stem}-pooled", pooled, place.name, [*by, "k", "estimate", "ci_low", "ci_high", "p"])
-    path = Path(output) if output else place.with_name(f"{place.stem}-pooled.csv")
-    write_atomically(path, pooled.to_csv(index=False))
-    return path
+    result = pool_file(place, by, method)
+    show_table(f"{place.stem}-pooled", result.pooled, place.name, [*by, "k", "estimate", "ci_low", "ci_high", "p"])
+    folder = Path(output) if output else place.with_name(f"{place.stem}-pooled")
+    write_pooled(result, by, method, folder)
+    return folder
 
 
 def _scores(results: list[CellResult]) -> pd.DataFrame:

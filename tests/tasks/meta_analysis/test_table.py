@@ -8,8 +8,14 @@ import pandas as pd
 import pytest
 
 from configs.errors import InputError
-from flows.meta_analysis import run_meta_analysis
+from flows import meta_analysis
+from flows.cli import main
+from tasks.meta_analysis.pooling import pool
 from tasks.meta_analysis.table import read_effects
+from tasks.reporting.forest import MOST_LINES
+
+HEADER = "contrast,estimate,std_error\n"
+SEVERAL = "contrast,study,estimate,std_error\na,s,1,0.5\na,t,3,0.5\nb,s,2,1\n"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -17,11 +23,24 @@ def write(folder: Path, text: str) -> Path:
     return folder / "effects.csv"
 
 
-def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
-    path = write(tmp_path, "model,contrast,estimate,std_error\nm,a - b,0.5,0.25\nn,a - b,,0.1\n")
-    table = read_effects(path, ["contrast"])
-    assert list(table.columns) == ["contrast", "estimate", "std_error"]
-    assert table["estimate"].isna().tolist() == [False, True]
+@pytest.fixture
+def run_flow(monkeypatch: pytest.MonkeyPatch):
+    """The flow's own function, without a server to show its table."""
+    monkeypatch.setattr(meta_analysis, "show_table", lambda *_: None)
+    return meta_analysis.run_meta_analysis.fn
+
+
+def test_only_the_columns_asked_for_are_read_and_the_one_that_names_the_rows(tmp_path: Path) -> None:
+    text = "model,contrast,architecture,estimate,std_error\nm,a - b,x,0.5,0.25\nn,a - b,y, 1e-3 ,0.1\n"
+    table = read_effects(write(tmp_path, text), ["contrast"])
+    assert list(table.columns) == ["contrast", "label", "estimate", "std_error"]
+    assert table["label"].tolist() == ["x", "y"]
+    assert table["estimate"].tolist() == [0.5, 0.001]
+
+
+def test_rows_without_a_name_are_named_by_their_number(tmp_path: Path) -> None:
+    table = read_effects(write(tmp_path, HEADER + "a,1,1\na,2,1\n"), ["contrast"])
+    assert table["label"].tolist() == ["row 2", "row 3"]
 
 
 @pytest.mark.parametrize(
@@ -29,17 +48,47 @@ def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
     [
         ("contrast,estimate\na,1\n", "columns: unknown 'std_error'; allowed: contrast, estimate"),
         ("estimate,std_error\n1,1\n", "columns: unknown 'contrast'; allowed: estimate, std_error"),
-        ("contrast,estimate,std_error\na,1,1\na,x,1\n", "row 3, column estimate: not a number: 'x'"),
-        ("contrast,estimate,std_error\na,1,0\n", "row 2, column std_error: must be above 0, got 0"),
-        ("contrast,estimate,std_error\n,1,1\n", "row 2, column contrast: empty, and it says to which group"),
-        ("", "No columns to parse from file"),
+        (HEADER + "a,1,1\na,x,1\n", "row 3, column estimate: not a number: 'x'"),
+        (HEADER + "a,1,1\na,1,\n", "row 3, column std_error: missing; leave the row out if it has no effect"),
+        (HEADER + "a,NaN,1\n", "row 2, column estimate: missing; "),
+        (HEADER + "a,inf,1\n", "row 2, column estimate: must be finite, got inf"),
+        (HEADER + "a,1,0\n", "row 2, column std_error: must be above 0, got 0"),
+        (HEADER + "a,1,1\na,1,-0.2\n", "row 3, column std_error: must be above 0, got -0.2"),
+        (HEADER + ",1,1\n", "row 2, column contrast: empty, and it says to which group"),
+        (HEADER + "a,1,1\na,1\n", "row 3, column std_error: missing; leave the row out"),
+        (HEADER + "a,1,1,4\n", "row 2: more values than the header has columns"),
+        (HEADER + "a,1,1\na,1,1,4\n", "Error tokenizing data. C error: Expected 3 fields in line 3, saw 4"),
+        (SEVERAL + "a,t,4,1\n", "row 5, column study: 't' has an effect in this group already"),
+        (HEADER + "a,1,1\n", "row 2 is the only one; pooling needs two"),
+        (HEADER, "no row below the header"),
+        ("", "empty; expected a header with estimate and std_error"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_its_place(tmp_path: Path, text: str, line: str) -> None:
+def test_what_is_wrong_is_one_line_with_its_place(
+    tmp_path: Path, text: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = write(tmp_path, text)
-    with pytest.raises(InputError) as error:
-        read_effects(path, ["contrast"])
-    assert str(error.value).startswith(f"{path}: {line}")
+    assert main(["meta", str(path), "--by", "contrast"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"pluralign: {path}: {line}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--method", "ml"], "--method: unknown 'ml'; allowed: fixed, dl, reml, pm"),
+        (["--by", "estimate"], "--by estimate: a number, not a group"),
+        (["--by", "contrast", "contrast"], "--by contrast: named twice"),
+        (["--by", "contrast", "--output", "{file}"], "--output {file}: not a place for a folder"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    tmp_path: Path, arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, SEVERAL)
+    assert main(["meta", str(path), *(text.format(file=path) for text in arguments)]) == 2
+    assert capsys.readouterr().err == f"pluralign: {line.format(file=path)}\n"
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
@@ -47,10 +96,45 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         read_effects(tmp_path / "effects.csv", [])
 
 
-def test_the_pooled_table_lies_beside_the_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.meta_analysis.show_table", lambda *_: None)
-    path = write(tmp_path, "contrast,estimate,std_error\na,1,0.5\na,3,0.5\nb,2,1\n")
-    pooled = pd.read_csv(run_meta_analysis.fn(str(path), ["contrast"])).set_index("contrast")
-    assert pooled["k"].to_dict() == {"a": 2, "b": 1}
-    assert pooled.loc["a", "estimate"] == pytest.approx(2)  # equal weights
-    assert (tmp_path / "effects-pooled.csv").exists()
+def test_meta_prints_pools_and_writes_tables_and_forest_plots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, path = tmp_path / "out", write(tmp_path, SEVERAL)
+    assert main(["meta", str(path), "--by", "contrast", "--method", "reml", "--output", str(out)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split()[:3] == ["a", "2", "2"]
+    assert printed[-1] == "1 of 2 groups have one effect, which stands as it is: the first is b"
+    pooled = pd.read_csv(out / "pooled.csv").set_index("contrast")
+    alone = pool(pd.Series([1.0, 3.0]).to_numpy(), pd.Series([0.5, 0.5]).to_numpy(), "reml")
+    assert pooled.loc["a", list(alone)].to_dict() == pytest.approx(alone, nan_ok=True)
+    left_out = pd.read_csv(out / "leave_one_out.csv")
+    assert left_out[["left_out", "estimate"]].to_numpy().tolist() == [["s", 3.0], ["t", 1.0]]
+    files = sorted(path.name for path in (out / "figures").iterdir())
+    assert files == ["forest-001.png", "forest-001.svg", "forest-002.png", "forest-002.svg"]
+
+
+def test_all_rows_are_pooled_where_no_column_says_otherwise(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "a,1,0.5\nb,3,0.5\n")
+    assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert pd.read_csv(tmp_path / "out" / "pooled.csv")["estimate"].tolist() == [2.0]
+    assert (tmp_path / "out" / "figures" / "forest-001.svg").exists()
+
+
+def test_p_values_are_adjusted_within_the_first_of_several_columns(tmp_path: Path, run_flow) -> None:
+    groups = (("x", "a", 0.2), ("x", "b", 0.3), ("y", "a", 0.2))
+    rows = [f"{e},{c},{n},{estimate},0.1" for e, c, estimate in groups for n in "12"]
+    path = write(tmp_path, "experiment,contrast,study,estimate,std_error\n" + "\n".join(rows))
+    pooled = pd.read_csv(run_flow(str(path), ["experiment", "contrast"]) / "pooled.csv")
+    assert pooled["p_holm"].tolist() == pytest.approx([pooled["p"][0], 2 * pooled["p"][1], pooled["p"][2]])
+
+
+def test_the_tables_lie_beside_the_effects_where_nothing_else_is_said(tmp_path: Path, run_flow) -> None:
+    assert run_flow(str(write(tmp_path, SEVERAL)), ["contrast"]) == tmp_path / "effects-pooled"
+
+
+def test_groups_too_large_to_read_have_no_forest_plot(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "estimate,std_error\n" + "0.1,0.1\n" * (MOST_LINES + 1))
+    with caplog.at_level("INFO", logger="flows.meta"):
+        assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert "forest plots of 0 of 1 groups" in caplog.text
+    assert not (tmp_path / "out" / "figures").exists()
