@@ -49,7 +49,7 @@ def pool_table(effects: pd.DataFrame, by: Sequence[str], method: str = "dl") -> 
 
 
 def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: str = "dl") -> pd.DataFrame:
-    """Each group pooled without each of its effects in turn: `by`, left_out (from column `study`), `LEFT_OUT`.
+    """Each group pooled without each of its effects in turn: `by`, without (from column `study`), `LEFT_OUT`.
 
     Groups of one effect have none, nor those of more than `LEFT_OUT_UP_TO`.
     """
@@ -63,7 +63,7 @@ def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: 
             _fill_left_out(result, matrix, y, v, method)
     table = pd.DataFrame(result, columns=LEFT_OUT, index=usable.index)
     kept = ((sizes > 1) & (sizes <= LEFT_OUT_UP_TO))[codes]
-    table = pd.concat([usable[list(by)], usable[study].rename("left_out"), table], axis=1)[kept]
+    table = pd.concat([usable[list(by)], usable[study].rename("without"), table], axis=1)[kept]
     return table.astype({"k": int}).reset_index(drop=True)
 
 

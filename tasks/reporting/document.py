@@ -35,14 +35,34 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A table's cell that leads to a place in the report (`#effects-scale`)."""
+
+    text: str
+    target: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Table:
-    """Cells as they are to be read; `align` has l or r for each column."""
+    """Cells as they are to be read; `align` has l or r for each column; `ids` names lines that others lead to."""
 
     kind: ClassVar[str] = "table"
     header: Sequence[str]
     align: str
-    body: Sequence[Sequence[str]]
+    body: Sequence[Sequence[str | Link]]
     caption: str = ""
+    ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which files of `tables/` the numbers above come from."""
+
+    kind: ClassVar[str] = "rows"
+    tables: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All figures; here those of the models: pooled effects (paper, Figures 2-5) and the effects of every architecture."""
+"""All figures; here those of the models: pooled effects (paper, Figures 2-5) and a forest plot a contrast."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 from configs.schema import CONTROL, Study
 from tasks.reporting.audit_figure import audit_drawing
+from tasks.reporting.budget_figure import budget_drawings
+from tasks.reporting.dose_figure import dose_drawing
 from tasks.reporting.drawing import (
     BLUE,
     GREY,
-    INK,
     ORANGE,
     PURPLE,
     Drawing,
@@ -22,12 +23,13 @@ from tasks.reporting.drawing import (
     save,
     wrapped,
 )
+from tasks.reporting.forest import draw_forest, forest_alt, forest_name, heading_of, lines
+from tasks.reporting.paper_figure import paper_drawings
 from tasks.reporting.survey_figures import survey_drawings
 from tasks.reporting.tables import Row, Tables, contrast_text, pooled_rows, rows
-from tasks.reporting.words import better, finite, in_sentence, interval, joined, number, title_of
+from tasks.reporting.words import arrow, finite, in_sentence, interval, number, title_of
 
 PUBLISHED_LANE, SURVEY_LANE, ARCHITECTURE_LANE = -0.27, 0.20, 0.20
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def draw_all(study: Study, tables: Tables, folder: Path) -> list[Figure]:
 def _drawings(study: Study, tables: Tables) -> list[Drawing]:
     candidates: list[Drawing | None] = [*survey_drawings(study, tables), audit_drawing(study, tables)]
     for name in study.experiments:
-        candidates += [_effects(study, tables, name), _architectures(study, tables, name)]
+        candidates += [_effects(study, tables, name), *_forests(study, tables, name)]
+    candidates += [*paper_drawings(study, tables), *budget_drawings(study, tables), dose_drawing(study, tables)]
     return [drawing for drawing in candidates if drawing]
 
 
@@ -204,13 +207,7 @@ def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labe
     axes.set_yticks(range(len(panel.labels)), labels)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
-    axes.set_xlabel(f"Difference in score (0–1)\n{_arrow(study, panel.dimension)}")
-
-
-def _arrow(study: Study, dimension: str) -> str:
-    """Which way is good: `← lower is better`."""
-    text = better(study, dimension)
-    return f"← {text}" if text.startswith("lower") else f"{text} →" if text else ""
+    axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
 
 
 def _legend(drawn: list[Row], single: bool, survey: bool) -> list[Any]:
@@ -256,67 +253,36 @@ def _effects_alt(study: Study, title: str, found: list[Row]) -> str:
     return f"Dot plot of pooled effects with 95% intervals, {title}. {'; '.join(items)}."
 
 
-# ---- every architecture
+# ---- a forest plot a contrast
 
 
-def _architectures(study: Study, tables: Tables, name: str) -> Drawing | None:
-    """Small multiples: a panel for each contrast and dimension, a line for each architecture, the pool below."""
-    pooled = [row for row in pooled_rows(study, tables, name) if row["focus"] and finite(row["estimate"])]
-    shown = [row for row in pooled if row["second"] == CONTROL] or pooled
-    effects = [row for row in rows(tables, "effects", experiment=name) if finite(row["estimate"])]
-    known = {item.name: item.title for item in study.architectures}
-    order = list(dict.fromkeys([*known, *(row["architecture"] for row in effects)]))
-    if not shown or not effects:
-        return None
-    canvas = _draw_forests(study, shown, effects, {key: known.get(key, key) for key in order})
-    names = joined(known.get(key, key) for key in order)
-    caption = "The effect in every architecture with its 95% interval, and the pooled effect (diamond)."
-    alt = f"Forest plots of {len(shown)} contrasts for {len(order)} architectures: {names}."
-    title = f"{study.experiments[name].title}: every architecture"
-    return Drawing(f"architectures-{name}", title, caption, alt, canvas)
-
-
-def _draw_forests(study: Study, shown: list[Row], effects: list[Row], models: dict[str, str]) -> Any:
-    """At most four panels side by side, each dimension on lines and an x axis of its own."""
-    groups = [[row for row in shown if row["dimension"] == name] for name in study.evaluation.dimensions]
-    widest = max(len(group) for group in groups)
-    columns = widest if widest <= 4 else 3
-    lines = [group[at : at + columns] for group in groups for at in range(0, len(group), columns)]
-    width = 1.65 if columns > 2 else 2.4
-    canvas = new_canvas(1.7 + width * columns, len(lines) * (1.15 + 0.24 * len(models)))
-    grid, first = canvas.add_gridspec(len(lines), columns), dict[str, Any]()
-    for y, line in enumerate(lines):
-        for x, pooled in enumerate(line):
-            axes = canvas.add_subplot(grid[y, x], sharex=first.get(pooled["dimension"]))
-            first.setdefault(pooled["dimension"], axes)
-            own = {row["architecture"]: row for row in effects if _same(row, pooled)}
-            labels = [wrapped(title, 22, 1) for title in models.values()] if x == 0 else []
-            _forest(axes, study, pooled, [own.get(key) for key in models], labels)
-    return canvas
+def _forests(study: Study, tables: Tables, name: str) -> list[Drawing]:
+    """Every contrast of an experiment on each dimension that it is about, with the effect in every architecture."""
+    effects = [row for row in rows(tables, "effects", experiment=name) if finite(row["estimate"], row["std_error"])]
+    titles = {item.name: item.title for item in study.architectures}
+    drawings = []
+    for pooled in pooled_rows(study, tables, name):
+        own = [row for row in effects if _same(row, pooled)]
+        if own and pooled["focus"] and finite(pooled["estimate"], pooled["ci_low"]):
+            drawings.append(_forest(study, pooled, own, titles))
+    return drawings
 
 
 def _same(row: Row, other: Row) -> bool:
     return row["contrast"] == other["contrast"] and row["dimension"] == other["dimension"]
 
 
-def _forest(axes: Any, study: Study, pooled: Row, found: Sequence[Row | None], labels: Sequence[str]) -> None:
-    from matplotlib.ticker import MaxNLocator
+def _forest(study: Study, pooled: Row, own: list[Row], titles: dict[str, str]) -> Drawing:
+    def label(row: Row) -> str:
+        return f"{titles.get(row['architecture'], row['architecture'])}{' †' if row['marked'] else ''}"
 
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    for y, row in enumerate(found):
-        if row:
-            error = Z95 * row["std_error"] if finite(row["std_error"]) else 0.0
-            axes.plot([row["estimate"] - error, row["estimate"] + error], [y, y], color=GREY, lw=1.4, zorder=2)
-            axes.plot(row["estimate"], y, "o", color=INK, ms=4, zorder=3)
-    if finite(pooled["ci_low"], pooled["ci_high"]):
-        axes.plot([pooled["ci_low"], pooled["ci_high"]], [len(found)] * 2, color=PURPLE, lw=2.2, zorder=2)
-    axes.plot(pooled["estimate"], len(found), "D", color=PURPLE, ms=6, zorder=3)
-    axes.set_ylim(len(found) + 0.6, -0.6)
-    axes.set_yticks(range(len(found) + 1) if labels else [], [*labels, "Pooled"] if labels else [], fontsize=8.5)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelbottom=True)
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    heading = pooled["first"] if pooled["second"] == CONTROL else contrast_text(pooled)
-    axes.set_title(wrapped(heading, 17, 2), loc="left", fontweight="bold", fontsize=9)
-    what = wrapped(f"{title_of(study, pooled['dimension'])}, difference (0–1)", 22, 3)
-    axes.set_xlabel(f"{what}\n{_arrow(study, pooled['dimension'])}", fontsize=8.5)
+    found = lines([(label(row), row["estimate"], row["std_error"]) for row in own], pooled["tau2"])
+    title = f"{contrast_text(pooled)}, {in_sentence(title_of(study, pooled['dimension']))}"
+    axis = f"Difference in score (0–1)\n{arrow(study, pooled['dimension'])}"
+    caption = (
+        "The effect in every architecture with its 95% interval and its part of the weight; below the line, what "
+        "pooling makes of them."
+    )
+    caption += " †: a training run fails a limit of health." if any(row["marked"] for row in own) else ""
+    canvas = draw_forest(found, pooled, heading_of(title), axis)
+    return Drawing(forest_name(pooled), title, caption, forest_alt(title, found, pooled), canvas)

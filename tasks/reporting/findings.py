@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import CONTROL, Study
+from configs.schema import CONTROL, Study, split_contrast
 from tasks.reporting.audit_section import audit_finding
 from tasks.reporting.regression_section import regression_finding
-from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows
+from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows
 from tasks.reporting.words import (
     DASH,
+    MINUS,
     better,
     finite,
     in_sentence,
@@ -27,6 +28,8 @@ from tasks.reporting.words import (
     whole,
 )
 
+SIGNIFICANT = 0.05
+WITHOUT = ("estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high")
 WELL_FORMED = 0.95
 """Below this share of well-formed outputs a score says little: garbage is not toxic."""
 
@@ -35,10 +38,22 @@ WELL_FORMED = 0.95
 
 
 def direction(row: Row) -> int:
-    """-1 or 1 where the 95% interval lies wholly below or above zero; 0 where it doesn't, or where there is none."""
+    """-1 or 1 where the 95% interval lies wholly below or above zero; 0 where it doesn't, or where there is none.
+
+    A pooled effect has two, Wald's and HKSJ's: both must agree.
+    """
     if not finite(row["estimate"], row["ci_low"], row["ci_high"]):
         return 0
-    return 1 if row["ci_low"] > 0 else -1 if row["ci_high"] < 0 else 0
+    low, high = row["ci_low"], row["ci_high"]
+    if finite(row.get("hksj_ci_low", math.nan)):
+        low, high = min(low, row["hksj_ci_low"]), max(high, row["hksj_ci_high"])
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def honest(row: Row) -> tuple[float, float]:
+    """The HKSJ interval, which covers as it should also where few are pooled; without one, Wald's."""
+    low, high = row.get("hksj_ci_low", math.nan), row.get("hksj_ci_high", math.nan)
+    return (low, high) if finite(low, high) else (row["ci_low"], row["ci_high"])
 
 
 def findings(study: Study, tables: Tables) -> list[str]:
@@ -46,8 +61,14 @@ def findings(study: Study, tables: Tables) -> list[str]:
     sentences = [*_disagreement(study, tables), *_cooccurrence(study, tables), *_survey_contrasts(study, tables)]
     sentences += [*regression_finding(study, tables), *audit_finding(study, tables)]
     for name in study.experiments:
-        sentences += _experiment(study, tables, name)
-    return [*sentences, *_health(tables), *_failures(tables)]
+        sentences += _experiment_in_short(study, tables, name)
+    return [
+        *sentences,
+        *ratio_sentences(study, tables),
+        *marked_sentences(study, tables),
+        *_health(tables),
+        *_failures(tables),
+    ]
 
 
 def _disagreement(study: Study, tables: Tables) -> list[str]:
@@ -100,15 +121,86 @@ def _survey_contrasts(study: Study, tables: Tables) -> list[str]:
     return [f"In the survey (0–1; 95% CI in brackets): {'; '.join(said)}."] if said else []
 
 
-def _experiment(study: Study, tables: Tables, name: str) -> list[str]:
-    """A paragraph for each dimension: against control, then between conditions."""
+def _experiment_in_short(study: Study, tables: Tables, name: str) -> list[str]:
+    """A sentence for each dimension: how many effects are clear, and the largest."""
+    found = [row for row in pooled_rows(study, tables, name) if row["focus"] and finite(row["estimate"])]
+    said = []
+    for dimension in study.evaluation.dimensions:
+        own = [row for row in found if row["dimension"] == dimension]
+        parts = [_clear(rows_, which) for which, rows_ in _two_kinds(own) if rows_]
+        title = (
+            f"{study.experiments[name].title}, {in_sentence(title_of(study, dimension))} ({better(study, dimension)}"
+        )
+        said += [f"{title}; {_ks(own)}): {'; '.join(parts)}."] if parts else []
+    return said
+
+
+def _two_kinds(found: list[Row]) -> list[tuple[str, list[Row]]]:
+    against = [row for row in found if row["second"] == CONTROL]
+    between = [row for row in found if row["second"] != CONTROL]
+    return [("effect against no fine-tuning", against), ("difference between conditions", between)]
+
+
+def _clear(found: list[Row], which: str) -> str:
+    """`of 3 differences between conditions 1 is clear: all − consensus −0.092 (−0.144 to −0.041)`."""
+    clear = sorted((row for row in found if direction(row)), key=lambda row: -abs(row["estimate"]))
+    one = f"the one {which}" if len(found) == 1 else f"of {len(found)} {which.replace(' ', 's ', 1)}"
+    if not clear:
+        return f"{one} is not clear: {_named(found[0])}" if len(found) == 1 else f"{one} none is clear"
+    firm = sum(row["hksj_p_holm"] < SIGNIFICANT for row in clear)
+    count = "is clear" if len(found) == 1 else f"{len(clear)} {'is' if len(clear) == 1 else 'are'} clear"
+    after = f", {firm or 'none'} after Holm's adjustment" if finite(*(row["hksj_p_holm"] for row in clear)) else ""
+    return f"{one} {count}{after}{', the largest' if len(clear) > 1 else ''}: {_named(clear[0])}"
+
+
+def _named(row: Row) -> str:
+    name = row["first"] if row["second"] == CONTROL else contrast_text(row)
+    return f"{name} {number(row['estimate'])} ({interval(*honest(row))})"
+
+
+def ratio_sentences(study: Study, tables: Tables) -> list[str]:
+    """One sentence on the ratios that the study names."""
+    said = [ratio_text(study, row) for row in rows(tables, "ratios") if finite(row["ratio"])]
+    return [f"Ratios of effects (95% CI in brackets): {'; '.join(said)}."] if said else []
+
+
+def marked_sentences(study: Study, tables: Tables) -> list[str]:
+    """How many pooled effects rest on marked runs, and which are clear with them only, or without them only."""
+    found = [row for name in study.experiments for row in pooled_rows(study, tables, name) if row["focus"]]
+    marked = [row for row in found if row["n_marked"] > 0]
+    if not marked:
+        return []
+    changed = [row for row in marked if direction(row) != direction({key: row[f"unmarked_{key}"] for key in WITHOUT})]
+    names = joined(f"{contrast_text(row)} on {in_sentence(title_of(study, row['dimension']))}" for row in changed)
+    what = f"whether an effect is clear changes for {names}" if changed else "what is clear stays clear"
+    return [
+        f"{len(marked)} of {len(found)} pooled effects rest on training runs that fail a limit of health. Without "
+        f"these runs, {what}."
+    ]
+
+
+def ratio_text(study: Study, row: Row) -> str:
+    """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
+    of, to = (split_contrast(row[side]) for side in ("of", "to"))
+    names = [side[0] if side[1] == CONTROL else f"{side[0]} {MINUS} {side[1]}" for side in (of, to)]
+    what = in_sentence(title_of(study, row["dimension"]))
+    if not finite(row["ci_low"], row["ci_high"]):
+        return f"{names[0]} to {names[1]} on {what}: no bounds, since the effect of {names[1]} may be zero"
+    doubt = ", not clearly different from 1" if row["ci_low"] <= 1 <= row["ci_high"] else ""
+    span = f"{number(row['ratio'], 2)} ({interval(row['ci_low'], row['ci_high'], 2)})"
+    theirs = f" (published: {number(row['published'], 2)})" if finite(row["published"]) else ""
+    return f"{names[0]} moved {what} {span} times as much as {names[1]}{doubt}{theirs}"
+
+
+def in_words(study: Study, tables: Tables, name: str) -> list[str]:
+    """A paragraph for each dimension of an experiment: against control, then between conditions."""
     found = [row for row in pooled_rows(study, tables, name) if row["focus"] and finite(row["estimate"])]
     paragraphs = []
     for dimension in study.evaluation.dimensions:
         own = [row for row in found if row["dimension"] == dimension]
         what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
         said = [*_against_control(what, own), *_between(what, own)]
-        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI in brackets)"
+        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI (HKSJ) in brackets)"
         paragraphs += [f"{title}: {'; '.join(said)}."] if said else []
     return paragraphs
 
@@ -142,17 +234,17 @@ def _between(what: str, found: list[Row]) -> list[str]:
 
 
 def _size(row: Row) -> str:
-    """`by 0.210 (0.150 to 0.270)`, of a clear difference, without its sign; says where the HKSJ interval disagrees."""
-    low, high = sorted(abs(row[end]) for end in ("ci_low", "ci_high"))
-    wide = row.get("hksj_ci_low", math.nan) <= 0 <= row.get("hksj_ci_high", math.nan)
-    doubt = "; the HKSJ interval includes zero" if wide else ""
-    return f"by {number(abs(row['estimate']))} ({interval(low, high)}{doubt})"
+    """`by 0.210 (0.150 to 0.270)`, of a clear difference, without its sign."""
+    low, high = sorted(abs(end) for end in honest(row))
+    return f"by {number(abs(row['estimate']))} ({interval(low, high)})"
 
 
 def _around(row: Row) -> str:
-    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval."""
-    span = interval(row["ci_low"], row["ci_high"])
-    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span})"
+    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval; says where Wald's interval would call it clear."""
+    span = interval(*honest(row))
+    alone = finite(row["ci_low"], row["ci_high"]) and not row["ci_low"] <= 0 <= row["ci_high"]
+    doubt = "; Wald's interval alone excludes zero" if alone else ""
+    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span}{doubt})"
 
 
 def _health(tables: Tables) -> list[str]:
@@ -248,21 +340,40 @@ def _model_steps(study: Study) -> list[str]:
     judge = "A text regression of the ratings of held-out prompts"
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. All "
-        "train for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more "
-        "data is not told apart from one of better data.",
+        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. "
+        f"{_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
         f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
         f"{judged}.",
         "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
-        "held-out prompts, with its standard error over prompts; 0.05 is five percentage points.",
+        "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
+        "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "
+        "outputs that are not well-formed are scored like any other.",
         "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald interval, "
-        "as in the paper. Since k, the number of architectures, is small, the Hartung–Knapp–Sidik–Jonkman (HKSJ) "
-        "interval, made for that, stands beside it. No interval is adjusted for the number of contrasts, and none "
-        "knows who was asked: all architectures learn from the same ratings, so other raters might have given another "
-        "effect.",
+        "as in the paper. Since k, the number of architectures, is small, that interval is too narrow; the "
+        "Hartung–Knapp–Sidik–Jonkman (HKSJ) interval stands beside it. An effect is called clear where both exclude "
+        "zero. p is adjusted by Holm's method within an experiment where it says so. No interval knows who was asked: "
+        "all architectures learn from the same ratings, so other raters might have given another effect.",
     ]
+
+
+def _budgets(study: Study) -> str:
+    """What every condition has the same number of, and what an effect is then confounded with."""
+    epochs = (
+        "for the same number of epochs, so a condition with fewer pairs takes fewer steps: an effect of more data is "
+        "not told apart from one of better data"
+    )
+    steps = "for the same number of optimiser steps, so a condition with fewer pairs sees each of them more often"
+    titles = {
+        budget: [item.title for item in study.experiments.values() if item.budget == budget]
+        for budget in ("epochs", "steps")
+    }
+    if not titles["steps"]:
+        return f"All train {epochs}."
+    if not titles["epochs"]:
+        return f"All train {steps}."
+    return f"Conditions of {joined(titles['epochs'])} train {epochs}; those of {joined(titles['steps'])} {steps}."
 
 
 def _ratings_step(study: Study, facts: Facts) -> str:

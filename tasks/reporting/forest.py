@@ -145,6 +145,11 @@ def forest_alt(heading: str, found: Sequence[Line], pooled: Row) -> str:
     return f"Forest plot, {' '.join(heading.split())}. {said}. Pooled: {whole}."
 
 
+def forest_name(pooled: Row) -> str:
+    """`forest-scale-5-point-minus-control-toxicity`, of names that are fit for a file's."""
+    return f"forest-{pooled['experiment']}-{pooled['first']}-minus-{pooled['second']}-{pooled['dimension']}"
+
+
 def heading_of(text: str) -> str:
     """A heading over two lines at most."""
     return wrapped(text, 76, 2)

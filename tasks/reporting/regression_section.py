@@ -148,6 +148,11 @@ def _count(n: int, noun: str) -> str:
 # ---- tables
 
 
+def significant_terms(study: Study, tables: Tables) -> Table | None:
+    """The table of `_short` alone, for papers."""
+    return next((part for part in _short(study, terms(tables)) if isinstance(part, Table)), None)
+
+
 def _short(study: Study, found: list[Row]) -> list[Any]:
     """The paper's Table 1 beside ours; what the paper prints is there even where it isn't significant here."""
     shown = [row for row in found if told(row)]

@@ -14,12 +14,28 @@ from typing import Any
 from configs.schema import CONTROL, Experiment, Study
 from tasks.artifact import write_atomically
 from tasks.reporting.audit_section import audit
-from tasks.reporting.document import Caution, Code, Fold, Items, Picture, Section, Table, Text
+from tasks.reporting.document import Caution, Code, Fold, Items, Link, Picture, Rows, Section, Table, Text
 from tasks.reporting.drawing import Figure
 from tasks.reporting.figures import draw_all
-from tasks.reporting.findings import WELL_FORMED, banner, few, findings, in_part, method, published_note, trained
+from tasks.reporting.findings import (
+    WELL_FORMED,
+    banner,
+    few,
+    findings,
+    in_part,
+    in_words,
+    method,
+    published_note,
+    trained,
+)
+from tasks.reporting.forest import forest_name
+from tasks.reporting.latex import latex
+from tasks.reporting.lineage_section import every_effect, lineage
 from tasks.reporting.moved_section import what_moved
-from tasks.reporting.regression_section import regression
+from tasks.reporting.paper import known_ratios, pairs
+from tasks.reporting.paper_section import against_the_paper, effects_table, ratios_table
+from tasks.reporting.pooling_section import budgets, pooling
+from tasks.reporting.regression_section import regression, significant_terms
 from tasks.reporting.survey_section import survey, who_rated
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
 from tasks.reporting.words import (
@@ -28,6 +44,7 @@ from tasks.reporting.words import (
     better,
     finite,
     interval,
+    label_sentence,
     number,
     p_value,
     percent,
@@ -56,10 +73,27 @@ def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Pa
         "sections": sections(study, tables, facts, figures),
     }  # fmt: skip
     environment = _environment()
+    write_latex(study, tables, folder / "tables")
     for name in ("report.md", "report.html"):
         text = environment.get_template(f"{name}.j2").render(document)
         write_atomically(folder / name, text.encode("utf-8", "replace"))
     return folder / "report.html"
+
+
+def write_latex(study: Study, tables: Tables, folder: Path) -> None:
+    """`pooled.tex`, `published.tex`, `ratios.tex` and `ordinal_regression.tex`, where there is something in them."""
+    found = [row for name in study.experiments for row in pooled_rows(study, tables, name)]
+    beside, ratios, terms = pairs(study, tables), known_ratios(tables), significant_terms(study, tables)
+    made = {
+        "pooled": ("Pooled effects.", pooled_table(study, found, {}) if found else None),
+        "published": ("Pooled effects beside the published.", effects_table(study, beside) if beside else None),
+        "ratios": ("Ratios of pooled effects.", ratios_table(study, tables) if ratios else None),
+        "ordinal_regression": ("Who rates differently.", terms),
+    }
+    for name, (caption, table) in made.items():
+        if table:
+            text = f"{caption} {table.caption} {label_sentence(study)}"
+            write_atomically(folder / f"{name}.tex", latex(table.header, table.align, table.body, text, name))
 
 
 def _environment() -> Any:
@@ -91,13 +125,16 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
         Section("regression", "Who rates differently", regression(study, tables, figures)),
         Section("audit", "Whose voice is in the data", audit(study, tables, figures)),
         *(_experiment(study, tables, figures, name) for name in study.experiments),
+        Section("paper", "Beside the paper", against_the_paper(study, tables, figures)),
+        Section("pooling", "Pooling", pooling(study, tables, figures)),
+        Section("budgets", "Equal epochs, equal steps", budgets(study, tables, figures)),
         Section("moved", "What moved", what_moved(study, tables, facts)),
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
         Section("health", "Health of the outputs", _health(study, tables)),
         Section("judge", "The judge and the raters", _judge(study, tables)),
         Section("dropped", "What was dropped", _drops(tables)),
-        Section("provenance", "Provenance", _provenance(study, facts)),
+        Section("provenance", "Provenance", [*lineage(study, tables, facts), *_provenance(study, facts)]),
     ]
     return [section for section in found if section.parts]
 
@@ -120,12 +157,11 @@ def _experiment(study: Study, tables: Tables, figures: Mapping[str, Figure], nam
     if found:
         parts = [Text(experiment.question), Fold("The conditions", [_conditions(study, experiment)])]
         parts += [Picture(figures[key]) for key in (f"effects-{name}",) if key in figures]
-        parts += [_pooled(study, found)]
-        parts += [
-            Fold("The effects in every architecture", [Picture(figures[key])])
-            for key in (f"architectures-{name}",)
-            if key in figures
-        ]
+        parts += [Text(text) for text in in_words(study, tables, name)]
+        parts += [pooled_table(study, found, figures), Rows(("pooled",))]
+        forests = [Picture(figures[key]) for row in found if (key := forest_name(row)) in figures]
+        parts += [Fold(f"Forest plots: {whole(len(forests))}", forests)] if forests else []
+        parts += every_effect(study, tables, name)
     return Section(f"experiment-{name}", experiment.title, parts)
 
 
@@ -139,20 +175,34 @@ def _conditions(study: Study, experiment: Experiment) -> Table:
     return Table(["Condition", "Whose ratings", "Of what", "Scale", "Disagreement", "Optimiser"], "llllll", body)
 
 
-def _pooled(study: Study, found: list[Row]) -> Table:
-    """Ours and, where there is one, the published value beside it; a column without any value is left out."""
-    columns: dict[str, list[str]] = {
-        "Contrast": [contrast_text(r) for r in found], "Dimension": [titled(study, r) for r in found],
+def pooled_table(study: Study, found: list[Row], figures: Mapping[str, Figure]) -> Table:
+    """Ours and, where there is one, the published value beside it; a column without any value is left out.
+
+    A contrast leads to its forest plot.
+    """
+    columns: dict[str, list[Any]] = {
+        "Contrast": [_to_forest(r, figures) for r in found], "Dimension": [titled(study, r) for r in found],
         "k": [whole(r["k"]) for r in found], "Effect": [number(r["estimate"]) for r in found],
         "95% CI": [interval(r["ci_low"], r["ci_high"]) for r in found], "p": [p_value(r["p"]) for r in found],
         "Published": [number(r["published"]) for r in found], "Published p": [r["published_p"] or DASH for r in found],
         "95% CI (HKSJ)": [interval(r["hksj_ci_low"], r["hksj_ci_high"]) for r in found],
-        "p (HKSJ)": [p_value(r["hksj_p"]) for r in found], "I²": [_share(r["i2"]) for r in found],
+        "p (HKSJ)": [p_value(r["hksj_p"]) for r in found], "Holm": [p_value(r["hksj_p_holm"]) for r in found],
+        "I²": [_share(r["i2"]) for r in found],
+        "Marked": [whole(r["n_marked"]) if r["n_marked"] > 0 else DASH for r in found],
     }  # fmt: skip
-    told = {name: column for name, column in columns.items() if set(column) != {DASH}}
+    told = {name: column for name, column in columns.items() if set(map(str, column)) != {DASH}}
     ways = {titled(study, r): better(study, r["dimension"]) for r in found}
-    caption = f"Differences in score (0–1). {'; '.join(f'{title}: {way}' for title, way in ways.items())}."
+    caption = (
+        f"Differences in score (0–1). {'; '.join(f'{title}: {way}' for title, way in ways.items())}. Holm: p (HKSJ) "
+        "adjusted for all lines of this table."
+    )
+    caption += " Marked: architectures whose runs fail a limit of health." if "Marked" in told else ""
     return Table(list(told), "ll" + "r" * (len(told) - 2), list(zip(*told.values(), strict=True)), caption)
+
+
+def _to_forest(row: Row, figures: Mapping[str, Figure]) -> Any:
+    name = forest_name(row)
+    return Link(contrast_text(row), f"#{name}") if name in figures else contrast_text(row)
 
 
 def _share(percentage: float) -> str:

@@ -28,18 +28,27 @@ COLUMNS = {
     "audit": "experiment condition stratum n_participants n_ratings share_of_participants share_of_ratings"
     " share_of_preferences retained majority_loses majority_unheard n_majorities chance_loses chance_sd",
     "drops": "condition step reason dropped kept",
-    "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
-    "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words steps",
+    "cells": "experiment architecture condition seed training_run status n_pairs weight seconds mlflow_run_id error",
+    "health": "experiment architecture condition seed n_outputs finished well_formed empty repetitive mean_words steps"
+    " marked",
     "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
-    "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
+    "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored n_malformed"
+    " marked",
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
-    " hksj_ci_low hksj_ci_high hksj_p published published_p",
+    " hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z egger_p p_holm"
+    " hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high unmarked_hksj_ci_low"
+    " unmarked_hksj_ci_high",
+    "pooling_methods": "experiment contrast dimension method k estimate ci_low ci_high tau2 hksj_ci_low hksj_ci_high",
+    "leave_one_out": "experiment contrast dimension without k estimate ci_low ci_high hksj_ci_low hksj_ci_high",
+    "pairwise": "experiment contrast dimension k estimate ci_low ci_high p hksj_ci_low hksj_ci_high hksj_p p_holm"
+    " hksj_p_holm",
+    "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
     "moved": "experiment contrast dimension before after change k_before k_after moved beyond",
 }
 TEXT = frozenset([
     "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
     "training_run", "status", "mlflow_run_id", "error", "published_p", "attribute", "value", "term", "reference",
-    "converged", "notes",
+    "converged", "notes", "marked", "method", "without", "of", "to",
 ])  # fmt: skip
 
 

@@ -71,6 +71,12 @@ def better(study: Study, dimension: str) -> str:
     return f"{study.dimensions[dimension].better} is better" if dimension in study.dimensions else ""
 
 
+def arrow(study: Study, dimension: str) -> str:
+    """Which way is good: `← lower is better`."""
+    text = better(study, dimension)
+    return f"← {text}" if text.startswith("lower") else f"{text} →" if text else ""
+
+
 def stratum_title(study: Study, name: str) -> str:
     """A stratum as people call it."""
     return (study.strata[name].title if name in study.strata else None) or name

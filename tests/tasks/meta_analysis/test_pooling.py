@@ -84,7 +84,7 @@ def test_eggers_regression_is_not_made_of_few_effects_nor_of_equal_errors(bcg: p
 def test_leaving_one_out_is_metafors(bcg: pd.DataFrame, metafor: dict[str, Any]) -> None:
     found = leave_one_out(bcg, [], "trial", "reml")
     theirs = metafor["leave1out_REML"]
-    assert found["left_out"].tolist() == list(range(13))
+    assert found["without"].tolist() == list(range(13))
     names = {
         "estimate": "estimate", "std_error": "se", "ci_low": "ci.lb", "ci_high": "ci.ub", "q": "Q", "tau2": "tau2",
         "i2": "I2",

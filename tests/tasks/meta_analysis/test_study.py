@@ -63,8 +63,8 @@ def test_every_method_and_every_architecture_left_out_has_its_row() -> None:
     methods, without = other_methods(table()), without_each(table())
     assert list(methods.columns) == [*KEYS, "method", *STATISTICS]
     assert methods["method"].tolist() == [name for name in METHODS for _ in CONTRASTS]
-    assert list(without.columns) == [*KEYS, "left_out", *LEFT_OUT]
-    row = without[(without["contrast"] == "5-point - control") & (without["left_out"] == "m3")].iloc[0]
+    assert list(without.columns) == [*KEYS, "without", *LEFT_OUT]
+    row = without[(without["contrast"] == "5-point - control") & (without["without"] == "m3")].iloc[0]
     alone = pool(pd.Series([-0.2, -0.3, -0.25]).to_numpy(), pd.Series([0.02] * 3).to_numpy())
     assert row["estimate"] == pytest.approx(alone["estimate"])
 

@@ -108,7 +108,7 @@ def test_meta_prints_pools_and_writes_tables_and_forest_plots(
     alone = pool(pd.Series([1.0, 3.0]).to_numpy(), pd.Series([0.5, 0.5]).to_numpy(), "reml")
     assert pooled.loc["a", list(alone)].to_dict() == pytest.approx(alone, nan_ok=True)
     left_out = pd.read_csv(out / "leave_one_out.csv")
-    assert left_out[["left_out", "estimate"]].to_numpy().tolist() == [["s", 3.0], ["t", 1.0]]
+    assert left_out[["without", "estimate"]].to_numpy().tolist() == [["s", 3.0], ["t", 1.0]]
     files = sorted(path.name for path in (out / "figures").iterdir())
     assert files == ["forest-001.png", "forest-001.svg", "forest-002.png", "forest-002.svg"]
 

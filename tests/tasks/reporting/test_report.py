@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tasks.reporting.figures import draw_all
-from tasks.reporting.findings import findings
+from tasks.reporting.findings import findings, in_words
 from tasks.reporting.report import markdown
 from tasks.reporting.words import number, p_value
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
@@ -33,7 +33,7 @@ def test_sections_stand_in_the_order_of_reading(whole: tuple[str, str, Path]) ->
     keys = re.findall(r'<section id="([^"]+)">', whole[0])
     assert keys == [
         "findings", "method", "participants", "survey", "regression", "audit", "experiment-groups", "experiment-scale",
-        "training-runs", "failures", "health", "judge", "dropped", "provenance",
+        "paper", "pooling", "training-runs", "failures", "health", "judge", "dropped", "provenance",
     ]  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_label_stands_in_the_banner_and_in_every_caption(whole: tuple[str, str, 
     assert '<div class="banner"' in html
     assert "Simulated raters, tiny models: this is not evidence" in html
     assert "Simulated raters, tiny models: this is not evidence" in markdown_text
-    assert len(captions) == 8
+    assert len(captions) == 12
     assert all(caption.endswith("Simulated raters, tiny models.") for caption in captions)
 
 
@@ -159,7 +159,8 @@ def test_missing_numbers_and_columns_are_dashes(tmp_path: Path) -> None:
 
 def test_interval_far_beyond_the_panel_is_drawn(tmp_path: Path) -> None:
     row = pooled_row("scale", "5-point - control", "toxicity", -0.1, k=2) | {"hksj_ci_low": -9.0, "hksj_ci_high": 9.0}
-    assert [figure.name for figure in draw_all(study(), {"pooled": pd.DataFrame([row])}, tmp_path)] == ["effects-scale"]
+    drawn = draw_all(study(), {"pooled": pd.DataFrame([row])}, tmp_path)
+    assert [figure.name for figure in drawn] == ["effects-scale", "published"]
 
 
 # ---- hostile text, and no way out
@@ -206,7 +207,10 @@ def test_html_loads_nothing_from_the_network(whole: tuple[str, str, Path]) -> No
     sources = re.findall(r'\bsrc\s*=\s*"([^"]*)"', html)
     assert sources
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    assert set(re.findall(r'\bhref\s*=\s*"([^#][^"]*)"', html)) == {"https://arxiv.org/abs/2511.14476"}
+    links = set(re.findall(r'\bhref\s*=\s*"([^#][^"]*)"', html))
+    assert {link for link in links if not re.fullmatch(r"tables/[a-z_]+\.csv", link)} == {
+        "https://arxiv.org/abs/2511.14476"
+    }
     assert not re.search(r"<(script|link|iframe|object|embed|base)\b|url\(|@import", html)
     assert "default-src 'none'" in html
 
@@ -226,7 +230,7 @@ def test_two_threads_draw_the_same_as_one(whole: tuple[str, str, Path], tmp_path
 
 def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) -> None:
     links = re.findall(r"\]\((figures/[^)]+)\)", whole[1])
-    assert len(links) == 8
+    assert len(links) == 12
     assert all((whole[2] / link).is_file() for link in links)
     assert all((whole[2] / link).with_suffix(".png").is_file() for link in links)
 
@@ -234,7 +238,7 @@ def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) 
 def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path: Path) -> None:
     written(study(), made_up(study()), tmp_path)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 18
+    assert len(files) == 2 + 2 * 12 + 3  # report, figures, tables for LaTeX
     assert all((tmp_path / file).read_bytes() == (whole[2] / file).read_bytes() for file in files)
 
 
@@ -242,22 +246,43 @@ def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path:
 
 
 def said(*found: dict[str, Any]) -> str:
+    return "\n".join(in_words(study(), {"pooled": pd.DataFrame(list(found))}, "scale"))
+
+
+def in_short(*found: dict[str, Any]) -> str:
     return "\n".join(findings(study(), {"pooled": pd.DataFrame(list(found))}))
 
 
 def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
-    text = said(pooled_row("scale", "5-point - control", "toxicity", -0.21, 0.03, k=7))  # 0.21 ± 1.96 x 0.03
-    assert text == (
-        "Scale, toxicity (lower is better; k = 7; 95% CI in brackets): training lowered toxicity against no "
-        "fine-tuning: 5-point by 0.210 (0.151 to 0.269)."
+    row = pooled_row("scale", "5-point - control", "toxicity", -0.21, 0.03, k=7)  # HKSJ: 0.21 ± 1.3 x 1.96 x 0.03
+    assert said(row) == (
+        "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets): training lowered toxicity against no "
+        "fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
     )
+    assert in_short(row) == (
+        "Scale, toxicity (lower is better; k = 7): the one effect against no fine-tuning is clear: 5-point −0.210 "
+        "(−0.286 to −0.134)."
+    )
+
+
+def test_findings_count_what_is_clear_and_name_the_largest() -> None:
+    rows = [
+        pooled_row("scale", f"{name} - control", "toxicity", estimate) | {"hksj_p_holm": p}
+        for name, estimate, p in (("5-point", -0.2, 0.06), ("binary", -0.3, 0.01))
+    ]
+    assert (
+        "of 2 effects against no fine-tuning 2 are clear, 1 after Holm's adjustment, the largest: binary"
+        in in_short(*rows)
+    )
+    unclear = [row | {"hksj_ci_high": 0.1} for row in rows]
+    assert in_short(*unclear).endswith("of 2 effects against no fine-tuning none is clear.")
 
 
 def test_direction_of_a_dimension_is_told() -> None:
     text = said(*(pooled_row("scale", "5-point - binary", dimension, 0.10) for dimension in ("toxicity", "awareness")))
     assert "Scale, awareness (higher is better; " in text
     assert "Scale, toxicity (lower is better; " in text
-    assert "awareness was higher after training on 5-point than on binary by 0.100 (0.061 to 0.139)" in text
+    assert "awareness was higher after training on 5-point than on binary by 0.100 (0.049 to 0.151)" in text
 
 
 @pytest.mark.parametrize("estimate", [-0.03, 0.03, 0.0])
@@ -268,18 +293,24 @@ def test_interval_that_holds_zero_is_no_clear_difference(estimate: float) -> Non
 
 
 def test_missing_interval_is_never_a_clear_difference() -> None:
-    row = pooled_row("scale", "5-point - control", "toxicity", -0.5, k=1) | {"ci_low": math.nan, "ci_high": math.nan}
+    missing = dict.fromkeys(("ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"), math.nan)
+    row = pooled_row("scale", "5-point - control", "toxicity", -0.5, k=1) | missing
     assert "no clear difference from no fine-tuning: 5-point (−0.500, no interval)" in said(row)
 
 
-def test_doubt_of_the_wider_interval_is_told() -> None:
+def test_an_effect_is_clear_only_where_both_intervals_exclude_zero() -> None:
     # DL −.05 ± 1.96 x .02 = −.089 to −.011; HKSJ 1.3 times as wide, −.101 to .001
     doubtful = pooled_row("scale", "5-point - control", "toxicity", -0.05, 0.02)
-    assert "by 0.050 (0.011 to 0.089; the HKSJ interval includes zero)" in said(doubtful)
+    text = said(doubtful)
+    assert "no clear difference from no fine-tuning: 5-point (−0.050, −0.101 to 0.001; " in text
+    assert "Wald's interval alone excludes zero" in text
+    narrow = doubtful | {"ci_high": 0.01, "hksj_ci_high": -0.02}
+    assert "no clear difference from no fine-tuning: 5-point (−0.050, −0.101 to −0.020)" in said(narrow)
 
 
 def test_dimension_outside_the_focus_is_no_finding() -> None:
-    assert said(pooled_row("scale", "5-point - control", "awareness", 0.3)) == ""
+    row = pooled_row("scale", "5-point - control", "awareness", 0.3)
+    assert (said(row), in_short(row)) == ("", "")
 
 
 def test_survey_difference_is_told_in_both_directions() -> None:

@@ -1,0 +1,54 @@
+"""Our pooled effects and ratios beside the published ones."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from configs.schema import Study
+from tasks.reporting.tables import Row, Tables, pooled_rows, rows
+from tasks.reporting.words import finite
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pooled effect with a published value: the row, the experiment's title, and the published interval.
+
+    The published interval is not printed in the paper; it follows from the printed p, where there is one. `at_most`:
+    p is printed as below a limit, so that the interval is at most so wide.
+    """
+
+    row: Row
+    experiment: str
+    low: float
+    high: float
+    at_most: bool
+
+
+def published_interval(estimate: float, p: str) -> tuple[float, float, bool]:
+    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without a p."""
+    from scipy.stats import norm
+
+    match = re.fullmatch(r"\s*(<?)\s*(0?\.\d+)\s*", p)
+    if not match or not finite(estimate) or not 0 < float(match[2]) < 1:
+        return math.nan, math.nan, False
+    reach = Z95 * abs(estimate) / float(norm.isf(float(match[2]) / 2))
+    return estimate - reach, estimate + reach, bool(match[1])
+
+
+def pairs(study: Study, tables: Tables) -> list[Pair]:
+    """Every pooled effect that the paper prints a value of, in the order of the experiments."""
+    return [
+        Pair(row, experiment.title, *published_interval(row["published"], row["published_p"]))
+        for name, experiment in study.experiments.items()
+        for row in pooled_rows(study, tables, name)
+        if finite(row["published"], row["estimate"])
+    ]
+
+
+def known_ratios(tables: Tables) -> list[Row]:
+    """Ratios that could be estimated."""
+    return [row for row in rows(tables, "ratios") if finite(row["ratio"])]
