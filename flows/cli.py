@@ -121,6 +121,18 @@ def _parser() -> argparse.ArgumentParser:
         help="of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)",
     )  # fmt: skip
     meta.add_argument("--output", metavar="DIR", type=Path, help="write pooled.csv, leave_one_out.csv and figures/")
+    trace = commands.add_parser(
+        "trace", help="what a number rests on, or what a participant's ratings touched", epilog=EXIT_CODES,
+        description="Go from an effect of a finished study to its runs, adapters, judge and ratings, or from a "
+        "participant to the runs and effects that rest on their ratings. Nothing runs.",
+    )  # fmt: skip
+    trace.add_argument("study", metavar="STUDY", help="a shipped study's name, or the path of a .yaml file")
+    trace.add_argument(
+        "what", metavar="EFFECT-ID|PARTICIPANT",
+        help="EXPERIMENT:FIRST:SECOND:DIMENSION, such as scale:5-point:control:toxicity (with :ARCHITECTURE for one of "
+        "those pooled), or a participant's pseudonym",
+    )  # fmt: skip
+    trace.add_argument("--output", metavar="DIR", type=Path, help="where its outputs are (default: outputs/NAME)")
     for command in (run, plan):
         command.add_argument(
             "--workers", type=_count, metavar="N",
@@ -164,6 +176,11 @@ def _run(options: argparse.Namespace) -> int:
         if options.output:
             write_pooled(result, options.by, options.method, options.output)
         print(summary(result, options.by))
+        return WHOLE
+    if options.command == "trace":
+        from flows.trace import trace
+
+        print("\n".join(trace(options.study, options.what, options.output)))
         return WHOLE
     if options.command == "serve":
         from flows.serve import serve

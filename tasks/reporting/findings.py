@@ -149,7 +149,9 @@ def _clear(found: list[Row], which: str) -> str:
         return f"{one} is not clear: {_named(found[0])}" if len(found) == 1 else f"{one} none is clear"
     firm = sum(row["hksj_p_holm"] < SIGNIFICANT for row in clear)
     count = "is clear" if len(found) == 1 else f"{len(clear)} {'is' if len(clear) == 1 else 'are'} clear"
-    after = f", {firm or 'none'} after Holm's adjustment" if finite(*(row["hksj_p_holm"] for row in clear)) else ""
+    count_after = ("also" if firm else "not") if len(found) == 1 else firm or "none"
+    known = finite(*(row["hksj_p_holm"] for row in clear))
+    after = f", {count_after} after Holm's adjustment" if known else ""
     return f"{one} {count}{after}{', the largest' if len(clear) > 1 else ''}: {_named(clear[0])}"
 
 

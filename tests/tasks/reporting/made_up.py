@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import CONTROL, Study
+from tasks.meta_analysis.effects import COLUMNS
+from tasks.meta_analysis.ratios import ratios
+from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
 from tasks.reporting.report import write_report
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"
@@ -49,6 +52,8 @@ def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
                 "contrasts": {"5-point - control": {"focus": ["toxicity"],
                                                     "published": {"toxicity": {"estimate": -0.242}}},
                               "binary - control": {"focus": ["toxicity"]}, "5-point - binary": {}},
+                "ratios": [{"of": "5-point - control", "to": "binary - control", "dimension": "toxicity",
+                            "published": 1.22}],
             },
         },
         "architectures": [{"name": n, "title": f"Model {n}", "family": n, "parameters": 1e9, **source} for n in names],
@@ -153,14 +158,15 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         for name, key, condition in [(CONTROL, CONTROL, None), *grid]:
             run = hashlib.sha256(f"{model.name}{condition}".encode()).hexdigest()[:8] if condition else None
             status = "trained" if condition else "control"
-            cells.append([name, model.name, key, run, status, 900, 2000, 2.5, "", None])
-            health.append([name, model.name, key, 147, 0.99, draw.uniform(0.93, 1), 0.0, 0.01, 14.2])
+            cells.append([name, model.name, key, 0, run, status, 900 if condition else None, 2000, 2.5, "", None])
+            health.append([name, model.name, key, 0, 147, 0.99, draw.uniform(0.93, 1), 0.0, 0.01, 14.2, ""])
     if cells:
-        cells[-1][4], cells[-1][-1] = "failed", "out of memory"
+        cells[-1][5], cells[-1][-1] = "failed", "out of memory"
     columns = [
         "experiment",
         "architecture",
         "condition",
+        "seed",
         "training_run",
         "status",
         "n_pairs",
@@ -173,12 +179,14 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         "experiment",
         "architecture",
         "condition",
+        "seed",
         "n_outputs",
         "finished",
         "well_formed",
         "empty",
         "repetitive",
         "mean_words",
+        "marked",
     ]
     return {"cells": pd.DataFrame(cells, columns=columns), "health": pd.DataFrame(health, columns=marks)}
 
@@ -191,11 +199,14 @@ def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
                 sign = -1 if study.dimensions[dimension].better == "lower" else 1
                 size = sign * draw.uniform(0, 0.25) * (1 if contrast.endswith(CONTROL) else 0.3)
                 each = [draw.gauss(size, 0.03) for _ in study.architectures]
-                effects += [(name, contrast, dimension, m.name, x, 0.02, 147)
+                effects += [(name, contrast, dimension, m.name, x, 0.02, 147, 1, 0, 3, "")
                             for m, x in zip(study.architectures, each, strict=True)]  # fmt: skip
                 pooled.append(pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each)))
-    columns = ["experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts"]
-    return {"effects": pd.DataFrame(effects, columns=columns), "pooled": pd.DataFrame(pooled)}
+    table = pd.DataFrame(effects, columns=COLUMNS)
+    return {
+        "effects": table, "pooled": pd.DataFrame(pooled), "leave_one_out": without_each(table),
+        "pooling_methods": other_methods(table), "ratios": ratios(study, table), "pairwise": compare_pairs(table),
+    }  # fmt: skip
 
 
 def pooled_row(
@@ -207,7 +218,8 @@ def pooled_row(
         "experiment": experiment, "contrast": contrast, "dimension": dimension, "k": k, "estimate": estimate,
         "std_error": error, "ci_low": estimate - reach, "ci_high": estimate + reach,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "i2": 41.0, "hksj_ci_low": estimate - 1.3 * reach,
-        "hksj_ci_high": estimate + 1.3 * reach, "hksj_p": 0.02,
+        "hksj_ci_high": estimate + 1.3 * reach, "hksj_p": 0.02, "hksj_p_holm": 0.04, "n_marked": 0, "tau2": 0.001,
+        "q": 9.0, "q_p": 0.01, "pi_low": estimate - 3 * reach, "pi_high": estimate + 3 * reach,
     }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def test_label_stands_in_the_banner_and_in_every_caption(whole: tuple[str, str, 
     assert '<div class="banner"' in html
     assert "Simulated raters, tiny models: this is not evidence" in html
     assert "Simulated raters, tiny models: this is not evidence" in markdown_text
-    assert len(captions) == 12
+    assert len(captions) == 13
     assert all(caption.endswith("Simulated raters, tiny models.") for caption in captions)
 
 
@@ -230,7 +230,7 @@ def test_two_threads_draw_the_same_as_one(whole: tuple[str, str, Path], tmp_path
 
 def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) -> None:
     links = re.findall(r"\]\((figures/[^)]+)\)", whole[1])
-    assert len(links) == 12
+    assert len(links) == 13
     assert all((whole[2] / link).is_file() for link in links)
     assert all((whole[2] / link).with_suffix(".png").is_file() for link in links)
 
@@ -238,7 +238,7 @@ def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) 
 def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path: Path) -> None:
     written(study(), made_up(study()), tmp_path)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 2 + 2 * 12 + 3  # report, figures, tables for LaTeX
+    assert len(files) == 2 + 2 * 13 + 4  # report, figures, tables for LaTeX
     assert all((tmp_path / file).read_bytes() == (whole[2] / file).read_bytes() for file in files)
 
 
@@ -260,8 +260,8 @@ def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
         "fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
     )
     assert in_short(row) == (
-        "Scale, toxicity (lower is better; k = 7): the one effect against no fine-tuning is clear: 5-point −0.210 "
-        "(−0.286 to −0.134)."
+        "Scale, toxicity (lower is better; k = 7): the one effect against no fine-tuning is clear, also after "
+        "Holm's adjustment: 5-point −0.210 (−0.286 to −0.134)."
     )
 
 
