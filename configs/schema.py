@@ -163,6 +163,8 @@ class Experiment(Frozen):
     contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
     ratios: tuple[Ratio, ...] = ()
     """Of pooled effects, as in "53% more than"."""
+    figure: str = ""
+    """Which figure of the paper shows the same, for who puts both side by side."""
 
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from configs.errors import InputError, one_of
 from configs.load import load_study
@@ -61,7 +62,11 @@ def _finished(name: str, output: Path | None) -> Finished:
     ratings = Store(home() / "store").find("ratings", facts["ratings_digest"])
     if ratings is None:
         raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
-    return Finished(Study.model_validate(facts["settings"]), folder / "tables", facts, load_data(ratings))
+    try:
+        study = Study.model_validate(facts["settings"])
+    except ValidationError:
+        raise InputError(f"{path}: settings of another version of pluralign; run the study again") from None
+    return Finished(study, folder / "tables", facts, load_data(ratings))
 
 
 # ---- what a number rests on

@@ -9,6 +9,7 @@ import math
 
 from configs.schema import CONTROL, Study, split_contrast
 from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.paper import known_ratios
 from tasks.reporting.regression_section import regression_finding
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows
 from tasks.reporting.words import (
@@ -162,7 +163,7 @@ def _named(row: Row) -> str:
 
 def ratio_sentences(study: Study, tables: Tables) -> list[str]:
     """One sentence on the ratios that the study names."""
-    said = [ratio_text(study, row) for row in rows(tables, "ratios") if finite(row["ratio"])]
+    said = [ratio_text(study, row) for row in known_ratios(study, tables)]
     return [f"Ratios of effects (95% CI in brackets): {'; '.join(said)}."] if said else []
 
 

@@ -40,15 +40,19 @@ def published_interval(estimate: float, p: str) -> tuple[float, float, bool]:
 
 
 def pairs(study: Study, tables: Tables) -> list[Pair]:
-    """Every pooled effect that the paper prints a value of, in the order of the experiments."""
+    """Every pooled effect that the paper prints a value of, in the order of the experiments.
+
+    An experiment that extends another is not the paper's.
+    """
     return [
         Pair(row, experiment.title, *published_interval(row["published"], row["published_p"]))
         for name, experiment in study.experiments.items()
         for row in pooled_rows(study, tables, name)
-        if finite(row["published"], row["estimate"])
+        if finite(row["published"], row["estimate"]) and not experiment.extends
     ]
 
 
-def known_ratios(tables: Tables) -> list[Row]:
-    """Ratios that could be estimated."""
-    return [row for row in rows(tables, "ratios") if finite(row["ratio"])]
+def known_ratios(study: Study, tables: Tables) -> list[Row]:
+    """Ratios that could be estimated, of experiments that extend no other."""
+    own = {name for name, experiment in study.experiments.items() if not experiment.extends}
+    return [row for row in rows(tables, "ratios") if finite(row["ratio"]) and row["experiment"] in own]

@@ -19,7 +19,7 @@ LARGEST_RATIO = 30.0
 
 def paper_drawings(study: Study, tables: Tables) -> list[Drawing]:
     """Effects, and ratios, where there are any."""
-    candidates = (_effects(study, pairs(study, tables)), _ratios(study, known_ratios(tables)))
+    candidates = (_effects(study, pairs(study, tables)), _ratios(study, known_ratios(study, tables)))
     return [drawing for drawing in candidates if drawing]
 
 

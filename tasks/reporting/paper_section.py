@@ -17,7 +17,7 @@ from tasks.reporting.words import DASH, finite, interval, label_sentence, number
 
 def against_the_paper(study: Study, tables: Tables, figures: Mapping[str, Figure]) -> list[Any]:
     """Both figures with their tables; nothing where the paper prints nothing."""
-    found, ratios = pairs(study, tables), known_ratios(tables)
+    found, ratios = pairs(study, tables), known_ratios(study, tables)
     parts: list[Any] = []
     if found:
         parts = [Text(f"{_agreement(found)} {label_sentence(study)}".strip())]
@@ -77,6 +77,6 @@ def ratios_table(study: Study, tables: Tables) -> Table:
          number(row["estimate_to"]), number(row["ratio"], 2),
          interval(row["ci_low"], row["ci_high"], 2) if finite(row["ci_low"]) else "no bounds",
          number(row["published"], 2)]
-        for row in known_ratios(tables)
+        for row in known_ratios(study, tables)
     ]  # fmt: skip
     return Table(["Ratio", "k", "Effect", "Divided by", "Ratio", "95% CI (Fieller)", "Published"], "lrrrrrr", body)

@@ -172,7 +172,7 @@ def _short(study: Study, found: list[Row]) -> list[Any]:
     align = "ll" + "r" * 5 + "rrl"[: len(columns) - 7]
     text = f"n: participants. * p < .05, ** p < .01, *** p < .001, not adjusted.{_dagger(shown)}"
     if "Significant" in columns:
-        text += " Significant: at p < .05, here, in the paper, or in both."
+        text += " Significant: at p < .05, here, in the paper (its Table 1), or in both."
     table = Table(list(columns), align, list(zip(*columns.values(), strict=True)))
     return [Text(f"{text} {raters_label(study)}".strip()), table]
 

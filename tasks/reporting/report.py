@@ -83,7 +83,7 @@ def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Pa
 def write_latex(study: Study, tables: Tables, folder: Path) -> None:
     """`pooled.tex`, `published.tex`, `ratios.tex` and `ordinal_regression.tex`, where there is something in them."""
     found = [row for name in study.experiments for row in pooled_rows(study, tables, name)]
-    beside, ratios, terms = pairs(study, tables), known_ratios(tables), significant_terms(study, tables)
+    beside, ratios, terms = pairs(study, tables), known_ratios(study, tables), significant_terms(study, tables)
     made = {
         "pooled": ("Pooled effects.", pooled_table(study, found, {}) if found else None),
         "published": ("Pooled effects beside the published.", effects_table(study, beside) if beside else None),

@@ -36,7 +36,7 @@ def _cooccurrence(study: Study, tables: Tables) -> Drawing | None:
     ]
     caption = (
         "Probability that a rating is positive on the column's dimension, given that it is positive on the row's, "
-        "from the same rater about the same response."
+        "from the same rater about the same response. The paper's Figure 1 shows the same of its raters."
     )
     alt = f"Heat map of conditional probabilities. {'; '.join(pairs)}."
     return Drawing("cooccurrence", "What is seen together", caption, alt, canvas)

@@ -130,6 +130,16 @@ def test_a_study_that_has_not_run_or_lost_its_ratings_says_so(
     assert "elsewhere: no ratings abc; PLURALIGN_HOME says where" in capsys.readouterr().err
 
 
+def test_settings_of_another_version_are_one_line(finished: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("outputs/demo/study.json")
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"settings": facts["settings"] | {"gone": 1}}))
+    assert main(["trace", "demo", EFFECT]) == 2
+    assert capsys.readouterr().err == (
+        "pluralign: outputs/demo/study.json: settings of another version of pluralign; run the study again\n"
+    )
+
+
 # ---- whose ratings a condition is made of
 
 
