@@ -28,6 +28,7 @@ STYLE: Any = {
     "axes.unicode_minus": True, "axes.formatter.useoffset": False, "text.color": INK, "axes.edgecolor": "#888888",
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "figure.facecolor": "white",
 }  # fmt: skip
+SVG_DPI, PNG_DPI = 72, 160
 _style_lock = threading.Lock()
 
 
@@ -88,10 +89,10 @@ def _printed(canvas: Any, kind: str) -> bytes:
 
     buffer = io.BytesIO()
     if kind == "svg":
-        canvas.set_dpi(72)
+        canvas.set_dpi(SVG_DPI)
         FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None})
     else:
-        canvas.set_dpi(160)
+        canvas.set_dpi(PNG_DPI)
         FigureCanvasAgg(canvas).print_png(buffer)
     return buffer.getvalue()
 
@@ -108,7 +109,7 @@ def new_canvas(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(width, height), layout="constrained")
+    canvas = Canvas(figsize=(width, height), layout="constrained", dpi=SVG_DPI)  # text is measured once for both
     FigureCanvasAgg(canvas)
     return canvas
 

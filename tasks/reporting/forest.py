@@ -53,8 +53,7 @@ def draw_forest(found: Sequence[Line], pooled: Row, heading: str, axis: str) -> 
     width, tall = canvas.get_size_inches()
     axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
     low, high = _limits([*(end for line in found for end in line.ends), *_values(below)])
-    for y, line in enumerate(found):
-        _line(axes, y, line, low, high)
+    _lines(axes, found)
     for y, (kind, *values) in enumerate(below, start=len(found)):
         _summary(axes, y + 0.6, kind, values, low, high)
     _frame(axes, len(found), below, low, high, axis)
@@ -88,9 +87,12 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _line(axes: Any, y: float, line: Line, low: float, high: float) -> None:
-    axes.plot(line.ends, [y, y], color=GREY, lw=1.3, zorder=2)
-    axes.plot(line.estimate, y, "s", color=INK, ms=2.5 + 7 * line.weight**0.5, mec="white", mew=0.5, zorder=3)
+def _lines(axes: Any, found: Sequence[Line]) -> None:
+    """Every effect with its interval; the area of its square is its weight."""
+    places, ends = range(len(found)), [line.ends for line in found]
+    axes.hlines(places, [low for low, _ in ends], [high for _, high in ends], color=GREY, lw=1.3, zorder=2)
+    estimates, sizes = [line.estimate for line in found], [(2.5 + 7 * line.weight**0.5) ** 2 for line in found]
+    axes.scatter(estimates, places, s=sizes, marker="s", color=INK, ec="white", lw=0.5, zorder=3)
 
 
 def _summary(axes: Any, y: float, kind: str, values: Sequence[float], low: float, high: float) -> None:
