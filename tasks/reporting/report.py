@@ -202,7 +202,7 @@ def pooled_table(study: Study, found: list[Row], figures: Mapping[str, Figure]) 
 
 def _to_forest(row: Row, figures: Mapping[str, Figure]) -> Any:
     name = forest_name(row)
-    return Link(contrast_text(row), f"#{name}") if name in figures else contrast_text(row)
+    return Link(contrast_text(row), f"#figure-{name}") if name in figures else contrast_text(row)
 
 
 def _share(percentage: float) -> str:
