@@ -18,9 +18,7 @@ from tasks.reporting.document import Caution, Code, Fold, Items, Link, Picture, 
 from tasks.reporting.drawing import Figure
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import (
-    WELL_FORMED,
     banner,
-    few,
     findings,
     in_part,
     in_words,
@@ -29,6 +27,7 @@ from tasks.reporting.findings import (
     trained,
 )
 from tasks.reporting.forest import forest_name
+from tasks.reporting.health_section import health
 from tasks.reporting.latex import latex
 from tasks.reporting.lineage_section import every_effect, lineage
 from tasks.reporting.moved_section import what_moved
@@ -131,7 +130,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
         Section("moved", "What moved", what_moved(study, tables, facts)),
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
-        Section("health", "Health of the outputs", _health(study, tables)),
+        Section("health", "Health of the runs", health(study, tables)),
         Section("judge", "The judge and the raters", _judge(study, tables)),
         Section("dropped", "What was dropped", _drops(tables)),
         Section("provenance", "Provenance", [*lineage(study, tables, facts), *_provenance(study, facts)]),
@@ -261,59 +260,6 @@ def _fewer(study: Study, tables: Tables) -> list[Any]:
 def _shortened(error: str) -> str:
     line = " ".join(error.split())
     return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} …"
-
-
-def _health(study: Study, tables: Tables) -> list[Any]:
-    """Well-formedness by condition: mean and least over the architectures."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows(tables, "health"):
-        groups.setdefault((row["experiment"], row["condition"]), []).append(row)
-    if not groups:
-        return []
-    body = [_health_line(experiment, condition, group) for (experiment, condition), group in groups.items()]
-    header = [
-        "Condition",
-        "Well-formed, mean",
-        "least",
-        "least in",
-        "Finished",
-        "Empty",
-        "Repetitive",
-        "Words",
-        "Steps",
-    ]
-    text = (
-        "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
-        "well-formed if it ended by itself, is not empty, not repetitive and, where the texts' grammar is known, "
-        "grammatical. Shares are means over architectures. Steps are those of the optimiser."
-    )
-    poor = [_cell_name(*key) for key, group in groups.items() if _least(group)["well_formed"] < WELL_FORMED]
-    warning = (
-        f"Below {WELL_FORMED:.0%} well-formed in at least one architecture: {few(poor)}. Read the effects of these "
-        "conditions with care."
-    )
-    return [Text(text), *([Caution(warning)] if poor else []), Table(header, "lrrlrrrrr", body)]
-
-
-def _cell_name(experiment: str, condition: str) -> str:
-    return condition if experiment in ("", condition) else f"{experiment} / {condition}"
-
-
-def _health_line(experiment: str, condition: str, group: list[Row]) -> list[str]:
-    least, name = _least(group), _cell_name(experiment, condition)
-    shares = [percent(_mean(group, key)) for key in ("well_formed", "finished", "empty", "repetitive")]
-    lowest = [percent(least["well_formed"]), least["architecture"]]
-    counts = [number(_mean(group, "mean_words"), 1), whole(_mean(group, "steps"))]
-    return [name, shares[0], *lowest, *shares[1:], *counts]
-
-
-def _least(group: list[Row]) -> Row:
-    return min(group, key=lambda row: row["well_formed"] if finite(row["well_formed"]) else 2.0)
-
-
-def _mean(group: list[Row], key: str) -> float:
-    known = [row[key] for row in group if finite(row[key])]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def _judge(study: Study, tables: Tables) -> list[Any]:

@@ -30,7 +30,7 @@ COLUMNS = {
     "drops": "condition step reason dropped kept",
     "cells": "experiment architecture condition seed training_run status n_pairs weight seconds mlflow_run_id error",
     "health": "experiment architecture condition seed n_outputs finished well_formed empty repetitive mean_words steps"
-    " marked",
+    " margin resumed_from marked",
     "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
     "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored n_malformed"
     " marked",

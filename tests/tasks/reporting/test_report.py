@@ -92,12 +92,15 @@ def test_conditions_with_the_same_training_are_named_as_one_run(tmp_path: Path) 
     assert "| groups / female, scale / 5-point | 3 |" in text
 
 
-def test_outputs_that_are_not_well_formed_raise_a_warning(tmp_path: Path) -> None:
-    health = made_up(study())["health"].assign(well_formed=0.99)
-    assert "Below 95%" not in written(study(), {"health": health}, tmp_path)[1]
-    health.loc[health["condition"] == "binary", "well_formed"] = [0.99, 0.5, 0.97]
+def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
+    health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
+    assert "None of 15 cells is marked." in written(study(), {"health": health}, tmp_path)[1]
+    binary = health["condition"] == "binary"
+    health.loc[binary, "well_formed"] = [0.99, 0.5, 0.97]
+    health.loc[binary & (health["architecture"] == "b"), "marked"] = "well-formed 50%, control 99%"
     _, text = written(study(), {"health": health}, tmp_path)
-    assert "Below 95% well-formed in at least one architecture: scale / binary." in text
+    assert "1 of 15 cells are marked (scale / binary)." in text
+    assert "| b | scale / binary | well-formed 50%, control 99% |" in text
     assert "| scale / binary | 82.0% | 50.0% | b |" in text  # (.99 + .5 + .97) / 3 = .82
 
 
