@@ -14,7 +14,7 @@ from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
 from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
-from tasks.meta_analysis.step import measure_effects, pool_effects, pool_pairs
+from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
@@ -23,8 +23,10 @@ def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.Dat
     study, categories = bench.study, inputs.data.categories
     scores, health = _scores(joined.results), cell_tables(study, joined.results)["health"]
     effects = measure_effects(study, scores, health, categories)
-    pairs = pool_pairs(study, scores, health, categories)
-    return {"scores": scores, "effects": effects, **pool_effects(study, effects), "pairwise": pairs}
+    return {
+        "scores": scores, "effects": effects, "pooled": pool_effects(study, effects),
+        **pool_otherwise(study, effects), "pairwise": pool_pairs(study, scores, health, categories),
+    }  # fmt: skip
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")
