@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nope"], "studies: unknown 'nope'; allowed: demo, paper, popquorn, spica, or the path of a .yaml file"),
+        (["nope"], "studies: unknown 'nope'; allowed: budget, demo, paper, popquorn, spica, or the path of a .yaml file"),
         (["nope.yaml"], "nope.yaml: No such file or directory"),
         (["demo", "--set", "architectures=[tiny-lama]"], "architectures: unknown 'tiny-lama'; allowed: "),
         (["demo", "--set", "recipe.dpo.epochz=1"], "demo: recipe.dpo: unknown key 'epochz'; allowed: beta, "),

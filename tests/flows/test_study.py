@@ -33,6 +33,9 @@ def test_every_table_has_its_columns(finished):
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high",
+        "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
+        "hksj_ci_high hksj_p p_holm hksj_p_holm",
+        "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
 
@@ -58,6 +61,25 @@ def test_the_pool_is_over_both_architectures_with_the_published_value_beside_it(
     pooled = read(finished, "pooled").set_index(["contrast", "dimension"])
     assert (pooled["k"] == 2).all()
     assert pooled.loc[("female - male", "toxicity"), "published"] == -0.035
+
+
+def test_the_pool_is_without_each_architecture_in_turn_and_by_every_method(finished):
+    pooled, without, methods = (read(finished, name) for name in ("pooled", "leave_one_out", "pooling_methods"))
+    assert len(without) == 2 * len(pooled)
+    assert set(without["without"]) == {"tiny-llama", "tiny-gptneox"}
+    assert len(methods) == 4 * len(pooled)
+
+
+def test_an_effect_is_traced_to_its_runs_and_ratings(finished, monkeypatch, capsys):
+    from flows.cli import main
+
+    monkeypatch.setenv("PLURALIGN_HOME", str(finished.folder / "home"))
+    monkeypatch.chdir(finished.folder)
+    assert main(["trace", finished.study, "scale:5-point:binary:toxicity"]) == 0
+    text = capsys.readouterr().out
+    cells = read(finished, "cells").set_index(["architecture", "condition"])
+    assert f"run {cells.loc[('tiny-llama', 'binary'), 'training_run']}, adapter " in text
+    assert "participants and ratings behind them, by stratum:" in text
 
 
 def test_the_report_says_what_it_is(finished):
