@@ -8,7 +8,7 @@ compared on the prompts where it does not. How many there are, and which runs ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -56,49 +56,50 @@ def effects_of(
     contrasts: Mapping[str, Sequence[str]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
 ) -> pd.DataFrame:
     """The effects of `contrasts`, by experiment."""
-    sides = {
-        key: table.droplevel([*SIDE, "dimension"]).unstack("prompt_id")
-        for key, table in scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"].groupby(
-            level=[*SIDE, "dimension"]
-        )
-    }
+    wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
+    groups = wide.groupby(level=[*SIDE, "dimension"])
+    sides = {key: table.droplevel([*SIDE, "dimension"]).unstack("prompt_id") for key, table in groups}
     reports = {key: table.set_index("seed") for key, table in health.groupby(SIDE)} if len(health) else {}
-    rows = []
+    models, rows = [architecture.name for architecture in study.architectures], []
     for experiment, names in contrasts.items():
-        for contrast in names:
+        for contrast, dimension, model in product(names, study.evaluation.dimensions, models):
             both = [(CONTROL if name == CONTROL else experiment, name) for name in split_contrast(contrast)]
-            for dimension in study.evaluation.dimensions:
-                for model in (architecture.name for architecture in study.architectures):
-                    a, b = (sides.get((model, *side, dimension)) for side in both)
-                    if a is not None and b is not None:
-                        found = _effect(a, b, [side[1] for side in both], 1 / (categories - 1))
-                        seeds = found.pop("seeds")
-                        found |= _health([reports.get((model, *side)) for side in both], both, seeds)
-                        rows.append({
-                            "experiment": experiment, "contrast": contrast, "dimension": dimension,
-                            "architecture": model, **found,
-                        })  # fmt: skip
+            pair = _every_seed([sides.get((model, *side, dimension)) for side in both], both)
+            if pair is not None:
+                found = _effect(*pair, 1 / (categories - 1))
+                seen = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
+                rows.append([experiment, contrast, dimension, model, *found, *seen])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _effect(a: pd.DataFrame, b: pd.DataFrame, names: Sequence[str], step: float) -> dict:
-    """One architecture's effect from scores by seed and prompt; `seeds` are those that both sides have."""
-    alone = [name == CONTROL for name in names]
+def _every_seed(
+    pair: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Both sides with the seeds that they share; None where they share none, or one is missing.
+
+    The control, which is not trained and answers greedily, has the same scores with every seed.
+    """
+    a, b = pair
+    if a is None or b is None:
+        return None
+    alone = [condition == CONTROL for _, condition in both]
     seeds = a.index if alone[1] else b.index if alone[0] else a.index.intersection(b.index)
-    a, b = (_every_seed(side, seeds) if control else side for side, control in zip((a, b), alone, strict=True))
+    sides = [
+        pd.DataFrame(np.repeat(side.to_numpy()[:1], len(seeds), axis=0), index=seeds, columns=side.columns)
+        if control
+        else side.loc[seeds]
+        for side, control in zip((a, b), alone, strict=True)
+    ]
+    return (sides[0], sides[1]) if len(seeds) else None
+
+
+def _effect(a: pd.DataFrame, b: pd.DataFrame, step: float) -> tuple[float, float, int, int, int]:
+    """estimate, std_error, n_prompts, n_seeds and n_unscored, from scores by seed and prompt."""
     prompts = a.columns.intersection(b.columns)
-    differences = (a.loc[seeds, prompts] - b.loc[seeds, prompts]).to_numpy(float)
+    differences = (a[prompts] - b[prompts]).to_numpy(float)
     scored = differences[:, np.isfinite(differences).all(axis=0)]
-    estimate, error = mean_and_error(scored, step)
-    return {
-        "estimate": estimate, "std_error": error, "n_prompts": scored.shape[1], "n_seeds": len(seeds),
-        "n_unscored": differences.shape[1] - scored.shape[1], "seeds": seeds,
-    }  # fmt: skip
-
-
-def _every_seed(control: pd.DataFrame, seeds: pd.Index) -> pd.DataFrame:
-    """The control, which is not trained and answers greedily, has the same scores with every seed."""
-    return pd.DataFrame(np.repeat(control.to_numpy()[:1], len(seeds), axis=0), index=seeds, columns=control.columns)
+    n_seeds, n_prompts = scored.shape
+    return *mean_and_error(scored, step), n_prompts, n_seeds, len(prompts) - n_prompts
 
 
 def mean_and_error(differences: np.ndarray, step: float) -> tuple[float, float]:
@@ -131,8 +132,10 @@ def two_way_variance(differences: np.ndarray) -> float:
     return float(max(by_prompt + by_seed - twice, by_prompt, by_seed))
 
 
-def _health(reports: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]], seeds: pd.Index) -> dict:
-    """How many outputs of both sides are not well-formed, and the limits that a run of either fails."""
+def _health(
+    reports: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]], seeds: pd.Index
+) -> tuple[int, str]:
+    """n_malformed and marked: outputs of both sides that are not well-formed, and the limits that a run fails."""
     malformed, marks = 0, []
     for report, (_, condition) in zip(reports, both, strict=True):
         if report is None:
@@ -141,4 +144,4 @@ def _health(reports: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, st
         malformed += int((used["n_outputs"] * (1 - used["well_formed"])).fillna(0).round().sum())
         which = [condition if len(used) == 1 else f"{condition} (seed {seed})" for seed in used.index]
         marks += [f"{name}: {text}" for name, text in zip(which, used["marked"].fillna(""), strict=True) if text]
-    return {"n_malformed": malformed, "marked": "; ".join(marks)}
+    return malformed, "; ".join(marks)

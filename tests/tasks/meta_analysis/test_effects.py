@@ -162,6 +162,11 @@ def test_seeds_are_paired_and_the_control_counts_for_each() -> None:
     assert found.loc["5-point - binary", "estimate"] == pytest.approx(-0.1)  # seed 0 of both, not seed 1
 
 
+def test_sides_without_a_common_seed_have_no_effect() -> None:
+    scores = pd.concat([table(ROWS[1]), table(ROWS[2], seed=1)])
+    assert len(measured(scores)) == 0
+
+
 def test_marked_runs_and_malformed_outputs_stand_beside_the_effect() -> None:
     scores = pd.concat([table(*ROWS[:3]), table(ROWS[1], seed=1)])
     health = healthy(scores)
