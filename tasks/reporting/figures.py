@@ -76,7 +76,8 @@ def _effects(study: Study, tables: Tables, name: str) -> Drawing | None:
     lines = _panel_lines(study, found, dimensions)
     canvas = _draw_panels(study, lines, survey, single)
     experiment = study.experiments[name]
-    beside = f"The paper's {experiment.figure} shows the same of its models. " if experiment.figure else ""
+    theirs = experiment.figure and not experiment.extends
+    beside = f"The paper's {experiment.figure} shows the same of its models. " if theirs else ""
     caption = beside + _effects_caption(found, bool(survey), len(study.architectures))
     return Drawing(f"effects-{name}", experiment.title, caption, _effects_alt(study, experiment.title, found), canvas)
 

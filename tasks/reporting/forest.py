@@ -52,7 +52,7 @@ def draw_forest(found: Sequence[Line], pooled: Row, heading: str, axis: str) -> 
     canvas.set_layout_engine("none")
     width, tall = canvas.get_size_inches()
     axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
-    low, high = _limits([*(end for line in found for end in line.ends), *_values(below)])
+    low, high = _limits([*(end for line in found for end in line.ends), *_values(below)], pooled)
     _lines(axes, found)
     for y, (kind, *values) in enumerate(below, start=len(found)):
         _summary(axes, y + 0.6, kind, values, low, high)
@@ -75,14 +75,20 @@ def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
 
 
 def _values(below: Sequence[tuple[str, float, float, float]]) -> list[float]:
-    """What the axis must hold; a prediction interval may leave it."""
-    return [value for kind, *values in below for value in values if finite(value) and not kind.startswith("Prediction")]
+    """What the axis must hold: wide intervals may leave it."""
+    kinds = ("Pooled, Wald", "Published")
+    return [value for kind, *values in below for value in values if finite(value) and kind.startswith(kinds)]
 
 
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Zero and all estimates with their intervals; one study's interval may leave it where it is very wide."""
-    inside = sorted(value for value in values if finite(value))
-    low, high = min([0.0, *inside]), max([0.0, *inside])
+def _limits(values: Sequence[float], pooled: Row) -> tuple[float, float]:
+    """The axis holds zero and all values, and the HKSJ interval as far as half as much again."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = 0.5 * max(high - low, 1e-9)
+    wide = [end for end in (pooled["hksj_ci_low"], pooled["hksj_ci_high"]) if finite(end)]
+    low, high = (
+        min([low, *(max(end, low - room) for end in wide)]),
+        max([high, *(min(end, high + room) for end in wide)]),
+    )
     pad = 0.06 * max(high - low, 1e-9)
     return low - pad, high + pad
 

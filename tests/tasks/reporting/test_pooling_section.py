@@ -202,6 +202,14 @@ def test_one_effect_and_a_huge_outlier_are_drawn(tmp_path: Path) -> None:
     assert "1000000.000" in svg(tmp_path, ("usual", -0.2, 0.02), ("outlier", 1e6, 0.02))
 
 
+def test_a_very_wide_interval_leaves_the_axis_and_does_not_press_the_effects_together() -> None:
+    wide = pooled_row("scale", FIVE, "toxicity", -0.2, k=2) | {"hksj_ci_low": -50.0, "hksj_ci_high": 50.0}
+    with house_style():
+        low, high = draw_forest(lines([("a", -0.3, 0.02), ("b", -0.1, 0.02)], 0.0), wide, "h", "x").axes[0].get_xlim()
+    assert -0.6 < low < -0.34
+    assert 0.1 < high < 0.25
+
+
 def test_hostile_names_stay_text_in_a_figure(tmp_path: Path) -> None:
     assert "<script" not in svg(tmp_path, (HOSTILE, -0.2, 0.02)).lower()
 
