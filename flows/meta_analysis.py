@@ -13,6 +13,8 @@ from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
 from flows.parameters import File
 from tasks.artifact import write_atomically
+from tasks.judging.correction import correct_effects, correct_pooled, outside
+from tasks.judging.rubric import unscored_table
 from tasks.meta_analysis.pooling import pool_table
 from tasks.meta_analysis.step import measure_effects, pool_effects
 from tasks.meta_analysis.table import read_effects
@@ -21,9 +23,12 @@ from tasks.meta_analysis.table import read_effects
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
 def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
     """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
-    scores = _scores(joined.results)
+    scores = _read(joined.results, "score")
     effects = measure_effects(bench.study, scores, inputs.data.categories)
-    return {"scores": scores, "effects": effects, "pooled": pool_effects(bench.study, effects)}
+    line = outside(inputs.judge.tables["judge_calibration"], scores)
+    effects, pooled = correct_effects(effects, line), correct_pooled(pool_effects(bench.study, effects), line)
+    unscored = unscored_table(_read(joined.results, "reason"))
+    return {"scores": scores, "effects": effects, "pooled": pooled, "judge_calibration": line, "unscored": unscored}
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")
@@ -43,9 +48,10 @@ def run_meta_analysis(effects: str, by: list[str], output: File = None) -> Path:
     return path
 
 
-def _scores(results: list[CellResult]) -> pd.DataFrame:
+def _read(results: list[CellResult], what: str) -> pd.DataFrame:
+    """Every answer's `what` (score or reason) on each dimension, beside what the cell is."""
     columns = [
-        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", "score",
+        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", what,
     ]  # fmt: skip
     tables = [
         pd.read_parquet(result.scores).assign(

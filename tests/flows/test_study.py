@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.judging import agreement, correction
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
@@ -26,10 +27,15 @@ def test_every_table_has_its_columns(finished):
         "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
-        "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
-        "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
+        "judge_agreement": " ".join(agreement.COLUMNS),
+        "judge_strata": "dimension contrast measure difference ci_low ci_high",
+        "judge_calibration": " ".join(correction.COLUMNS),
+        "unscored": "experiment condition reason n",
+        "effects": "experiment contrast dimension architecture estimate std_error n_prompts corrected "
+        "corrected_std_error",
         "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "
-        "hksj_ci_low hksj_ci_high hksj_p published published_p",
+        "hksj_ci_low hksj_ci_high hksj_p published published_p corrected corrected_std_error "
+        "corrected_ci_low corrected_ci_high",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
 
