@@ -9,6 +9,7 @@ import math
 
 from configs.schema import CONTROL, Study
 from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.regression_section import regression_finding
 from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows
 from tasks.reporting.words import (
@@ -47,7 +48,7 @@ def findings(study: Study, tables: Tables) -> list[str]:
     sentences += [*regression_finding(study, tables), *audit_finding(study, tables)]
     for name in study.experiments:
         sentences += _experiment(study, tables, name)
-    return [*sentences, *_health(tables), *_failures(tables)]
+    return [*sentences, *judge_finding(study, tables), *_health(tables), *_failures(tables)]
 
 
 def _disagreement(study: Study, tables: Tables) -> list[str]:

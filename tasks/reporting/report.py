@@ -18,20 +18,19 @@ from tasks.reporting.document import Caution, Code, Fold, Items, Picture, Sectio
 from tasks.reporting.drawing import Figure
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import WELL_FORMED, banner, few, findings, in_part, method, published_note, trained
+from tasks.reporting.judge_section import judge
 from tasks.reporting.moved_section import what_moved
 from tasks.reporting.regression_section import regression
 from tasks.reporting.survey_section import survey, who_rated
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
 from tasks.reporting.words import (
     DASH,
-    EVERYBODY,
     better,
     finite,
     interval,
     number,
     p_value,
     percent,
-    raters_title,
     stratum_title,
     title_of,
     whole,
@@ -95,7 +94,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
         Section("health", "Health of the outputs", _health(study, tables)),
-        Section("judge", "The judge and the raters", _judge(study, tables)),
+        Section("judge", "The judge and the raters", judge(study, tables, facts)),
         Section("dropped", "What was dropped", _drops(tables)),
         Section("provenance", "Provenance", _provenance(study, facts)),
     ]
@@ -264,26 +263,6 @@ def _least(group: list[Row]) -> Row:
 def _mean(group: list[Row], key: str) -> float:
     known = [row[key] for row in group if finite(row[key])]
     return sum(known) / len(known) if known else float("nan")
-
-
-def _judge(study: Study, tables: Tables) -> list[Any]:
-    found = rows(tables, "judge_agreement")
-    if not found:
-        return []
-    header = ["Raters", "Dimension", "Responses", "Agreement", "Weighted κ", "Spearman's ρ", "Mean error"]
-    lines = [
-        [raters_title(study, r["stratum"]), titled(study, r), whole(r["n"]), percent(r["agreement"]),
-         number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
-        for r in found
-    ]  # fmt: skip
-    text = (
-        "The judge's scores against the raters' mean, response by response. Agreement: both on the same side of the "
-        "middle (the paper reports 85% with experts); κ with quadratic weights; mean error: judge minus raters."
-    )
-    everybody = [line for line in lines if line[0] == EVERYBODY] or lines
-    groups = [line for line in lines if line not in everybody]
-    fold = [Fold("By group of raters", [Table(header, "llrrrrr", groups)])] if groups else []
-    return [Text(text), Table(header, "llrrrrr", everybody), *fold]
 
 
 def _drops(tables: Tables) -> list[Any]:

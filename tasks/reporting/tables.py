@@ -30,16 +30,25 @@ COLUMNS = {
     "drops": "condition step reason dropped kept",
     "cells": "experiment architecture condition training_run status n_pairs weight seconds mlflow_run_id error",
     "health": "experiment architecture condition n_outputs finished well_formed empty repetitive mean_words steps",
-    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
+    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error n_prompts n_unscored alpha"
+    " agreement_low agreement_high weighted_kappa_low weighted_kappa_high spearman_low spearman_high mean_error_low"
+    " mean_error_high alpha_low alpha_high n_human human_agreement human_agreement_low human_agreement_high"
+    " human_weighted_kappa human_weighted_kappa_low human_weighted_kappa_high human_spearman human_spearman_low"
+    " human_spearman_high human_alpha human_alpha_low human_alpha_high",
+    "judge_strata": "dimension contrast measure difference ci_low ci_high",
+    "judge_calibration": "dimension n n_prompts intercept slope slope_std_error slope_low slope_high score_low"
+    " score_high outside why_not",
+    "unscored": "experiment condition reason n",
     "effects": "experiment contrast dimension architecture estimate std_error n_prompts",
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
-    " hksj_ci_low hksj_ci_high hksj_p published published_p",
+    " hksj_ci_low hksj_ci_high hksj_p published published_p corrected corrected_std_error corrected_ci_low"
+    " corrected_ci_high",
     "moved": "experiment contrast dimension before after change k_before k_after moved beyond",
 }
 TEXT = frozenset([
     "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
     "training_run", "status", "mlflow_run_id", "error", "published_p", "attribute", "value", "term", "reference",
-    "converged", "notes",
+    "converged", "notes", "measure", "why_not",
 ])  # fmt: skip
 
 
