@@ -20,6 +20,8 @@ OF_HUMANS = ["agreement", "weighted_kappa", "spearman", "alpha"]
 ENDS = [f"{name}_{end}" for name in MEASURES for end in ("low", "high")]
 HUMAN = [f"human_{name}{end}" for name in OF_HUMANS for end in ("", "_low", "_high")]
 COLUMNS = ["dimension", "stratum", "n", *MEASURES[:4], "n_prompts", "n_unscored", "alpha", *ENDS, "n_human", *HUMAN]
+COMPARED = ["mean_error", "alpha"]
+"""What can be compared between groups: the others rise with the number of raters behind a mean."""
 DIFFERENCES = ["dimension", "contrast", "measure", "difference", "ci_low", "ci_high"]
 Draws = dict[str, np.ndarray]
 
@@ -48,7 +50,7 @@ def prove(
                      "n_human": one.raters}  # fmt: skip
             rows.append({"dimension": dimension, "stratum": stratum, **sizes, **_told(found[stratum] | ceiling)})
         for a, b in pairs:
-            for name in MEASURES:
+            for name in COMPARED:
                 difference = _told({name: found[a][name] - found[b][name]}).values()
                 differences.append([dimension, f"{a} - {b}", name, *difference])
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(differences, columns=DIFFERENCES)

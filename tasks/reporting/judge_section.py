@@ -23,10 +23,7 @@ from tasks.reporting.words import (
     whole,
 )
 
-MEASURES = {
-    "agreement": "agreement", "weighted_kappa": "weighted κ", "spearman": "rank correlation", "alpha": "α",
-    "mean_error": "mean error",
-}  # fmt: skip
+MEASURES = {"alpha": "α", "mean_error": "mean error"}
 MANY_OUTSIDE = 0.1
 """Share of outputs beyond the scores of rated responses from which on a correction extrapolates."""
 
@@ -105,7 +102,7 @@ def _against_ceiling(study: Study, found: list[Row]) -> str:
     for row in found:
         judge, ceiling = row["alpha"], row["human_alpha"]
         if finite(judge, ceiling):
-            word = "as well as" if judge >= ceiling else "less well than"
+            word = "at least as well as" if judge >= ceiling else "less well than"
             values = f"α {number(judge, 2)} against {number(ceiling, 2)}"
             said.append(f"{word} the raters among themselves on {in_sentence(titled(study, row))} ({values})")
     return f"The judge agrees with a single rater {joined(said)}." if said else ""
@@ -120,7 +117,8 @@ def _strata(study: Study, tables: Tables) -> list[Any]:
     said = "; ".join(_sides(study, row) for row in clear)
     text = (
         f"Of {whole(len(found))} comparisons between groups of raters, {whole(len(clear))} have a 95% interval without "
-        "zero; about one in twenty would by chance."
+        "zero; about one in twenty would by chance. Compared are α and mean error: the other measures rise with the "
+        "number of raters behind a mean. α also falls where a group's raters agree less with each other."
     )
     parts: list[Any] = [Text(text)]
     if clear:

@@ -30,7 +30,7 @@ def line_row(dimension: str = "toxicity", **changes: Any) -> dict[str, Any]:
             "why_not": "", **changes}  # fmt: skip
 
 
-def difference(low: float, high: float, measure: str = "weighted_kappa") -> dict[str, Any]:
+def difference(low: float, high: float, measure: str = "alpha") -> dict[str, Any]:
     row = ["toxicity", "female - male", measure, (low + high) / 2, low, high]
     return dict(zip(DIFFERENCES, row, strict=True))
 
@@ -46,7 +46,7 @@ def test_the_judge_stands_beside_what_the_raters_reach_among_themselves(tmp_path
     text = report(tmp_path)
     assert "| all raters | Toxicity | judge | 435 | 80.0% (75.0 to 85.0) | 0.65 (0.60 to 0.70) |" in text
     assert "| all raters | Toxicity | a rater | 1,346 | 70.0% (65.0 to 75.0) | 0.40 (0.35 to 0.45) |" in text
-    assert "as well as the raters among themselves on toxicity (α 0.50 against 0.30)" in text
+    assert "at least as well as the raters among themselves on toxicity (α 0.50 against 0.30)" in text
     assert "| female | Toxicity | judge |" in text.split("By group of raters")[1]
 
 
@@ -59,10 +59,10 @@ def test_a_judge_that_sides_with_one_group_is_named_and_one_that_does_not_is_not
     fair = report(tmp_path, judge_strata=[difference(-0.1, 0.1)])
     assert "0 have a 95% interval without zero" in fair
     assert "does not agree alike" not in fair
-    unfair = report(tmp_path, judge_strata=[difference(-0.1, 0.1), difference(-0.3, -0.1, "spearman")])
+    unfair = report(tmp_path, judge_strata=[difference(-0.1, 0.1), difference(-0.3, -0.1, "mean_error")])
     assert "Of 2 comparisons between groups of raters, 1 have a 95% interval without zero" in unfair
     assert (
-        "**Note.** The judge does not agree alike with all groups: toxicity, rank correlation with female less than "
+        "**Note.** The judge does not agree alike with all groups: toxicity, mean error with female less than "
         "with male raters by 0.200 (0.100 to 0.300)."
     ) in unfair
 
