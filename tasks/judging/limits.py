@@ -27,11 +27,13 @@ REMEMBERED = 10.0
 """Seconds over which answers and refusals are counted."""
 REFUSED = 0.02
 """Share of refusals from which on calls are slowed down."""
-CUT, GROWTH, SLOWEST = 0.9, 0.0002, 1.0
-"""After a refusal the rate is this part of what was answered, at least one a second; t seconds later it is again more
-by 1 + growth * t³: long about what was answered, then soon much more, in case the refusal was a passing one."""
+GROWTH, SLOWEST = 0.00005, 1.0
+"""After refusals the rate is what was answered, at least one a second; t seconds later it is again more by
+1 + growth * t³: long about what was answered, then soon much more, in case the refusals were passing ones."""
 Outcome = Literal["answered", "refused", "broken"]
 """Of a call: answered in any way, refused for coming too soon, or without an answer."""
+RESERVE, RESERVED_CALLS = 0.2, 5
+"""Part of a bucket that is left in it, at most so many calls' worth; it costs a run no more than that once."""
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -88,8 +90,8 @@ class Bucket:
     _longest: float = 0.0
 
     def wait(self, need: float, now: float) -> float:
-        """Seconds until `need` is there."""
-        lacking = min(need, self.limit) - self._now(now)
+        """Seconds until `need` is there, and some more: what arrives late, or is another's, is not known here."""
+        lacking = min(need + min(RESERVE * self.limit, RESERVED_CALLS * need), self.limit) - self._now(now)
         return 0.0 if lacking <= 0 else lacking / self.rate if self.rate > 0 else math.inf
 
     def take(self, need: float, now: float) -> None:
@@ -122,16 +124,15 @@ class Pace:
     _refused: deque[float] = field(default_factory=deque)
     _rate: float = math.inf
     _cut_at: float = -math.inf
-    _last: float = -math.inf
+    _next: float = -math.inf
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may go out."""
-        if not math.isfinite(self._rate):
-            return 0.0
-        return max(0.0, self._last + 1 / (self._rate * (1 + GROWTH * (now - self._cut_at) ** 3)) - now)
+        return max(0.0, self._next - now)
 
     def take(self, now: float) -> None:
-        self._last = now
+        rate = self._rate * (1 + GROWTH * (now - self._cut_at) ** 3) if math.isfinite(self._rate) else math.inf
+        self._next = max(self._next, now) + 1 / rate
 
     def answered(self, now: float) -> None:
         self._answered.append(now)
@@ -145,7 +146,7 @@ class Pace:
         if few or now - self._cut_at < 1.0:
             return
         measured = len(self._answered) / max(1.0, now - self._answered[0]) if self._answered else SLOWEST
-        self._rate, self._cut_at = max(CUT * min(measured, self._rate), SLOWEST), now
+        self._rate, self._cut_at = max(measured, SLOWEST), now
         self._refused.clear()
 
 
