@@ -86,7 +86,8 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
     identity = _identity(study, rated, data.categories)
     pairs, proof = _compared(study, ratings), study.judge.proof
     digests = {name: frame_digest(table) for name, table in ratings.items()}
-    key = fingerprint([VERSION, identity, frame_digest(sample), digests, pairs, proof.draws, study.survey.level])
+    measured = [digests, pairs, proof.draws, study.seed, study.survey.level]
+    key = fingerprint([VERSION, identity, frame_digest(sample), *measured])
 
     def build(folder: Path) -> Record:
         judged = _judge_rated(scorer, rated, sample, dimensions)
