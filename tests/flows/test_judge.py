@@ -14,7 +14,7 @@ from tests.endpoint import OK, Endpoint
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
-ONE_BASE = {"architectures": ["tiny-llama"]}
+ONE_BASE = {"architectures": ["tiny-gptneox"]}
 
 
 def read(place: Place, table: str) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def test_the_ceiling_fails_the_cells_that_meet_it_and_the_next_run_asks_only_for
 def test_the_command_says_why_it_stopped(judged: tuple[Place, Endpoint]) -> None:
     place, endpoint = judged
     chosen = json.dumps(settings(endpoint, proof={"floor": {"agreement": 0.9}}))
-    process = place.start("run", place.study, "--set", f"judge={chosen}", "--set", "architectures=[tiny-llama]")
+    process = place.start("run", place.study, "--set", f"judge={chosen}", "--set", "architectures=[tiny-gptneox]")
     said, _ = process.communicate(timeout=300)
     assert process.returncode == FAILED, said
     assert "pluralign: m is below the floor that the study sets for its judge" in said
