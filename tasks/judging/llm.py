@@ -22,6 +22,8 @@ from tasks.judging.verdicts import Verdict, Verdicts, verdict_key
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_TO_GATHER = 0.02
+"""Verdicts wait so long for others to be written with; a kill loses no more than them and the calls in flight."""
 Result = TypeVar("Result")
 Texts = Mapping[bytes, tuple[str, str]]
 """Key → prompt and answer."""
@@ -129,8 +131,9 @@ class LlmJudge:
         """On disk before it counts; who comes while others write, is written with all who came meanwhile."""
         self._waiting.append((key, verdict))
         async with self._writing:
-            rows, self._waiting = self._waiting, []
-            if rows:
+            if self._waiting:
+                await asyncio.sleep(SECONDS_TO_GATHER)
+                rows, self._waiting = self._waiting, []
                 await asyncio.to_thread(self._store.add, self.identity, rows)
 
     def _say(self) -> None:
