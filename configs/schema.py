@@ -93,6 +93,8 @@ class Dimension(Frozen):
     title: str
     better: Literal["lower", "higher"]
     definition: str = ""
+    german: str = ""
+    """The definition in German, for a rubric in that language."""
 
 
 class Stratum(Frozen):
@@ -356,28 +358,75 @@ class Recipe(Frozen):
     pretraining: Pretraining = Pretraining()
 
 
+Measure = Literal["agreement", "weighted_kappa", "spearman", "alpha"]
+"""How far a judge agrees with the humans: see `tasks/judging/agreement.py`."""
+
+
+class Proof(Frozen):
+    """The judge against the humans, before it is used.
+
+    `sample`: how many human-rated responses to held-out prompts it scores for that, chosen by a stable hash; by
+    default all. `draws`: bootstrap draws for the intervals.
+    """
+
+    sample: Count | None = None
+    draws: Count = 1000
+    floor: dict[Measure, Share] = {}
+    """What it must reach on every evaluated dimension, held against all raters; by default nothing."""
+    below: Literal["stop", "mark"] = "stop"
+    """Below the floor the study stops before anything is trained or judged, or goes on and says so in its report."""
+
+
 class EmbeddedJudge(Frozen):
     """A text regression of the human ratings of held-out prompts."""
 
     kind: Literal["embedded"] = "embedded"
+    proof: Proof = Proof()
 
 
 class Price(Frozen):
-    """US dollars a million tokens."""
+    """US dollars a million tokens; for a batch, those of the batch."""
 
     input: Annotated[float, Field(ge=0)]
     output: Annotated[float, Field(ge=0)]
 
 
 class LlmJudge(Frozen):
-    """A chat model behind an OpenAI-compatible endpoint; the key comes from `OPENAI_API_KEY`."""
+    """A chat model behind an OpenAI-compatible endpoint.
+
+    The key comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`. A verdict is kept for the same
+    model, rubric, `temperature`, `max_tokens`, prompt and answer; all else may change without asking again.
+    """
 
     kind: Literal["llm"]
     model: str
     base_url: str | None = None
-    parallel: Count = 16
+    language: Literal["en", "de"] = "en"
+    """Of the rubric; `de` needs a `german` definition of every evaluated dimension."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    max_tokens: Count = 200
+    """Longest verdict, in tokens; a model that reasons before it answers needs more."""
+    batch: bool = False
+    """Ask by the endpoint's Batch API: cheaper, and done within a day."""
+    at_once: Count = 64
+    """Calls in flight, at most; how many there are adapts to what the endpoint takes."""
+    timeout: Positive = 60.0
+    """Seconds that a call may take."""
+    retries: Count = 6
+    """How often a call that got no answer is repeated."""
+    tries: Count = 2
+    """How often a verdict is asked for that is refused, cut off or not one, before the answer stays unscored."""
     price: Price | None = None
-    """For the estimate of `pluralign plan`; no price is assumed."""
+    """For the estimate of `pluralign plan` and for `max_cost`; no price is assumed."""
+    max_cost: Positive | None = None
+    """US dollars that a run may spend on the judge; it stops before it would pass them."""
+    proof: Proof = Proof()
+
+    @model_validator(mode="after")
+    def _ceiling_has_a_price(self) -> Self:
+        if self.max_cost is not None and self.price is None:
+            raise ValueError("max_cost: needs price, or what is spent is not known")
+        return self
 
 
 Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]
@@ -433,6 +482,10 @@ class Study(Frozen):
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)
+        if self.judge.kind == "llm" and self.judge.language == "de":
+            for name in self.evaluation.dimensions:
+                if not self.dimensions[name].german:
+                    raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             raise ValueError(

@@ -6,9 +6,10 @@ import pandas as pd
 
 from configs.schema import Study
 from flows.home import home
-from tasks.artifact import Artifact, Store
+from tasks.artifact import Store
 from tasks.generation.step import Prompts
 from tasks.history import History
+from tasks.judging.step import Judge
 from tasks.preferences.split import held_out
 from tasks.preferences.step import Prepared
 from tasks.ratings.load import Data
@@ -51,7 +52,7 @@ class Inputs:
     """What every cell reads, made before the first of them."""
 
     def __init__(
-        self, data: Data, ratings: str, prepared: dict[str, dict[str, Prepared]], judge: Artifact, prompts: Prompts
+        self, data: Data, ratings: str, prepared: dict[str, dict[str, Prepared]], judge: Judge, prompts: Prompts
     ) -> None:
         """`ratings`: the snapshot's id, or the digest of ratings that are in no collection."""
         self.data, self.ratings, self.prepared = data, ratings, prepared

@@ -70,6 +70,8 @@ class Joined:
 def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
     """Every cell of the study; a cell that fails is a result too."""
     threads = 2 * bench.pool.size  # some train, the others stand ready or wait for a run that they share
+    if bench.study.judge.kind == "llm" and bench.study.judge.batch:
+        threads += len(cells(bench.study))  # a batch may take a day, and nothing waits for another's
     runner: Any = ThreadPoolTaskRunner(max_workers=threads)
     return fan_out.with_options(task_runner=runner)(bench, inputs)
 
@@ -106,7 +108,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     run = _training_run(bench, inputs, cell, base, prepared) if prepared else None
     simulated = study.ratings.simulate is not None
     outputs = answer_prompts(base, run, inputs.prompts, study.recipe, simulated, store, pool)
-    scores = score_outputs(study, inputs.judge, outputs, inputs.prompts.table, store)
+    scores = score_outputs(inputs.judge, outputs, inputs.prompts.table, store)
     result = CellResult(
         cell, status="control", scores=scores.path / "scores.parquet",
         health=outputs.record["health"], unscored=scores.record["unscored"],

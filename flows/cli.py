@@ -250,7 +250,7 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
 
         check_access(settings.architectures)
     judges = command == "run" and settings.experiments
-    if judges and settings.judge.kind == "llm" and not os.environ.get("OPENAI_API_KEY"):
+    if judges and settings.judge.kind == "llm" and not settings.judge.base_url and not _may_have_a_key():
         raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
     from tasks.ratings.load import check_codebook, files_of
 
@@ -263,6 +263,11 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
         from tasks.ratings.snapshot import collection_of
 
         collection_of(settings, home()).find(settings.ratings.snapshot)
+
+
+def _may_have_a_key() -> bool:
+    """Whether the judge's key is given here, or may be a secret of a Prefect server, which is asked later."""
+    return bool(os.environ.get("OPENAI_API_KEY") or os.environ.get("PREFECT_API_URL"))
 
 
 def _set_up_logging() -> None:
@@ -282,6 +287,9 @@ def _finish(command: str, state: State) -> int:
     if result is None:
         return FAILED
     _summarise(command, result)
+    if result.stopped:
+        print(f"pluralign: {result.stopped}", file=sys.stderr)
+        return FAILED
     return IN_PART if 0 < result.failed < result.cells else FAILED if result.failed else WHOLE
 
 

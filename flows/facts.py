@@ -39,6 +39,8 @@ class Outcome:
     cells: int
     failed: int
     trained: int
+    stopped: str = ""
+    """Why nothing was trained, where the judge stopped the study."""
 
 
 def run_name() -> str:

@@ -14,6 +14,8 @@ from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
 from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
+from tasks.judging.correction import correct_effects, correct_pooled, outside
+from tasks.judging.rubric import unscored_table
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 
 
@@ -21,11 +23,14 @@ from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwi
 def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
     """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
     study, categories = bench.study, inputs.data.categories
-    scores, health = _scores(joined.results), cell_tables(study, joined.results)["health"]
+    scores, health = _read(joined.results, "score"), cell_tables(study, joined.results)["health"]
     effects = measure_effects(study, scores, health, categories)
+    line = outside(inputs.judge.tables["judge_calibration"], scores)
     return {
-        "scores": scores, "effects": effects, "pooled": pool_effects(study, effects),
+        "scores": scores, "effects": correct_effects(effects, line),
+        "pooled": correct_pooled(pool_effects(study, effects), line), "judge_calibration": line,
         **pool_otherwise(study, effects), "pairwise": pool_pairs(study, scores, health, categories),
+        "unscored": unscored_table(_read(joined.results, "reason")),
     }  # fmt: skip
 
 
@@ -47,9 +52,10 @@ def run_meta_analysis(effects: str, by: list[str], method: str = "dl", output: F
     return folder
 
 
-def _scores(results: list[CellResult]) -> pd.DataFrame:
+def _read(results: list[CellResult], what: str) -> pd.DataFrame:
+    """Every answer's `what` (score or reason) on each dimension, beside what the cell is."""
     columns = [
-        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", "score",
+        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", what,
     ]  # fmt: skip
     tables = [
         pd.read_parquet(result.scores).assign(

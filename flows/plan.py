@@ -20,7 +20,7 @@ from tasks.generation.step import Prompts, outputs_key
 from tasks.grid import Cell, cells
 from tasks.history import Made, seconds_each, why
 from tasks.judging.llm import tokens_each
-from tasks.judging.step import judge_identity, scores_key
+from tasks.judging.step import judge_identity, proof_calls, scores_key
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.load import Data
 from tasks.ratings.step import load_data, read_ratings
@@ -55,6 +55,8 @@ class Plan:
     study: Study
     cells: list[Planned]
     slots: int
+    proof_calls: int = 0
+    """Paid calls that hold the judge against the humans beforehand."""
 
     @property
     def training_runs(self) -> int:
@@ -63,7 +65,9 @@ class Plan:
     @property
     def judge_calls(self) -> int:
         """Paid ones: none for the embedded judge."""
-        return sum(cell.judged for cell in self.cells) if isinstance(self.study.judge, LlmJudge) else 0
+        if not isinstance(self.study.judge, LlmJudge):
+            return 0
+        return sum(cell.judged for cell in self.cells) + self.proof_calls
 
     @property
     def seconds(self) -> float | None:
@@ -77,7 +81,7 @@ class Plan:
         judge = self.study.judge
         if not isinstance(judge, LlmJudge) or judge.price is None:
             return None
-        read, written = tokens_each(self.study.dimensions, self.study.evaluation.dimensions, self.study.recipe)
+        read, written = tokens_each(judge, self.study.dimensions, self.study.evaluation.dimensions, self.study.recipe)
         return self.judge_calls * (read * judge.price.input + written * judge.price.output) / 1e6
 
     def table(self) -> pd.DataFrame:
@@ -93,7 +97,8 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     prepared = {
         name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
     }
-    return Plan(settings, list(_planned(bench, data, prepared)), bench.pool.size)
+    proof = proof_calls(settings, data, bench.store) if settings.experiments else 0
+    return Plan(settings, list(_planned(bench, data, prepared)), bench.pool.size, proof)
 
 
 def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]]) -> Iterator[Planned]:
@@ -208,7 +213,8 @@ def describe(plan: Plan) -> str:
     if isinstance(plan.study.judge, LlmJudge):
         cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
         lines.append(
-            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model}, cost {cost}; its validation comes on top"
+            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model} ({plan.proof_calls:,} for its proof), "
+            f"cost {cost}"
         )
     lines.append(f"time: {_time(plan)}")
     return "\n".join([*lines, *_by_architecture(plan)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tasks.artifact import Artifact
 from tasks.fingerprint import fingerprint, frame_digest
 from tasks.generation.step import Prompts
 from tasks.history import Result, moved
-from tasks.judging.step import prepare_judge
+from tasks.judging.step import Judge, prepare_judge
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.step import write_outputs
@@ -51,6 +52,7 @@ def run_study(
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
+    judge: Judge | None = None
     earlier: Result | None = None
     prepared: dict[str, dict[str, Prepared]] = {}
     if settings.experiments:
@@ -62,23 +64,26 @@ def run_study(
             }
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store)
-            tables["judge_agreement"] = pd.read_csv(judge.path / "judge_agreement.csv")
-        with clock.stage("cells"):
-            snapshot = ratings.record.get("snapshot", ratings.key)
-            inputs = Inputs(data, snapshot, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
-            results = run_cells(bench, inputs)
-        with clock.stage("meta-analysis"):
-            tables |= pool_study(bench, inputs, Joined(results))
-            earlier = _remember(bench, ratings, results, tables)
+            tables |= judge.tables
+        if not judge.stops:
+            with clock.stage("cells"), closing(judge):
+                snapshot = ratings.record.get("snapshot", ratings.key)
+                inputs = Inputs(data, snapshot, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
+                results = run_cells(bench, inputs)
+            with clock.stage("meta-analysis"):
+                tables |= pool_study(bench, inputs, Joined(results))
+                earlier = _remember(bench, ratings, results, tables)
     tables |= {"drops": drops_table(data, prepared), **cell_tables(settings, results)}
     with clock.stage("report"):
         facts = study_facts(settings, bench, data, ratings, results, clock)
         if earlier:
             facts["earlier"] = {"created": earlier.created, "ratings_digest": earlier.ratings}
+        if judge:
+            facts["judge"] = judge.facts
         report = write_outputs(settings, tables, facts, folder)
     page = _track(bench, tables, folder) if results else ""
     show_results("study", settings, tables, report, page)
-    return _outcome(folder, report, results)
+    return _outcome(folder, report, results, judge.stops if judge else "")
 
 
 def _remember(
@@ -107,7 +112,10 @@ def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:
     return bench.tracker.page(bench.tracker.study_results(key, metrics, folder), "report.html")
 
 
-def _outcome(folder: Path, report: Path, results: list[CellResult]) -> Outcome | State:
+def _outcome(folder: Path, report: Path, results: list[CellResult], stopped: str) -> Outcome | State:
+    if stopped:
+        outcome = Outcome(folder, report, 0, 0, 0, stopped)
+        return State(type=StateType.FAILED, name="Judge below its floor", message=stopped, data=outcome)
     failed = sum(result.status == "failed" for result in results)
     trained = sum(result.status == "trained" for result in results)
     outcome = Outcome(folder, report, len(results), failed, trained)

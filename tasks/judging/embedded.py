@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tasks.judging.rubric import EMPTY, Scores
 from tasks.text_regression import TextRegression
 
 
@@ -19,11 +20,12 @@ class EmbeddedJudge:
             rated["response"].tolist(), rated[list(dimensions)].to_numpy(float), rated["n"].to_numpy(float)
         )
 
-    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> Scores:
         """Shape (texts, dimensions), from the texts alone; an empty text stays unscored, NaN."""
         scores = self._model.predict(texts)
-        scores[[not text.strip() for text in texts]] = np.nan
-        return scores
+        reasons = ["" if text.strip() else EMPTY for text in texts]
+        scores[[reason != "" for reason in reasons]] = np.nan
+        return Scores(scores, reasons)
 
 
 def mean_ratings(ratings: pd.DataFrame, dimensions: Sequence[str], categories: int) -> pd.DataFrame:
@@ -49,5 +51,5 @@ def cross_validated(rated: pd.DataFrame, dimensions: Sequence[str], folds: int =
     for train, test in GroupKFold(min(folds, prompts)).split(rated, groups=rated["prompt_id"]):
         judge = EmbeddedJudge(rated.iloc[train], dimensions)
         held = rated.iloc[test]
-        scores[test] = judge.score(held["prompt"].tolist(), held["response"].tolist())
+        scores[test] = judge.score(held["prompt"].tolist(), held["response"].tolist()).values
     return pd.DataFrame(scores, columns=list(dimensions)).assign(response_id=rated["response_id"].to_numpy())

@@ -9,6 +9,7 @@ import math
 
 from configs.schema import CONTROL, Study, split_contrast
 from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.paper import known_ratios
 from tasks.reporting.regression_section import regression_finding
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows
@@ -66,6 +67,7 @@ def findings(study: Study, tables: Tables) -> list[str]:
     return [
         *sentences,
         *ratio_sentences(study, tables),
+        *judge_finding(study, tables),
         *marked_sentences(study, tables),
         *_health(tables),
         *_failures(tables),

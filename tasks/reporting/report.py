@@ -28,6 +28,7 @@ from tasks.reporting.findings import (
 )
 from tasks.reporting.forest import forest_name
 from tasks.reporting.health_section import health
+from tasks.reporting.judge_section import judge
 from tasks.reporting.latex import latex
 from tasks.reporting.lineage_section import every_effect, lineage
 from tasks.reporting.moved_section import what_moved
@@ -39,15 +40,12 @@ from tasks.reporting.survey_section import survey, who_rated
 from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
 from tasks.reporting.words import (
     DASH,
-    EVERYBODY,
     better,
     finite,
     interval,
     label_sentence,
     number,
     p_value,
-    percent,
-    raters_title,
     stratum_title,
     title_of,
     whole,
@@ -131,7 +129,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
         Section("training-runs", "Training runs", _training_runs(tables)),
         Section("failures", "Failures", _failures(study, tables)),
         Section("health", "Health of the runs", health(study, tables)),
-        Section("judge", "The judge and the raters", _judge(study, tables)),
+        Section("judge", "The judge and the raters", judge(study, tables, facts)),
         Section("dropped", "What was dropped", _drops(tables)),
         Section("provenance", "Provenance", [*lineage(study, tables, facts), *_provenance(study, facts)]),
     ]
@@ -260,26 +258,6 @@ def _fewer(study: Study, tables: Tables) -> list[Any]:
 def _shortened(error: str) -> str:
     line = " ".join(error.split())
     return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} …"
-
-
-def _judge(study: Study, tables: Tables) -> list[Any]:
-    found = rows(tables, "judge_agreement")
-    if not found:
-        return []
-    header = ["Raters", "Dimension", "Responses", "Agreement", "Weighted κ", "Spearman's ρ", "Mean error"]
-    lines = [
-        [raters_title(study, r["stratum"]), titled(study, r), whole(r["n"]), percent(r["agreement"]),
-         number(r["weighted_kappa"], 2), number(r["spearman"], 2), number(r["mean_error"])]
-        for r in found
-    ]  # fmt: skip
-    text = (
-        "The judge's scores against the raters' mean, response by response. Agreement: both on the same side of the "
-        "middle (the paper reports 85% with experts); κ with quadratic weights; mean error: judge minus raters."
-    )
-    everybody = [line for line in lines if line[0] == EVERYBODY] or lines
-    groups = [line for line in lines if line not in everybody]
-    fold = [Fold("By group of raters", [Table(header, "llrrrrr", groups)])] if groups else []
-    return [Text(text), Table(header, "llrrrrr", everybody), *fold]
 
 
 def _drops(tables: Tables) -> list[Any]:

@@ -31,13 +31,21 @@ COLUMNS = {
     "cells": "experiment architecture condition seed training_run status n_pairs weight seconds mlflow_run_id error",
     "health": "experiment architecture condition seed n_outputs finished well_formed empty repetitive mean_words steps"
     " margin resumed_from marked",
-    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
+    "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error n_prompts n_unscored alpha"
+    " agreement_low agreement_high weighted_kappa_low weighted_kappa_high spearman_low spearman_high mean_error_low"
+    " mean_error_high alpha_low alpha_high n_human human_agreement human_agreement_low human_agreement_high"
+    " human_weighted_kappa human_weighted_kappa_low human_weighted_kappa_high human_spearman human_spearman_low"
+    " human_spearman_high human_alpha human_alpha_low human_alpha_high",
+    "judge_strata": "dimension contrast measure difference ci_low ci_high",
+    "judge_calibration": "dimension n n_prompts intercept slope slope_std_error slope_low slope_high score_low"
+    " score_high outside why_not",
+    "unscored": "experiment condition reason n",
     "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored n_malformed"
-    " marked",
+    " marked corrected corrected_std_error",
     "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high"
     " hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z egger_p p_holm"
     " hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high unmarked_hksj_ci_low"
-    " unmarked_hksj_ci_high",
+    " unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low corrected_ci_high",
     "pooling_methods": "experiment contrast dimension method k estimate ci_low ci_high tau2 hksj_ci_low hksj_ci_high",
     "leave_one_out": "experiment contrast dimension without k estimate ci_low ci_high hksj_ci_low hksj_ci_high",
     "pairwise": "experiment contrast dimension k estimate ci_low ci_high p hksj_ci_low hksj_ci_high hksj_p p_holm"
@@ -48,7 +56,7 @@ COLUMNS = {
 TEXT = frozenset([
     "dimension", "row", "column", "stratum", "contrast", "condition", "step", "reason", "experiment", "architecture",
     "training_run", "status", "mlflow_run_id", "error", "published_p", "attribute", "value", "term", "reference",
-    "converged", "notes", "marked", "method", "without", "of", "to",
+    "converged", "notes", "marked", "method", "without", "of", "to", "measure", "why_not",
 ])  # fmt: skip
 
 

@@ -33,8 +33,11 @@ def test_before_the_first_run_every_training_run_is_counted_once(place: Place, m
 def test_a_chat_models_calls_and_their_price_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = {"kind": "llm", "model": "m"}
     plan = planned(place, monkeypatch, judge=judge)
-    prompts = plan.judge_calls // 12  # 10 training runs and 2 controls; shared cells have the same answers
-    assert plan.judge_calls == 12 * prompts > 0
+    answers = plan.judge_calls - plan.proof_calls
+    prompts = answers // 12  # 10 training runs and 2 controls; shared cells have the same answers
+    assert answers == 12 * prompts > 0
+    assert plan.proof_calls == 3 * prompts  # each prompt has three rated responses
+    assert f"judge calls: {plan.judge_calls:,} to m ({plan.proof_calls} for its proof), cost" in describe(plan)
     assert plan.cost is None
     assert "cost unknown (set judge.price)" in describe(plan)
     priced = planned(place, monkeypatch, judge=judge | {"price": {"input": 1000.0, "output": 0.0}})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.judging import agreement, correction
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
@@ -26,13 +27,17 @@ def test_every_table_has_its_columns(finished):
         "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
-        "judge_agreement": "dimension stratum n agreement weighted_kappa spearman mean_error",
+        "judge_agreement": " ".join(agreement.COLUMNS),
+        "judge_strata": "dimension contrast measure difference ci_low ci_high",
+        "judge_calibration": " ".join(correction.COLUMNS),
+        "unscored": "experiment condition reason n",
         "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
-        "n_malformed marked",
+        "n_malformed marked corrected corrected_std_error",
         "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
-        "unmarked_hksj_ci_low unmarked_hksj_ci_high",
+        "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
+        "corrected_ci_high",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
         "hksj_ci_high hksj_p p_holm hksj_p_holm",
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",

@@ -37,7 +37,7 @@ def test_no_judge_scores_a_prompt_that_it_has_seen() -> None:
     rows = [(f"r{q}{i}", f"q{q}", f"word{q}", float(score), 1) for q, score in enumerate(rng.permutation(20) % 2)
             for i in range(3)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["response_id", "prompt_id", "response", "x", "n"]).assign(prompt="why ?")
-    seen = EmbeddedJudge(table, ["x"]).score(table["prompt"].tolist(), table["response"].tolist())[:, 0]
+    seen = EmbeddedJudge(table, ["x"]).score(table["prompt"].tolist(), table["response"].tolist()).values[:, 0]
     assert np.corrcoef(seen, table["x"])[0, 1] > 0.99
     unseen = cross_validated(table, ["x"], folds=4)["x"]
     assert unseen.nunique() <= 4
@@ -57,9 +57,10 @@ def test_one_prompt_leaves_nothing_to_try_a_judge_on() -> None:
 
 
 def test_an_empty_text_is_unscored() -> None:
-    scores = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["why ?"] * 3, ["kind", "", " \n "])
+    scores, reasons = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["why ?"] * 3, ["kind", "", " \n "])
     assert scores.shape == (3, 2)
     assert np.isnan(scores).tolist() == [[False, False], [True, True], [True, True]]
+    assert reasons == ["", "empty answer", "empty answer"]
 
 
 def test_the_same_ratings_give_the_same_scores() -> None:

@@ -1,0 +1,137 @@
+"""Verdicts, kept so that none is paid for twice: append-only, one SQLite file for all studies of a store.
+
+A verdict's key is the SHA-256 of the judge's model, the rubric's version, the decoding settings, the prompt and the
+answer, so another judge or rubric never reads another's verdicts.
+
+Several processes may write: SQLite's own locks hold, a writer waits for another. The journal is SQLite's rollback
+journal and not its write-ahead log, which needs memory that all writers share and machines on one network file system
+do not have. There, locks must work (NFS 4, or NFS 3 with its lock daemon). What `add` has returned from survives a kill
+and a power cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import LlmJudge
+
+SECONDS_TO_WAIT = 60.0
+"""For another writer, before a write fails."""
+KEYS_A_QUERY = 10_000
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS verdicts (
+    key BLOB PRIMARY KEY, judge TEXT NOT NULL, grades BLOB NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL,
+    input INTEGER NOT NULL, output INTEGER NOT NULL, created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS submitted (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS collected (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS verdicts_stay BEFORE DELETE ON verdicts
+    BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
+CREATE TRIGGER IF NOT EXISTS verdicts_hold BEFORE UPDATE ON verdicts
+    BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
+"""
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The category of each dimension; or none, and the reason why the answer is unscored."""
+
+    grades: tuple[int, ...]
+    reason: str = ""
+    model: str = ""
+    """What the endpoint says that it ran."""
+    input: int = 0
+    output: int = 0
+    """Tokens read and written, of all tries together."""
+
+
+def verdict_key(settings: LlmJudge, rubric: str, prompt: str, answer: str) -> bytes:
+    """Identity of a verdict; `rubric` is the rubric's version. The endpoint's address is not in it."""
+    parts = [settings.model, rubric, settings.temperature, settings.max_tokens, prompt, answer]
+    return hashlib.sha256(json.dumps(parts).encode()).digest()
+
+
+class Verdicts:
+    """The verdicts of a file, made when first asked for. Safe in threads and with other processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._open: sqlite3.Connection | None = None
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Verdict]:
+        """The verdicts that there are for these keys."""
+        found = {}
+        with self._lock:
+            for start in range(0, len(keys), KEYS_A_QUERY):
+                part = keys[start : start + KEYS_A_QUERY]
+                marks = ",".join("?" * len(part))
+                rows = self._connection().execute(
+                    f"SELECT key, grades, reason, model, input, output FROM verdicts WHERE key IN ({marks})",  # noqa: S608
+                    part,
+                )
+                found.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
+        return found
+
+    def add(self, judge: str, verdicts: Iterable[tuple[bytes, Verdict]]) -> None:
+        """Keep verdicts, all or none; the first one of a key counts."""
+        rows = [(key, judge, bytes(v.grades), v.reason, v.model, v.input, v.output) for key, v in verdicts]
+        self._write(
+            "INSERT OR IGNORE INTO verdicts (key, judge, grades, reason, model, input, output) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            if self._open:
+                self._open.close()
+                self._open = None
+
+    # ---- batches that an endpoint works on: planned, then submitted under an id, then collected
+
+    def plan_batch(self, name: str, keys: Sequence[bytes]) -> None:
+        """Note a batch before it is submitted, so that a kill in between does not lose it."""
+        self._write("INSERT OR IGNORE INTO batches VALUES (?, ?)", [(name, b"".join(keys))])
+
+    def submit_batch(self, name: str, id: str) -> None:
+        """Note the endpoint's id of a batch."""
+        self._write("INSERT OR IGNORE INTO submitted VALUES (?, ?)", [(name, id)])
+
+    def collect_batch(self, name: str) -> None:
+        """Note that a batch has ended and its verdicts are kept."""
+        self._write("INSERT OR IGNORE INTO collected VALUES (?)", [(name,)])
+
+    def open_batches(self) -> list[tuple[str, str | None, list[bytes]]]:
+        """Name, the endpoint's id if it is known, and keys of every batch that is not collected."""
+        with self._lock:
+            rows = self._connection().execute(
+                "SELECT name, id, keys FROM batches LEFT JOIN submitted USING (name) "
+                "WHERE name NOT IN (SELECT name FROM collected) ORDER BY name"
+            )
+            return [(name, id, _split(keys)) for name, id, keys in rows]
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with self._lock, self._connection() as connection:
+            connection.executemany(statement, rows)
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._open = sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
+            self._open.execute("PRAGMA synchronous = FULL")
+            self._open.executescript(SCHEMA)
+        return self._open
+
+
+def _split(keys: bytes) -> list[bytes]:
+    return [keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES)]

@@ -1,0 +1,124 @@
+"""The judge of a study, made ready: its key, its sample, what its proof depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import InputError
+from configs.schema import LlmJudge, Study
+from tasks.artifact import Store
+from tasks.judging import step
+from tasks.judging.step import Judge, judge_identity, prepare_judge, proof_calls
+from tasks.ratings.load import Data
+from tests.endpoint import Endpoint
+
+LLM = {"kind": "llm", "model": "m"}
+
+
+def study(paper: Study, **judge: Any) -> Study:
+    return Study(**paper.model_dump() | {"judge": {"kind": "embedded", **judge}})
+
+
+def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> Judge:
+    made = prepare_judge.fn(study(paper, **judge), data, Store(folder))
+    made.close()
+    return made
+
+
+# ---- the key
+
+
+def test_the_key_comes_from_the_environment_then_from_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Kept:
+        def get(self) -> str:
+            return "of Prefect"
+
+    monkeypatch.setattr(step, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
+    monkeypatch.setattr(step.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
+    monkeypatch.setenv("OPENAI_API_KEY", "of the environment")
+    assert step._key(LlmJudge(**LLM)) == "of the environment"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert step._key(LlmJudge(**LLM)) == "of Prefect"
+
+
+def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(step, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
+    with pytest.raises(InputError, match="judge m: needs a key in OPENAI_API_KEY, or in Prefect's Secret block openai"):
+        step._key(LlmJudge(**LLM))
+    assert step._key(LlmJudge(**LLM, base_url="http://localhost:8000/v1")) == "none"
+
+
+# ---- the proof
+
+
+def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(paper: Study, simulated: Data) -> None:
+    small, larger = (study(paper, proof={"sample": size}) for size in (20, 40))
+    rated, _ = step._rated(small, simulated)
+    few, more = (set(step._sample(settings, rated)["response_id"]) for settings in (small, larger))
+    assert (len(few), len(more)) == (20, 40)
+    assert few < more
+    without = rated[~rated["response_id"].isin(list(more - few)[:5])]
+    assert set(step._sample(small, without)["response_id"]) == few
+    assert len(step._sample(study(paper), rated)) == len(rated)
+
+
+def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data, tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
+        settings = study(paper, **judge)
+        assert proof_calls(settings, simulated, Store(tmp_path)) == 30
+        first = prepared(paper, simulated, tmp_path, **judge)
+        assert len(endpoint.requests) == 30
+        assert first.tables["judge_agreement"].query("stratum == 'all'")["n"].tolist() == [30, 30]
+        assert proof_calls(settings, simulated, Store(tmp_path)) == 0
+        again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
+        assert len(endpoint.requests) == 40
+    assert again.identity == first.identity == judge_identity(settings, simulated)
+
+
+def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
+    paper: Study, simulated: Data
+) -> None:
+    def identity(**changes: Any) -> str:
+        return judge_identity(study(paper, **{**LLM, **changes}), simulated)
+
+    assert identity(proof={"draws": 7}) == identity(at_once=2) == identity(base_url="http://x") == identity()
+    assert len({identity(), identity(model="n"), identity(language="de"), identity(temperature=1.0)}) == 4
+
+
+def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_not_stop(
+    paper: Study, simulated: Data, tmp_path: Path
+) -> None:
+    floor = {"floor": {"agreement": 0.99}}
+    assert prepared(paper, simulated, tmp_path).stops == ""
+    assert "the embedded judge is below the floor" in prepared(paper, simulated, tmp_path, proof=floor).stops
+    assert prepared(paper, simulated, tmp_path, proof={**floor, "below": "mark"}).stops == ""
+
+
+def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: Data) -> None:
+    settings = study(paper)
+    _, ratings = step._rated(settings, simulated)
+    assert step._compared(settings, ratings) == [("female", "male"), ("liberal", "conservative"), ("white", "black")]
+    shown = {name: table for name, table in ratings.items() if name != "black"}
+    assert step._compared(settings, shown) == [("female", "male"), ("liberal", "conservative")]
+
+
+def test_a_german_rubric_without_a_german_definition_is_refused(paper: Study) -> None:
+    settings = paper.model_dump() | {"judge": {**LLM, "language": "de"}}
+    settings["dimensions"]["toxicity"]["german"] = ""
+    with pytest.raises(ValueError, match=r"dimensions\.toxicity\.german: missing, and judge\.language is de"):
+        Study(**settings)
+
+
+@pytest.mark.parametrize(
+    ("judge", "fault"),
+    [({"max_cost": 1.0}, "max_cost: needs price"), ({"proof": {"floor": {"kappa": 0.5}}}, "weighted_kappa"),
+     ({"proof": {"floor": {"agreement": 1.5}}}, "less than 1"), ({"parallel": 3}, "unknown key 'parallel'; allowed: ")],
+)  # fmt: skip
+def test_what_a_judge_can_not_be_is_refused(judge: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        LlmJudge(**LLM, **judge)
