@@ -23,7 +23,9 @@ from tasks.judging.verdicts import Verdict, Verdicts, verdict_key
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_TO_GATHER = 0.02
-"""Verdicts wait so long for others to be written with; a kill loses no more than them and the calls in flight."""
+"""Verdicts wait so long for others to be written with."""
+OPEN = 2
+"""Times the calls at once: so many texts are in flight or not yet on disk, and a kill loses no more."""
 Result = TypeVar("Result")
 Texts = Mapping[bytes, tuple[str, str]]
 """Key → prompt and answer."""
@@ -41,7 +43,7 @@ class LlmJudge:
         self.identity = identity_of(settings, rubric)
         self._asked: dict[bytes, asyncio.Task[Verdict]] = {}
         self._waiting: list[tuple[bytes, Verdict]] = []
-        self._writing = asyncio.Lock()
+        self._write: asyncio.Task[None] | None = None
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
@@ -113,6 +115,14 @@ class LlmJudge:
         return {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, Verdict)}
 
     async def _ask(self, key: bytes, pair: tuple[str, str]) -> Verdict:
+        async with self._open:
+            verdict = await self._judge(pair)
+            await self._keep(key, verdict)
+        self._say()
+        return verdict
+
+    async def _judge(self, pair: tuple[str, str]) -> Verdict:
+        """Asked again where the answer is no verdict."""
         assert self._client
         request, read, written = self._rubric.request(self._settings, *pair), 0, 0
         for _ in range(self._settings.tries):
@@ -122,19 +132,19 @@ class LlmJudge:
             if grades or not reply.completion:
                 break
         model = str((reply.completion or {}).get("model", ""))
-        verdict = Verdict(grades, reason, model, read, written)
-        await self._keep(key, verdict)
-        self._say()
-        return verdict
+        return Verdict(grades, reason, model, read, written)
 
     async def _keep(self, key: bytes, verdict: Verdict) -> None:
-        """On disk before it counts; who comes while others write, is written with all who came meanwhile."""
+        """On disk before it counts, with all that come while verdicts are gathered."""
         self._waiting.append((key, verdict))
-        async with self._writing:
-            if self._waiting:
-                await asyncio.sleep(SECONDS_TO_GATHER)
-                rows, self._waiting = self._waiting, []
-                await asyncio.to_thread(self._store.add, self.identity, rows)
+        if self._write is None:
+            self._write = asyncio.create_task(self._write_soon())
+        await asyncio.shield(self._write)  # one who is stopped stops no one else's
+
+    async def _write_soon(self) -> None:
+        await asyncio.sleep(SECONDS_TO_GATHER)
+        rows, self._waiting, self._write = self._waiting, [], None
+        await asyncio.to_thread(self._store.add, self.identity, rows)
 
     def _say(self) -> None:
         self._done += 1
@@ -162,7 +172,7 @@ class LlmJudge:
         self._client = Client(self._settings, key)
         if before:
             self._client.calls, self._client.budget.spent = before.calls, before.budget.spent
-        self._writing = asyncio.Lock()
+        self._open = asyncio.Semaphore(OPEN * self._settings.at_once)
         if self._settings.batch:
             self._batches = Batches(self._settings, self._rubric, self._store, self.identity, self._client)
         self._loop = asyncio.new_event_loop()
