@@ -89,10 +89,11 @@ class Batches:
 
         requests = {key: self._rubric.request(self._settings, *pair) for key, pair in texts.items()}
         worst = sum(self._client.budget.cost(*most_tokens(request)) for request in requests.values())
-        reserved = spent = 0.0
+        aside, spent = False, 0.0
         try:
             if id is None:
-                reserved = await self._reserve(worst)
+                await self._set_aside(worst)
+                aside = True
                 id = await self._submit(name, requests)
             self._store.submit_batch(name, id)
             spent = await self._collect(name, await self._ended(id))
@@ -100,17 +101,19 @@ class Batches:
             raise self._failed(" ".join(error.message.split())[:300]) from None
         finally:
             self._running.pop(name)
-            self._client.budget.settle(reserved, spent)
+            if aside:
+                self._client.budget.settle(worst, spent)
+            else:
+                self._client.budget.spent += spent
 
-    async def _reserve(self, worst: float) -> float:
+    async def _set_aside(self, worst: float) -> None:
         """Wait until the worst case of a batch fits under the ceiling: what others set aside may turn out less."""
         try:
             while not self._client.budget.fits(worst):
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         except CeilingReached as error:
             raise self._failed(str(error)) from None
-        self._client.budget.reserved += worst
-        return worst
+        self._client.budget.set_aside(worst)
 
     async def _submit(self, name: str, requests: Mapping[bytes, dict[str, Any]]) -> str:
         """The id of the new batch; where the answer is lost, the batch is searched for before another is made."""

@@ -49,6 +49,7 @@ class Budget:
     ceiling: float | None
     spent: float = 0.0
     reserved: float = 0.0
+    in_flight: int = 0
 
     def cost(self, read: int, written: int) -> float:
         """Of a call, by its tokens; 0 where no price is known."""
@@ -62,15 +63,22 @@ class Budget:
         """
         if self.ceiling is None or self.spent + self.reserved + worst <= self.ceiling:
             return True
-        if self.reserved == 0:
+        if not self.in_flight:
             raise CeilingReached(
                 f"the next call might pass the cost ceiling of ${self.ceiling:g} (${self.spent:.4f} spent)"
             )
         return False
 
+    def set_aside(self, worst: float) -> None:
+        """The worst case of a call that goes out."""
+        self.reserved += worst
+        self.in_flight += 1
+
     def settle(self, worst: float, cost: float) -> None:
-        """A call that had its worst case set aside has cost this."""
-        self.reserved = max(self.reserved - worst, 0.0)
+        """A call that had its worst case set aside has cost this. With none in flight nothing is set aside, to the
+        last digit."""
+        self.in_flight -= 1
+        self.reserved = self.reserved - worst if self.in_flight else 0.0
         self.spent += cost
 
 
@@ -240,7 +248,7 @@ class Limits:
         self._tokens.take(tokens, now)
         self._pace.take(now)
         self.in_flight += 1
-        self.budget.reserved += worst
+        self.budget.set_aside(worst)
         return Sent(now, worst, self._requests.taken, self._tokens.taken)
 
     def _wait(self, tokens: int, worst: float) -> float:

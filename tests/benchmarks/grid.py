@@ -162,7 +162,7 @@ def scores(study: Any, base: Any, adapters: dict[str, Path | None], prompts: pd.
 
     loaded = load_base(base.architecture, base.source, None)
     answers = {name: generate(loaded, path, prompts, study.recipe, False)["text"] for name, path in adapters.items()}
-    return {name: judge.score(prompts["prompt"].tolist(), texts.tolist()) for name, texts in answers.items()}
+    return {name: judge.score(prompts["prompt"].tolist(), texts.tolist()).values for name, texts in answers.items()}
 
 
 def effects(study: Any, base: Any, sides: list[Spent], prompts: pd.DataFrame, judge: Any) -> np.ndarray:

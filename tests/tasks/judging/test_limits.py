@@ -210,3 +210,14 @@ def test_a_limit_on_tokens_holds_calls_back_too() -> None:
         assert 0.15 < time.monotonic() - started < 1.0
 
     run(work())
+
+
+def test_with_no_call_in_flight_nothing_is_set_aside_to_the_last_digit() -> None:
+    budget = Budget(Price(input=1, output=1), 1.0)
+    for worst in (0.1, 0.2):
+        budget.set_aside(worst)
+    for worst in (0.1, 0.2):  # 0.1 + 0.2 - 0.1 - 0.2 is 2.8e-17: a rest for which callers would wait for ever
+        budget.settle(worst, 0.3)
+    assert budget.reserved == 0
+    with pytest.raises(CeilingReached):
+        budget.fits(0.5)
