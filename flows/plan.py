@@ -115,7 +115,7 @@ def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]])
     for cell in grid:
         made_of = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
         planned, run = _training(bench, cell, bases[cell.architecture], made_of, history.get(cell.name), users)
-        planned = _answers(bench, planned, bases[cell.architecture], run, prompts, judge)
+        planned = _answers(bench, cell, planned, bases[cell.architecture], run, prompts, judge, users)
         yield replace(
             planned, seconds=_seconds(planned, made_of, len(prompts.table), rates),
             gpu_hours=_gpu_hours(study, planned, made_of, len(prompts.table), written),
@@ -151,9 +151,10 @@ def _training(
 
 
 def _answers(
-    bench: Bench, planned: Planned, base: BaseRef | None, run: str | None, prompts: Prompts, judge: str
-) -> Planned:
-    """The cell with its answers and their judging planned."""
+    bench: Bench, cell: Cell, planned: Planned, base: BaseRef | None, run: str | None, prompts: Prompts, judge: str,
+    users: dict[str, str],
+) -> Planned:  # fmt: skip
+    """The cell with its answers and their judging planned; `users` collects who has each answered and judged."""
     study, store = bench.study, bench.store
     if planned.answers == FAILS:
         return planned
@@ -164,6 +165,9 @@ def _answers(
     key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
     made = store.find("outputs", key) is not None
     scored = made and store.find("scores", scores_key(judge, key)) is not None
+    if not scored and key in users:
+        return replace(planned, answers=SHARED, because=f"the answers of {users[key]}")
+    users[key] = cell.name
     because = planned.because
     if planned.training in (NONE, CACHED):
         because = (

@@ -77,6 +77,17 @@ def test_after_a_run_nothing_is_left_and_a_changed_setting_is_named(
 
 
 @pytest.mark.slow
+def test_answers_that_cells_share_are_judged_once_by_another_judge(
+    finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(finished, monkeypatch, judge={"kind": "llm", "model": "m"})
+    prompts = max(cell.judged for cell in plan.cells)
+    shared = [cell for cell in plan.cells if cell.answers == SHARED]
+    assert [(cell.condition, cell.training, cell.judged) for cell in shared] == [("dpo", CACHED, 0)] * 2
+    assert sum(cell.judged for cell in plan.cells) == 12 * prompts  # 10 training runs and 2 controls
+
+
+@pytest.mark.slow
 def test_a_lost_adapter_runs_again_and_the_cells_that_share_it_wait_for_it(
     finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
