@@ -16,7 +16,7 @@ demo: $(SETUP)
 	$(BIN)/pluralign run demo
 
 test: $(SETUP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(SETUP)
 	$(BIN)/ruff check .
