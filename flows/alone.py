@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from flows.artifacts import show_results
-from flows.bench import Bench
 from flows.facts import Clock, Outcome, study_facts
-from tasks.artifact import Artifact
-from tasks.ratings.load import Data
+from tasks.planning.bench import Bench
+from tasks.ratings.reading.load import Data
 from tasks.reporting.step import write_outputs
+from tasks.runtime.store import Artifact
 
 
 def report_alone(

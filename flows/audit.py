@@ -7,16 +7,16 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.bench import Bench
 from flows.facts import Clock, Outcome, drops_table, run_name
 from flows.parameters import Folder, Overrides, StudyName
-from tasks.artifact import Artifact
+from tasks.audit.audit import check_audit
+from tasks.audit.step import audit_table
+from tasks.planning.bench import Bench
 from tasks.preferences.step import prepare_experiment
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
-from tasks.survey.audit import check_audit
+from tasks.runtime.store import Artifact
 from tasks.survey.describe import attributes_of, participants_table
-from tasks.survey.step import audit_table
 
 
 @flow(name="audit", flow_run_name="audit", validate_parameters=False)

@@ -18,17 +18,17 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from configs.schema import CONTROL, Study
 from flows.artifacts import Progress
-from flows.bench import Bench, Inputs
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
-from tasks.artifact import Artifact
-from tasks.finetune.card import model_card
-from tasks.finetune.step import TrainingRun, train_adapter
 from tasks.generation.step import answer_prompts
-from tasks.grid import Cell, cells
-from tasks.history import Made
 from tasks.judging.step import score_outputs
+from tasks.methods.card import model_card
+from tasks.methods.step import TrainingRun, train_adapter
+from tasks.planning.bench import Bench, Inputs
+from tasks.planning.cells import Cell, cells
+from tasks.planning.history import Made
 from tasks.preferences.step import Prepared
+from tasks.runtime.store import Artifact
 
 log = logging.getLogger(__name__)
 TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")

@@ -178,12 +178,12 @@ def _run(options: argparse.Namespace) -> int:
         print(summary(result, options.by))
         return WHOLE
     if options.command == "trace":
-        from flows.trace import trace
+        from tasks.lineage.trace import trace
 
         print("\n".join(trace(options.study, options.what, options.output)))
         return WHOLE
     if options.command == "serve":
-        from flows.serve import serve
+        from tasks.serving.serve import serve
 
         if options.study:
             load_study(options.study)
@@ -194,8 +194,8 @@ def _run(options: argparse.Namespace) -> int:
     _check_input(options.command, options.study, overrides)
     _set_up_logging()
     if options.command == "plan":
-        from flows.plan import describe, plan_study
-        from tasks.artifact import write_atomically
+        from tasks.planning.plan import describe, plan_study
+        from tasks.runtime.files import write_atomically
 
         plan = plan_study(options.study, overrides, options.workers)
         if options.output:
@@ -218,15 +218,15 @@ def _run(options: argparse.Namespace) -> int:
 def _land(options: argparse.Namespace) -> int:
     """Land exports, and tell what became of them."""
     settings = load_study(options.study)
-    from tasks.ratings.exports import find_exports
+    from tasks.ratings.landing.exports import find_exports
 
     find_exports(options.exports, [load_codebook(name) for name in settings.ratings.codebooks])
     _set_up_logging()
     logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
     print("pluralign: starting Prefect …", file=sys.stderr)
     from flows.ratings import land_ratings
-    from tasks.ratings.landing import Landing
-    from tasks.ratings.summary import lines
+    from tasks.ratings.landing.landing import Landing
+    from tasks.ratings.landing.summary import lines
 
     exports = [str(path) for path in options.exports]
     state = land_ratings(exports, options.study, options.strict, return_state=True)
@@ -241,7 +241,7 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
     """Find what is wrong with settings and files before anything is started."""
     settings = load_study(study, overrides)
     if command == "audit":
-        from tasks.survey.audit import check_audit
+        from tasks.audit.audit import check_audit
 
         check_audit(settings)
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
@@ -252,15 +252,15 @@ def _check_input(command: str, study: str, overrides: dict) -> None:
     judges = command == "run" and settings.experiments
     if judges and settings.judge.kind == "llm" and not settings.judge.base_url and not _may_have_a_key():
         raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
-    from tasks.ratings.load import check_codebook, files_of
+    from tasks.ratings.reading.load import check_codebook, files_of
 
     for codebook in codebooks:
         check_codebook(settings, codebook)
     if settings.ratings.folder is not None:
         files_of(codebooks, Path(settings.ratings.folder))
     if settings.ratings.collection is not None:
-        from flows.home import home
-        from tasks.ratings.snapshot import collection_of
+        from tasks.ratings.landing.snapshot import collection_of
+        from tasks.runtime.home import home
 
         collection_of(settings, home()).find(settings.ratings.snapshot)
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from configs.errors import InputError
-from tasks.artifact import write_atomically
+from tasks.runtime.files import write_atomically
 from tasks.survey.clmm.formula import clmm, read_table
 from tasks.survey.clmm.result import to_json
 

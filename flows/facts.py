@@ -16,14 +16,14 @@ from prefect.runtime import flow_run
 
 from configs.load import load_codebook
 from configs.schema import Study
-from flows.bench import Bench
 from flows.cells import CellResult
 from tasks.architectures.step import known_revision
-from tasks.artifact import Artifact
 from tasks.generation.health import marks
+from tasks.planning.bench import Bench
 from tasks.preferences.step import Prepared
 from tasks.preferences.strata import strata_shown
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
+from tasks.runtime.store import Artifact
 
 log = logging.getLogger(__name__)
 IN_PART = "Finished in part"

@@ -11,9 +11,9 @@ from prefect.states import Completed, State
 
 from configs.errors import InputError
 from configs.load import load_study, shipped
-from flows.home import home
 from flows.study import run_study
-from tasks.ratings.snapshot import Collection
+from tasks.ratings.landing.snapshot import Collection
+from tasks.runtime.home import home
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from configs.errors import InputError
 from configs.load import load_study
 from flows.parameters import StudyName
 from flows.ratings import land_ratings
-from tasks.artifact import try_lock
-from tasks.ratings.inbox import DONE, REFUSED, put_away, waiting
-from tasks.ratings.landing import Landing
-from tasks.ratings.summary import lines
+from tasks.ratings.landing.inbox import DONE, REFUSED, put_away, waiting
+from tasks.ratings.landing.landing import Landing
+from tasks.ratings.landing.summary import lines
+from tasks.runtime.files import try_lock
 
 log = logging.getLogger(__name__)
 QUIET_SECONDS = 30

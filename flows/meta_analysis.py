@@ -9,14 +9,14 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.artifacts import show_table
-from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
 from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
-from tasks.judging.correction import correct_effects, correct_pooled, outside
-from tasks.judging.rubric import unscored_table
+from tasks.effects.correction import correct_effects, correct_pooled, outside
+from tasks.judging.llm.rubric import unscored_table
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
+from tasks.planning.bench import Bench, Inputs
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)

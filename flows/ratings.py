@@ -15,12 +15,12 @@ from prefect.states import Completed, State
 
 from configs.load import load_codebook, load_study
 from flows.artifacts import key
-from flows.home import home
 from flows.parameters import StudyName
-from tasks.ratings.landing import Landing, land
-from tasks.ratings.pseudonym import find_key
-from tasks.ratings.snapshot import collection_of
-from tasks.ratings.summary import changed, page, paragraph
+from tasks.ratings.landing.landing import Landing, land
+from tasks.ratings.landing.pseudonym import find_key
+from tasks.ratings.landing.snapshot import collection_of
+from tasks.ratings.landing.summary import changed, page, paragraph
+from tasks.runtime.home import home
 
 log = logging.getLogger(__name__)
 LANDED = "pluralign.ratings.landed"

@@ -14,21 +14,21 @@ from prefect.states import State
 from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
-from flows.bench import Bench, Inputs
 from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
 from flows.meta_analysis import pool_study
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
-from tasks.artifact import Artifact
-from tasks.fingerprint import fingerprint, frame_digest
 from tasks.generation.step import Prompts
-from tasks.history import Result, moved
 from tasks.judging.step import Judge, prepare_judge
+from tasks.planning.bench import Bench, Inputs
+from tasks.planning.history import Result, moved
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.step import write_outputs
+from tasks.runtime.fingerprint import fingerprint, frame_digest
+from tasks.runtime.store import Artifact
 
 
 @flow(name="study", flow_run_name=run_name)

@@ -7,12 +7,12 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.bench import Bench
 from flows.facts import Clock, Outcome, drops_table, run_name
 from flows.parameters import Folder, Overrides, StudyName
-from tasks.artifact import Artifact
-from tasks.ratings.load import Data
+from tasks.planning.bench import Bench
+from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
+from tasks.runtime.store import Artifact
 from tasks.survey.step import survey_tables
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation, Study
-from tasks.ratings.load import Data, load_ratings
-from tasks.ratings.simulate import simulate_export
+from tasks.ratings.reading.load import Data, load_ratings
+from tasks.simulation.simulate import simulate_export
 
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads gain little here, and lose much on a busy machine

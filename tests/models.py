@@ -12,9 +12,9 @@ import pytest
 from configs.schema import Architecture, Dpo, Grpo, Pretraining, Recipe, Tiny
 from tasks.architectures.load import Base, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
-from tasks.finetune.run import Run
-from tasks.ratings.language import prompts, replies
-from tasks.slots.pool import Pool
+from tasks.methods.run import Run
+from tasks.runtime.local.pool import Pool
+from tasks.simulation.language import prompts, replies
 
 RECIPE = Recipe(
     max_length=96, max_new_tokens=48, pretraining=Pretraining(steps=60, batch_size=8),

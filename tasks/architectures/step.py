@@ -9,9 +9,9 @@ import pandas as pd
 from configs.errors import InputError
 from configs.schema import Architecture, Study
 from tasks.architectures.load import BaseRef, resolve_revision
-from tasks.artifact import Record, Store
-from tasks.fingerprint import file_digest, fingerprint, frame_digest
-from tasks.slots.pool import Pool, Slot
+from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
+from tasks.runtime.local.pool import Pool, Slot
+from tasks.runtime.store import Record, Store
 
 VERSION = 1
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from configs.errors import one_of
 from configs.schema import Pretraining, Tiny
-from tasks.fingerprint import stable_share
+from tasks.runtime.fingerprint import stable_share
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

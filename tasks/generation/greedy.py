@@ -12,8 +12,8 @@ import pandas as pd
 from configs.schema import Recipe
 from tasks.architectures.chat import encode_prompts
 from tasks.architectures.load import Base
-from tasks.finetune.lora import lent
-from tasks.finetune.memory import halving
+from tasks.methods.lora import lent
+from tasks.methods.memory import halving
 
 END_OF_THINKING = "</think>"
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
-from tasks.artifact import Artifact, Record, Store
-from tasks.fingerprint import fingerprint, frame_digest
 from tasks.generation.health import health, mark
-from tasks.ratings.language import is_well_formed
-from tasks.slots.pool import Pool, Slot
+from tasks.runtime.fingerprint import fingerprint, frame_digest
+from tasks.runtime.local.pool import Pool, Slot
+from tasks.runtime.store import Artifact, Record, Store
+from tasks.simulation.language import is_well_formed
 
 VERSION = 1
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tasks.judging.rubric import EMPTY, Scores
-from tasks.text_regression import TextRegression
+from tasks.judging.llm.rubric import EMPTY, Scores
+from tasks.methods.text_regression import TextRegression
 
 
 class EmbeddedJudge:

@@ -17,17 +17,17 @@ from configs.errors import InputError
 from configs.schema import CONTROL, Dimension, Study, split_contrast
 from configs.schema import EmbeddedJudge as EmbeddedSettings
 from configs.schema import LlmJudge as LlmSettings
-from tasks.artifact import Artifact, Record, Store
-from tasks.fingerprint import fingerprint, frame_digest, stable_share
-from tasks.judging.agreement import prove, shortfalls
-from tasks.judging.correction import calibrate
+from tasks.effects.correction import calibrate
 from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
-from tasks.judging.llm import LlmJudge, identity_of
-from tasks.judging.rubric import make_rubric
-from tasks.judging.verdicts import Verdicts
+from tasks.judging.llm.judge import LlmJudge, identity_of
+from tasks.judging.llm.rubric import make_rubric
+from tasks.judging.llm.verdicts import Verdicts
+from tasks.judging.proof import prove, shortfalls
 from tasks.preferences.split import held_out
 from tasks.preferences.strata import strata_shown
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
+from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
+from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 2
 KEY, SECRET_BLOCK = "OPENAI_API_KEY", "openai-api-key"

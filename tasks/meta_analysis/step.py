@@ -7,7 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.meta_analysis.effects import effects, pairwise_effects
+from tasks.effects.effects import effects, pairwise_effects
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, pool_contrasts, without_each
 

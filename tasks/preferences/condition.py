@@ -12,13 +12,13 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Condition, Dimension, Experiment, Study
-from tasks.fingerprint import fingerprint, frame_digest
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.pairs import count_preferences, unite
 from tasks.preferences.scales import to_scale
 from tasks.preferences.split import held_out
 from tasks.preferences.strata import compared_groups, equal_numbers, members, stable_hash
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
+from tasks.runtime.fingerprint import fingerprint, frame_digest
 
 KEYS = ["participant_id", "response_id", "prompt_id", "order"]
 Drop = tuple[str, str, int, int]

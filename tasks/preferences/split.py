@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tasks.fingerprint import stable_share
+from tasks.runtime.fingerprint import stable_share
 
 
 def held_out(prompt_ids: pd.Series, share: float, seed: int) -> pd.Series:

@@ -10,11 +10,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Condition, Experiment, Study
-from tasks.artifact import Artifact, Record, Store
-from tasks.finetune.budget import steps_beyond_epochs
-from tasks.fingerprint import fingerprint
+from tasks.methods.budget import steps_beyond_epochs
 from tasks.preferences.condition import Drop, NoPreferences, stratified, training_data
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
+from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 2
 

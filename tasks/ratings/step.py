@@ -11,11 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from configs.codebook import Codebook
 from configs.load import load_codebook
 from configs.schema import Study
-from tasks.artifact import Artifact, Record, Store
-from tasks.fingerprint import file_digest, fingerprint
-from tasks.ratings.load import Data, check_codebook, check_strata, files_of, load_ratings
-from tasks.ratings.simulate import simulate_export
-from tasks.ratings.snapshot import collection_of, snapshot_data
+from tasks.ratings.landing.snapshot import collection_of, snapshot_data
+from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
+from tasks.runtime.fingerprint import file_digest, fingerprint
+from tasks.runtime.store import Artifact, Record, Store
+from tasks.simulation.simulate import simulate_export
 
 VERSION = 1
 READ_VERSION = 3

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
-from tasks.artifact import write_atomically
 from tasks.reporting.words import MINUS, label_sentence
+from tasks.runtime.files import write_atomically
 
 PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
 STYLE: Any = {

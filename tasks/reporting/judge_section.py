@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from configs.schema import Study
-from tasks.judging.agreement import shortfalls
+from tasks.judging.proof import shortfalls
 from tasks.reporting.document import Caution, Fold, Table, Text
 from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from configs.schema import CONTROL, Study
-from tasks.meta_analysis.identity import EffectId
+from tasks.effects.identity import EffectId
 from tasks.reporting.document import Fold, Link, Rows, Table, Text
 from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import DASH, MINUS, number, whole

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import CONTROL, Experiment, Study
-from tasks.artifact import write_atomically
 from tasks.reporting.audit_section import audit
 from tasks.reporting.document import Caution, Code, Fold, Items, Link, Picture, Rows, Section, Table, Text
 from tasks.reporting.drawing import Figure
@@ -50,6 +49,7 @@ from tasks.reporting.words import (
     title_of,
     whole,
 )
+from tasks.runtime.files import write_atomically
 
 AGGREGATIONS = {
     "all": "all ratings", "majority": "majority vote", "consensus": "full consensus only",

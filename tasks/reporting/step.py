@@ -12,8 +12,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.artifact import write_atomically
 from tasks.reporting.report import write_report
+from tasks.runtime.files import write_atomically
 
 VERSIONS = (
     "pluralign",

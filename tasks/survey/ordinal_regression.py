@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from configs.errors import InputError
 from configs.schema import Study
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
 from tasks.survey.clmm.model import fit
 from tasks.survey.clmm.result import Fit
 

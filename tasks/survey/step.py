@@ -11,18 +11,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import CONTROL, Study, split_contrast
-from tasks.artifact import Artifact, Record, Store
-from tasks.fingerprint import fingerprint
 from tasks.preferences.strata import members, strata_shown
-from tasks.ratings.load import Data
-from tasks.survey.audit import audit
+from tasks.ratings.reading.load import Data
+from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.store import Artifact, Record, Store
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
 from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.reliability import reliability
 
 log = logging.getLogger(__name__)
 VERSION = 3
-AUDIT_VERSION = 3
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
@@ -42,23 +40,6 @@ def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> 
 
     artifact = store.make("surveys", key, build)
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
-
-
-@task(name="audit", cache_policy=NO_CACHE)
-def audit_table(study: Study, data: Data, ratings: Artifact, store: Store) -> pd.DataFrame:
-    """What each condition does to each stratum's ratings."""
-    experiments = [[name, item.conditions, list(item.contrasts)] for name, item in study.experiments.items()]
-    key = fingerprint([
-        AUDIT_VERSION, ratings.key, experiments, study.strata, study.scales,
-        {name: dimension.better for name, dimension in study.dimensions.items()},
-        study.evaluation.share, study.seed, study.recipe.dpo.max_pairs,
-    ])  # fmt: skip
-
-    def build(folder: Path) -> None:
-        audit(study, data).to_parquet(folder / "audit.parquet", index=False)
-
-    table = pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
-    return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)
 
 
 def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:

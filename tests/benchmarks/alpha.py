@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from configs.load import load_codebook, load_study
-from tasks.ratings.load import load_ratings
+from tasks.ratings.reading.load import load_ratings
 from tasks.survey.reliability import reliability
 
 DRAWS, TIMES, TARGET = 1000, 7, 1.0

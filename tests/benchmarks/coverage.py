@@ -19,8 +19,8 @@ from scipy.stats import binomtest
 
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation
-from tasks.ratings.load import load_ratings
-from tasks.ratings.simulate import MODEL, simulate_export
+from tasks.ratings.reading.load import load_ratings
+from tasks.simulation.simulate import MODEL, simulate_export
 from tasks.survey.ordinal_regression import ordinal_regression
 
 STUDIES, PROCESSES, TARGET = 200, 2, 0.90

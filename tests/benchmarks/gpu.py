@@ -31,10 +31,10 @@ from configs.schema import Architecture, Dpo, Lora, Pretraining, Recipe  # noqa:
 from tasks.architectures.cost import PEAK  # noqa: E402
 from tasks.architectures.load import BaseRef  # noqa: E402
 from tasks.architectures.tiny import train_tokenizer  # noqa: E402
-from tasks.artifact import Store  # noqa: E402
-from tasks.finetune.step import TrainingRun, train_adapter  # noqa: E402
 from tasks.generation.step import Prompts, answer_prompts  # noqa: E402
-from tasks.slots.pool import QUIET, Pool  # noqa: E402
+from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
+from tasks.runtime.local.pool import QUIET, Pool  # noqa: E402
+from tasks.runtime.store import Store  # noqa: E402
 from tests.benchmarks.grid import as_chat, expanded  # noqa: E402
 
 SHAPES = {

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 
 from configs.schema import Dimension, LlmJudge
-from tasks.judging.llm import LlmJudge as Judge
-from tasks.judging.rubric import make_rubric
-from tasks.judging.verdicts import Verdict, Verdicts
+from tasks.judging.llm.judge import LlmJudge as Judge
+from tasks.judging.llm.rubric import make_rubric
+from tasks.judging.llm.verdicts import Verdict, Verdicts
 
 AT_ONCE, DELAY, RATE = 64, 0.05, 10.0
 IDEAL, OF_LIMIT, REFUSED, SECONDS = 0.85, 0.95, 0.02, 2.0

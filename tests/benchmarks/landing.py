@@ -20,9 +20,9 @@ import pandas as pd
 from configs.codebook import Codebook
 from configs.load import load_codebook
 from configs.schema import Simulation
-from tasks.ratings.landing import land
-from tasks.ratings.simulate import simulate_tables
-from tasks.ratings.snapshot import Collection
+from tasks.ratings.landing.landing import land
+from tasks.ratings.landing.snapshot import Collection
+from tasks.simulation.simulate import simulate_tables
 
 RATINGS, SECONDS, GIB, PLAN_SECONDS = 1_000_000, 60.0, 4.0, 30.0
 NAME = "million"
@@ -84,7 +84,7 @@ def land_export(layout: str, folder: Path) -> int:
 
 def plan_paper(folder: Path) -> int:
     os.environ["PLURALIGN_HOME"] = str(folder)
-    from flows.plan import plan_study
+    from tasks.planning.plan import plan_study
 
     started = time.perf_counter()
     plan = plan_study("paper", {"ratings": {"collection": NAME, "codebooks": [WIDE.name]}})

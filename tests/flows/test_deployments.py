@@ -15,7 +15,7 @@ from prefect.utilities.callables import parameter_schema
 
 from configs.load import shipped
 from flows.ratings import LANDED
-from flows.serve import DEFINITIONS, POOL, definitions
+from tasks.serving.serve import DEFINITIONS, POOL, definitions
 
 DEPLOYMENTS: dict[str, dict[str, Any]] = {item["name"]: item for item in yaml.safe_load(definitions())["deployments"]}
 every = pytest.mark.parametrize("name", DEPLOYMENTS)

@@ -12,8 +12,8 @@ from prefect.states import Completed, Failed, State
 
 from configs.errors import InputError
 from flows import follow, inbox
-from tasks.ratings.landing import Landing
-from tasks.ratings.snapshot import Snapshot
+from tasks.ratings.landing.landing import Landing
+from tasks.ratings.landing.snapshot import Snapshot
 from tests.flows.conftest import STUDY, Place
 
 

@@ -34,7 +34,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def children_of(pid: int) -> list[int]:
     """Processes that train for a parent."""
-    command = ["pgrep", "-P", str(pid), "-f", "tasks.slots.child"]
+    command = ["pgrep", "-P", str(pid), "-f", "tasks.runtime.local.child"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
 

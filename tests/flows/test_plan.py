@@ -10,7 +10,7 @@ import pytest
 from configs.load import load_study
 from configs.schema import Study
 from flows.cli import main
-from flows.plan import CACHED, FAILS, RUNS, SHARED, Plan, describe, plan_study
+from tasks.planning.plan import CACHED, FAILS, RUNS, SHARED, Plan, describe, plan_study
 from tests.flows.conftest import Place, new_place
 
 

@@ -153,7 +153,7 @@ def test_a_strict_landing_of_a_bad_row_fails_with_its_place_and_lands_nothing(
 def test_the_secret_block_of_prefect_makes_the_pseudonyms(prefect: None, ours: Place, events: list[dict]) -> None:
     from prefect.blocks.system import Secret
 
-    from tasks.ratings.pseudonym import pseudonyms
+    from tasks.ratings.landing.pseudonym import pseudonyms
 
     Secret(value="a secret kept in Prefect").save("pluralign-secret", overwrite=True)
     try:

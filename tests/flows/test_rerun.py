@@ -9,13 +9,13 @@ import pytest
 
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation
-from flows import plan as planning
-from flows.plan import CACHED, RUNS, Plan, plan_study
-from tasks.artifact import Store
+from tasks.planning import plan as planning
+from tasks.planning.plan import CACHED, RUNS, Plan, plan_study
 from tasks.preferences.split import held_out
-from tasks.ratings.landing import Landing, land
-from tasks.ratings.simulate import simulate_export
-from tasks.ratings.snapshot import collection_of
+from tasks.ratings.landing.landing import Landing, land
+from tasks.ratings.landing.snapshot import collection_of
+from tasks.runtime.store import Store
+from tasks.simulation.simulate import simulate_export
 
 KEY = b"a key for this test"
 STUDY = """

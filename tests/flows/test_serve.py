@@ -24,7 +24,7 @@ import yaml
 
 from configs.schema import Simulation
 from flows.cli import main
-from tasks.ratings.simulate import simulate_export
+from tasks.simulation.simulate import simulate_export
 from tests.flows.conftest import STUDY, Place, new_place
 
 pytestmark = pytest.mark.slow
@@ -110,7 +110,7 @@ def until(done: Callable[[], Any], seconds: float, what: str) -> Any:
 def trains(family: list[psutil.Process]) -> bool:
     for one in family:
         try:
-            if "tasks.slots.child" in one.cmdline():
+            if "tasks.runtime.local.child" in one.cmdline():
                 return True
         except psutil.NoSuchProcess:  # also a zombie
             continue

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.judging import agreement, correction
+from tasks.effects import correction
+from tasks.judging import proof as agreement
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 from configs.load import load_study
 from configs.schema import Study
 from flows.cli import main
-from tasks.artifact import Store
-from tasks.preferences.lineage import by_stratum, used_ratings
-from tasks.ratings.load import Data
+from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.ratings.reading.load import Data
 from tasks.ratings.step import TABLES
+from tasks.runtime.store import Store
 from tests.conftest import make_data
 from tests.tasks.reporting.made_up import made_up
 

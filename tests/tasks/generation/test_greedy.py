@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from tasks.finetune.dpo import train_dpo
-from tasks.finetune.memory import OutOfMemory
 from tasks.generation import greedy
 from tasks.generation.greedy import generate
+from tasks.methods.dpo import train_dpo
+from tasks.methods.memory import OutOfMemory
 from tests.models import RECIPE, a_run, some_pairs, some_rewards
 
 

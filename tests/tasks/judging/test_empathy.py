@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from tasks.judging.agreement import measures, prove
+from tasks.judging.proof import measures, prove
 
 NAMES = {"Lend an Ear": "lend_an_ear", "Empathetic Dialogues": "empatheticdialogues", "EPITOME": "epitome"}
 EXPERTS, JUDGES = ["expert1", "expert2", "expert3"], ["gpt", "claude", "gemini"]

@@ -9,10 +9,10 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import LlmJudge, Study
-from tasks.artifact import Store
 from tasks.judging import step
 from tasks.judging.step import Judge, judge_identity, prepare_judge, proof_calls
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
+from tasks.runtime.store import Store
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}

@@ -12,7 +12,7 @@ from configs.load import load_study
 from configs.schema import Condition, Study
 from tasks.preferences.condition import NoPreferences, TrainingData, stratified, training_data, training_ratings
 from tasks.preferences.split import held_out
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
 from tests.conftest import make_data
 
 Made = Mapping[str, tuple[Condition, TrainingData]]

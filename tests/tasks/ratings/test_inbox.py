@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ratings.inbox import DONE, REFUSED, put_away, waiting
+from tasks.ratings.landing.inbox import DONE, REFUSED, put_away, waiting
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 from configs.codebook import Codebook
 from configs.errors import InputError
 from configs.load import load_codebook
-from tasks.ratings.landing import Landing, land
-from tasks.ratings.load import load_ratings, narrowed
-from tasks.ratings.snapshot import Collection, snapshot_data
+from tasks.ratings.landing.landing import Landing, land
+from tasks.ratings.landing.snapshot import Collection, snapshot_data
+from tasks.ratings.reading.load import load_ratings, narrowed
 from tests.tasks.ratings.by_hand import (
     CHECKS,
     Row,
@@ -660,7 +660,7 @@ def _kill_at(moment: str, tmp_path: Path, collection: Collection, export: Path) 
 
 
 def _land_slowly(moment: str, reached: Path, collection: Collection, export: Path) -> None:
-    from tasks.ratings import snapshot
+    from tasks.ratings.landing import snapshot
 
     to_parquet, write_atomically = pd.DataFrame.to_parquet, snapshot.write_atomically
 

@@ -12,7 +12,7 @@ from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from configs.schema import Study
 from tasks.preferences.strata import members
-from tasks.ratings.load import Data, check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
 from tests.tasks.ratings.by_hand import (
     CHECKS,
     DE,

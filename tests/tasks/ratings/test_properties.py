@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from configs.codebook import normal
 from configs.errors import InputError
-from tasks.ratings.answers import CONFLICTING
-from tasks.ratings.faults import faults_of, ids_of, rejected_of
-from tasks.ratings.landing import Landing, land
-from tasks.ratings.load import load_ratings, narrowed
-from tasks.ratings.snapshot import Collection
-from tasks.ratings.source import read_source
-from tasks.ratings.validate import read_export, validate
+from tasks.ratings.landing.landing import Landing, land
+from tasks.ratings.landing.snapshot import Collection
+from tasks.ratings.reading.answers import CONFLICTING
+from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of
+from tasks.ratings.reading.load import load_ratings, narrowed
+from tasks.ratings.reading.source import read_source
+from tasks.ratings.reading.validate import read_export, validate
 from tests.tasks.ratings.by_hand import DE, Row, person, rating, response
 from tests.tasks.ratings.by_hand import EN as ALL
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import InputError
-from tasks.ratings.pseudonym import VARIABLE, find_key, key_check, pseudonyms
+from tasks.ratings.landing.pseudonym import VARIABLE, find_key, key_check, pseudonyms
 
 KEY = b"a key that is long enough"
 

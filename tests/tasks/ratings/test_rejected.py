@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tasks.ratings.rejected import WITHHELD, Ids, for_spreadsheet, visible
+from tasks.ratings.reading.rejected import WITHHELD, Ids, for_spreadsheet, visible
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_study
 from configs.schema import Simulation, Study
-from tasks.artifact import Store
-from tasks.ratings.landing import land
-from tasks.ratings.load import narrowed
-from tasks.ratings.simulate import simulate_export
-from tasks.ratings.snapshot import Collection, collection_of, snapshot_data
+from tasks.ratings.landing.landing import land
+from tasks.ratings.landing.snapshot import Collection, collection_of, snapshot_data
+from tasks.ratings.reading.load import narrowed
 from tasks.ratings.step import load_data, read_ratings
+from tasks.runtime.store import Store
+from tasks.simulation.simulate import simulate_export
 from tests.tasks.ratings.by_hand import DE, EN, edit, person, rating, response, write_export
 
 KEY = b"a key that is long enough"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import InputError
-from tasks.ratings.source import Source, read_source, read_strictly
+from tasks.ratings.reading.source import Source, read_source, read_strictly
 
 ROWS = [(2, "ä", "1"), (3, "b", "2")]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import CONTROL, Study
-from tasks.meta_analysis.effects import COLUMNS
+from tasks.effects.effects import COLUMNS
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
 from tasks.reporting.report import write_report

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tasks.judging.agreement import COLUMNS, DIFFERENCES
+from tasks.judging.proof import COLUMNS, DIFFERENCES
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.history import moved
+from tasks.planning.history import moved
 from tasks.reporting.report import write_report
 from tests.tasks.reporting.made_up import FACTS, made_up, study
 

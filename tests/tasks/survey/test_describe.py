@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.ratings.load import Data
+from tasks.ratings.reading.load import Data
 from tasks.survey.describe import cooccurrence, disagreement, group_difference, participants_table
 
 

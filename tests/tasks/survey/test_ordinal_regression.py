@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
-from tasks.ratings.load import Data, check_strata, load_ratings
+from tasks.ratings.reading.load import Data, check_strata, load_ratings
 from tasks.survey.ordinal_regression import MODELS, TERMS, indicator_terms, ordinal_regression
 
 REFERENCE = {"gender": "she/her/hers", "ethnicity": "White"}

@@ -1,0 +1,297 @@
+"""Whose voice is in the data, and what each condition does to it.
+
+A rating is one participant's answer on one dimension about one response; those of training prompts on a condition's
+dimensions are audited. Each is followed through stratum, balancing, scale, aggregation and pairs, so that a stratum's
+part in what trains stands beside its part in what was asked. Strata overlap where attributes differ or a participant
+declares several values: shares add up to 1 only over strata that divide the participants among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import InputError
+from configs.schema import Condition, Study
+from tasks.preferences.aggregation import behind
+from tasks.preferences.condition import (
+    Labels,
+    NoPreferences,
+    TrainingData,
+    condition_labels,
+    from_labels,
+    stratified,
+    training_ratings,
+)
+from tasks.preferences.pairs import pairs_of_participants
+from tasks.preferences.scales import to_scale
+from tasks.preferences.strata import members
+from tasks.ratings.reading.load import Data
+
+COLUMNS = [
+    "experiment", "condition", "stratum", "n_participants", "n_ratings", "share_of_participants", "share_of_ratings",
+    "retained", "share_of_preferences", "majority_loses", "majority_unheard", "n_majorities", "chance_loses",
+    "chance_sd",
+]  # fmt: skip
+CHANCE_GROUPS = 20
+"""Random groups of a stratum's size that its own majority is held against."""
+TIE = 1e-9
+"""Sums of several dimensions' preferences for either side that are closer than this are equal but for rounding."""
+
+
+def check_audit(study: Study) -> None:
+    """See that there is something to audit.
+
+    Raises:
+        InputError: the study has no experiments or no strata.
+    """
+    settings = {"experiments": study.experiments, "strata": study.strata}
+    missing = [name for name, values in settings.items() if not values]
+    if missing:
+        raise InputError(f"{study.name}: no {' and no '.join(missing)}; an audit asks what conditions do to strata")
+
+
+def audit(study: Study, data: Data) -> pd.DataFrame:
+    """One row an experiment, condition and stratum; NaN where a denominator is 0.
+
+    Returns:
+        experiment, condition, stratum.
+        n_participants, n_ratings: members, and their ratings of training prompts on the condition's dimensions.
+        share_of_participants, share_of_ratings: of everybody, and of everybody's such ratings.
+        retained: share of n_ratings that the condition's stratum, balancing, scale and aggregation leave: the response
+            keeps a label, and it is the rating's own. So `first` retains all ratings equal to the first one.
+        share_of_preferences: share of the weight that trains. A label preference gives half of its weight to either
+            label, a label's weight is split equally among the ratings that it was made of (`aggregation.behind`).
+            Under `grpo`, where no pairs train, each label that the reward is fitted on has the same weight, split in
+            the same way. Dimensions weigh the same.
+        majority_loses: of the response pairs on which both the members' own ratings and the condition prefer one
+            response, the share where it is not the same one. Members' own ratings are those of training prompts, with
+            the questionnaire's categories as labels and every two labels of a prompt compared. The fewer the members,
+            the less they count in what trains: a small stratum loses more by its size alone.
+        chance_loses, chance_sd: mean and standard deviation of majority_loses over random groups of as many
+            participants, which is what to hold it against.
+        majority_unheard: share of the members' own majorities on which the condition prefers neither response.
+        n_majorities: response pairs on which the members' own ratings prefer one response.
+
+        A condition without preferences has no share_of_preferences, no majority_loses, and leaves all unheard.
+    """
+    ratings = training_ratings(study, data)
+    people = data.participants["participant_id"]
+    belongs = pd.DataFrame(
+        {name: people.isin(members(data.participants, stratum)).to_numpy() for name, stratum in study.strata.items()},
+        index=pd.Index(people),
+    )
+    random = _random_groups(belongs, study.seed)
+    majorities: dict[tuple[str, ...], tuple[Majorities, Majorities]] = {}
+    rows = []
+    for experiment, settings in study.experiments.items():
+        tables = stratified(study, data, settings)
+        for name, condition in settings.conditions.items():
+            labels, _ = condition_labels(study, condition, tables[name][0])
+            made = _made(study, data, condition, labels)
+            if condition.dimensions not in majorities:
+                groups = (_majorities(study, data, condition, ratings, table) for table in (belongs, random))
+                majorities[condition.dimensions] = next(groups), next(groups)
+            own, others = majorities[condition.dimensions]
+            voices = _voices(condition, ratings, labels, made, belongs.index)
+            directions = _directions(own.pairs, condition, made)
+            found = _shares(voices, belongs).join(_heard(own, directions))
+            found = found.join(_spread(_heard(others, directions)["majority_loses"]))
+            rows.append(found.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
+    counts = ["n_participants", "n_ratings", "n_majorities"]
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
+    return table[COLUMNS].astype(dict.fromkeys(counts, "int64"))
+
+
+def _made(study: Study, data: Data, condition: Condition, labels: Mapping[str, Labels]) -> TrainingData | None:
+    try:
+        return from_labels(study, data, condition, labels)
+    except NoPreferences:
+        return None
+
+
+# ---- shares of ratings and of weight
+
+
+def _voices(
+    condition: Condition, ratings: pd.DataFrame, labels: Mapping[str, Labels], made: TrainingData | None,
+    people: pd.Index,
+) -> pd.DataFrame:  # fmt: skip
+    """Each participant's ratings, how many are retained, and their weight in training (all 0 if nothing trains)."""
+    total = pd.DataFrame(0.0, index=people, columns=["ratings", "retained", "weight"])
+    given = ratings[list(labels)].notna().sum(axis=1)
+    total["ratings"] += _by_participant(ratings, given, people)
+    for dimension, table in labels.items():
+        made_of = behind(table.scaled, table.final, condition.aggregation)
+        total["retained"] += _by_participant(table.scaled, made_of["agrees"], people)
+        if made is None or table.final.empty:
+            continue
+        if condition.optimiser == "grpo":
+            total["weight"] += _by_participant(table.scaled, _reward_weights(made_of), people)
+        elif made.preferences[dimension]:
+            pairs = made.pairs[["a", "b"]]
+            if condition.within == "participant":
+                weight = _compared(table.final, pairs, people)
+            else:
+                weight = _by_participant(table.scaled, _pair_weights(table.scaled, table.final, made_of, pairs), people)
+            total["weight"] += weight / made.preferences[dimension]
+    return total
+
+
+def _by_participant(rows: pd.DataFrame, values: pd.Series | np.ndarray, people: pd.Index) -> np.ndarray:
+    """Each participant's sum of the rows' values."""
+    codes = people.get_indexer(rows["participant_id"])
+    return np.bincount(codes, weights=np.asarray(values, dtype=float), minlength=len(people))
+
+
+def _pair_weights(scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Each rating's number of preferences in the pairs (twice its half of each): its part of what its label is in.
+
+    A label k of response a meets Σ_b (n_b - h_b[k]) labels that differ, h the histograms of the final labels and n
+    their sums, b the responses that a is paired with.
+    """
+    responses, categories = pd.Index(final["response_id"].unique()), pd.Index(sorted(final["label"].unique()))
+    h = np.zeros((len(responses), len(categories)))
+    np.add.at(h, (responses.get_indexer(final["response_id"]), categories.get_indexer(final["label"])), 1)
+    a, b = responses.get_indexer(pairs["a"]), responses.get_indexer(pairs["b"])
+    both = (a >= 0) & (b >= 0)
+    a, b = a[both], b[both]
+    others = h.sum(1, keepdims=True) - h
+    met = np.zeros_like(h)
+    np.add.at(met, a, others[b])
+    np.add.at(met, b, others[a])
+    part = made_of["part"].to_numpy()
+    counts = part > 0
+    row = responses.get_indexer(scaled["response_id"][counts])
+    weights = np.zeros(len(scaled))
+    weights[counts] = part[counts] * met[row, categories.get_indexer(made_of["final"][counts])]
+    return weights
+
+
+def _compared(final: pd.DataFrame, pairs: pd.DataFrame, people: pd.Index) -> np.ndarray:
+    """Each participant's number of preferences in the pairs, twice: either label of each is theirs."""
+    own = pairs_of_participants(final)
+    own = own[own["label_a"] != own["label_b"]].merge(pairs, on=["a", "b"])
+    return _by_participant(own, np.full(len(own), 2.0), people)
+
+
+def _reward_weights(made_of: pd.DataFrame) -> pd.Series:
+    """Each rating's part of the labels that the reward is fitted on, which weighs a response by its labels."""
+    return made_of["part"] / made_of["part"].sum()
+
+
+def _shares(voices: pd.DataFrame, belongs: pd.DataFrame) -> pd.DataFrame:
+    """Participants' sums as strata's counts and shares, indexed by stratum."""
+    sums = belongs.T.astype(float) @ voices
+    everybody = voices.sum()
+    size = belongs.sum()
+    return pd.DataFrame({
+        "n_participants": size,
+        "n_ratings": sums["ratings"],
+        "share_of_participants": _ratio(size, len(belongs)),
+        "share_of_ratings": _ratio(sums["ratings"], everybody["ratings"]),
+        "retained": _ratio(sums["retained"], sums["ratings"]),
+        "share_of_preferences": _ratio(sums["weight"], everybody["weight"]),
+    })  # fmt: skip
+
+
+def _ratio(part: pd.Series, whole: pd.Series | float) -> pd.Series:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (part / whole).where(pd.Series(whole, index=part.index) > 0)
+
+
+# ---- majorities
+
+
+@dataclass(frozen=True)
+class Majorities:
+    """Pairs of responses (a, b) of a prompt, and which of them each group's own ratings prefer.
+
+    pairs: a, b; responses of the same text make no pair. wants (pairs, groups): 1 for a, -1 for b, 0 for neither.
+    """
+
+    pairs: pd.DataFrame
+    groups: list[str]
+    wants: np.ndarray
+
+
+def _majorities(
+    study: Study, data: Data, condition: Condition, ratings: pd.DataFrame, belongs: pd.DataFrame
+) -> Majorities:
+    """On the condition's dimensions, as `count_preferences` and `unite` count and weigh, for all groups at once."""
+    responses = data.responses[data.responses["response_id"].isin(ratings["response_id"])]
+    index, pairs = pd.Index(responses["response_id"]), _pairs_of_responses(responses)
+    a, b = index.get_indexer(pairs["a"]), index.get_indexer(pairs["b"])
+    size, k = len(index), data.categories
+    lead = np.zeros((len(pairs), belongs.shape[1]))
+    for name in condition.dimensions:
+        rated = ratings.dropna(subset=[name])
+        labels = to_scale(rated[name], tuple(range(1, k + 1)), study.dimensions[name].better).to_numpy(np.int64)
+        first = 1 if study.dimensions[name].better == "higher" else -k
+        place = index.get_indexer(rated["response_id"]) * k + labels - first
+        members_of = belongs.to_numpy()[belongs.index.get_indexer(rated["participant_id"])]
+        for group in range(belongs.shape[1]):
+            h = np.bincount(place, members_of[:, group], size * k).reshape(size, k)
+            below = np.cumsum(h, axis=1) - h
+            for_a, for_b = (h[a] * below[b]).sum(1), (h[b] * below[a]).sum(1)
+            total = for_a.sum() + for_b.sum()
+            lead[:, group] += (for_a - for_b) / total if total else 0.0
+    texts = responses.set_index("response_id")["response"]
+    differ = (pairs["a"].map(texts) != pairs["b"].map(texts)).to_numpy()
+    return Majorities(pairs[differ].reset_index(drop=True), list(belongs), _sign(lead[differ]).astype(np.int8))
+
+
+def _pairs_of_responses(responses: pd.DataFrame) -> pd.DataFrame:
+    """All pairs a < b of a prompt's responses."""
+    ids = responses[["prompt_id", "response_id"]]
+    both = ids.merge(ids, on="prompt_id", suffixes=("_a", "_b"))
+    both = both[both["response_id_a"] < both["response_id_b"]]
+    return both.rename(columns={"response_id_a": "a", "response_id_b": "b"})[["a", "b"]].reset_index(drop=True)
+
+
+def _random_groups(belongs: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Members of random groups, `CHANCE_GROUPS` of each stratum's size, side by side; columns `STRATUM/NUMBER`."""
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(len(belongs)) for _ in range(CHANCE_GROUPS)]
+    columns = {f"{name}/{n}": belongs[name].to_numpy()[order] for name in belongs for n, order in enumerate(orders)}
+    return pd.DataFrame(columns, index=belongs.index)
+
+
+def _directions(pairs: pd.DataFrame, condition: Condition, made: TrainingData | None) -> np.ndarray:
+    """Which response of each pair (a, b) the condition prefers: 1 for a, -1 for b, 0 for neither or no such pair.
+
+    Under `grpo` the one whose reward is higher, in the mean of the dimensions that reward both.
+    """
+    if made is None:
+        return np.zeros(len(pairs))
+    if condition.optimiser == "grpo":
+        rewards = made.rewards.pivot(index="response_id", columns="dimension", values="reward")
+        a, b = (rewards.reindex(pairs[side]).to_numpy(float) for side in ("a", "b"))
+        return _sign(np.nan_to_num(a - b).sum(axis=1))
+    trained = pairs[["a", "b"]].merge(made.pairs[["a", "b", "target"]], on=["a", "b"], how="left")
+    return _sign(trained["target"].fillna(0.5).to_numpy(float) - 0.5)
+
+
+def _sign(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) < TIE, 0.0, np.sign(values))
+
+
+def _heard(majorities: Majorities, directions: np.ndarray) -> pd.DataFrame:
+    """n_majorities, majority_unheard and majority_loses, indexed by group."""
+    wanted, product = majorities.wants != 0, majorities.wants * directions[:, None]
+    n, led, lost = (
+        pd.Series(counts.sum(axis=0), index=majorities.groups, dtype=float)
+        for counts in (wanted, wanted & (directions != 0)[:, None], product < 0)
+    )
+    return pd.DataFrame({
+        "n_majorities": n, "majority_loses": _ratio(lost, led), "majority_unheard": _ratio(n - led, n)
+    })  # fmt: skip
+
+
+def _spread(losses: pd.Series) -> pd.DataFrame:
+    """chance_loses and chance_sd by stratum, from its random groups' shares."""
+    groups = losses.groupby([name.rpartition("/")[0] for name in losses.index], sort=False)
+    return pd.DataFrame({"chance_loses": groups.mean(), "chance_sd": groups.std()})

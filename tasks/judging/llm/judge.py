@@ -1,0 +1,196 @@
+"""A chat model as the judge, behind any OpenAI-compatible endpoint; verdicts that are kept are not asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from configs.schema import Dimension, Recipe
+from configs.schema import LlmJudge as Settings
+from tasks.judging.llm.batch import Batches
+from tasks.judging.llm.client import CHARACTERS_A_TOKEN, Client, JudgeFailed
+from tasks.judging.llm.rubric import EMPTY, Rubric, Scores, make_rubric
+from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
+from tasks.runtime.fingerprint import fingerprint
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_TO_GATHER = 0.02
+"""Verdicts wait so long for others to be written with."""
+OPEN = 2
+"""Times the calls at once: so many texts are in flight or not yet on disk, and a kill loses no more."""
+Result = TypeVar("Result")
+Texts = Mapping[bytes, tuple[str, str]]
+"""Key → prompt and answer."""
+
+
+class LlmJudge:
+    """One judge for all cells of a run: they share its limits, its cost ceiling and what was asked already.
+
+    Its calls are made in an event loop of its own, in a thread that starts with the first and ends with `close`.
+    """
+
+    def __init__(self, settings: Settings, rubric: Rubric, verdicts: Verdicts, key: Callable[[], str]) -> None:
+        """`key` gives the endpoint's key; it is called only when something has to be asked."""
+        self._settings, self._rubric, self._store, self._key = settings, rubric, verdicts, key
+        self.identity = identity_of(settings, rubric)
+        self._asked: dict[bytes, asyncio.Task[Verdict]] = {}
+        self._waiting: list[tuple[bytes, Verdict]] = []
+        self._write: asyncio.Task[None] | None = None
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Client | None = None
+        self._batches: Batches | None = None
+        self._wanted, self._done, self._said = 0, 0, time.monotonic()
+
+    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> Scores:
+        """Scores in [0, 1], shape (texts, dimensions), and for each text why it is unscored, "" where it is not.
+
+        Raises:
+            JudgeFailed: the endpoint gives no verdicts, or the cost ceiling is reached; what was judged is kept.
+        """
+        verdicts = self.verdicts(list(zip(prompts, texts, strict=True)))
+        unscored = (np.nan,) * len(self._rubric.dimensions)
+        grades = np.array([verdict.grades or unscored for verdict in verdicts], dtype=float)
+        values = (grades.reshape(len(texts), -1) - 1) / (self._rubric.categories - 1)
+        return Scores(values, [verdict.reason for verdict in verdicts])
+
+    def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+        """The verdict of each prompt and answer. Raises `JudgeFailed` like `score`."""
+        keys = [verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs]
+        texts = {key: pair for key, pair in zip(keys, pairs, strict=True) if pair[1].strip()}
+        found = self._store.find(list(texts))
+        missing = {key: pair for key, pair in texts.items() if key not in found}
+        if missing:
+            found |= self._run(lambda: self._ask_all(missing))
+        return [found.get(key) or Verdict((), EMPTY) for key in keys]
+
+    def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
+        """How many calls these prompts and answers would take."""
+        keys = {verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs if pair[1].strip()}
+        return len(keys) - len(self._store.find(list(keys)))
+
+    @property
+    def account(self) -> dict[str, float]:
+        """Calls and dollars of this run."""
+        calls, spent = (self._client.calls, self._client.budget.spent) if self._client else (0, 0.0)
+        return {"calls": calls, "dollars": round(spent, 6)}
+
+    def close(self) -> None:
+        """End the connections and the thread; the judge can be used again."""
+        with self._starting:
+            if self._loop and self._client:
+                asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
+            self._loop = None
+            self._asked.clear()
+        self._store.close()
+
+    # ---- in the loop
+
+    async def _ask_all(self, texts: Texts) -> dict[bytes, Verdict]:
+        """A verdict for each text; those of identical texts are shared, whoever asks."""
+        if self._batches:
+            return await self._batches.verdicts(texts)
+        for key, pair in texts.items():
+            if key not in self._asked:
+                self._wanted += 1
+                self._asked[key] = asyncio.create_task(self._ask(key, pair))
+        verdicts = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
+        failed = {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, BaseException)}
+        for key in failed:
+            self._asked.pop(key, None)  # who asks next, asks anew
+        if failed:
+            error = next(iter(failed.values()))
+            raise JudgeFailed(f"{error}; {len(failed)} of {len(texts)} verdicts are missing") from error
+        return {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, Verdict)}
+
+    async def _ask(self, key: bytes, pair: tuple[str, str]) -> Verdict:
+        async with self._open:
+            verdict = await self._judge(pair)
+            await self._keep(key, verdict)
+        self._say()
+        return verdict
+
+    async def _judge(self, pair: tuple[str, str]) -> Verdict:
+        """Asked again where the answer is no verdict."""
+        assert self._client
+        request, read, written = self._rubric.request(self._settings, *pair), 0, 0
+        for _ in range(self._settings.tries):
+            reply = await self._client.ask(request)
+            read, written = read + reply.input, written + reply.output
+            grades, reason = self._rubric.read(reply.completion) if reply.completion else ((), reply.reason)
+            if grades or not reply.completion:
+                break
+        model = str((reply.completion or {}).get("model", ""))
+        return Verdict(grades, reason, model, read, written)
+
+    async def _keep(self, key: bytes, verdict: Verdict) -> None:
+        """On disk before it counts, with all that come while verdicts are gathered."""
+        self._waiting.append((key, verdict))
+        if self._write is None:
+            self._write = asyncio.create_task(self._write_soon())
+        await asyncio.shield(self._write)  # one who is stopped stops no one else's
+
+    async def _write_soon(self) -> None:
+        await asyncio.sleep(SECONDS_TO_GATHER)
+        rows, self._waiting, self._write = self._waiting, [], None
+        await asyncio.to_thread(self._store.add, self.identity, rows)
+
+    def _say(self) -> None:
+        self._done += 1
+        assert self._client
+        if time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            cost = f", ${self._client.budget.spent:.2f} so far" if self._settings.price else ""
+            log.info(
+                "judge %s: %d verdicts of %d asked for in this run, %d calls at once%s",
+                self._settings.model, self._done, self._wanted, self._client.limits.window, cost,
+            )  # fmt: skip
+
+    # ---- the loop
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        with self._starting:
+            if self._loop is None:
+                self._start()
+        assert self._loop
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    def _start(self) -> None:
+        """The thread, and the client, whose account goes on where there was one."""
+        key, before = self._key(), self._client
+        self._client = Client(self._settings, key)
+        if before:
+            self._client.calls, self._client.budget.spent = before.calls, before.budget.spent
+        self._open = asyncio.Semaphore(OPEN * self._settings.at_once)
+        if self._settings.batch:
+            self._batches = Batches(self._settings, self._rubric, self._store, self.identity, self._client)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
+        self._thread.start()
+
+
+def identity_of(settings: Settings, rubric: Rubric) -> str:
+    """What a verdict depends on beside the texts: model, rubric and decoding settings."""
+    return fingerprint(["llm", settings.model, rubric.version, settings.temperature, settings.max_tokens])
+
+
+def tokens_each(
+    settings: Settings, dimensions: Mapping[str, Dimension], evaluated: Sequence[str], recipe: Recipe
+) -> tuple[int, int]:
+    """Tokens that a call reads and writes, at most about: the rubric, prompt and answer as long as they may be."""
+    rubric = make_rubric(settings, {name: dimensions[name] for name in evaluated}, 5)
+    asked = len(rubric.text) + len(json.dumps(rubric.schema))
+    verdict = len(json.dumps(dict.fromkeys(evaluated, 5)))
+    read = asked // CHARACTERS_A_TOKEN + recipe.max_length + recipe.max_new_tokens
+    return read, verdict // CHARACTERS_A_TOKEN + 1

@@ -1,0 +1,217 @@
+"""`pluralign trace`: what a number rests on, and what a participant's ratings touched. Nothing runs; all is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from configs.errors import InputError, one_of
+from configs.load import load_study
+from configs.schema import CONTROL, Study, split_contrast
+from tasks.effects.identity import EffectId, parse_effect_id
+from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.preferences.split import held_out
+from tasks.ratings.reading.load import Data
+from tasks.ratings.step import load_data
+from tasks.runtime.home import home
+from tasks.runtime.store import Store
+
+SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
+COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_unscored", "marked"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study as it was last run: its own settings, its tables, its facts, and its ratings."""
+
+    study: Study
+    tables: Path
+    facts: dict[str, Any]
+    data: Data
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of its tables, text as text."""
+        path = self.tables / f"{name}.csv"
+        if not path.exists():
+            raise InputError(f"{path}: no such file; this run pooled nothing")
+        return pd.read_csv(path, dtype={"training_run": str, "mlflow_run_id": str, "marked": str, "prompt_id": str})
+
+
+def trace(name: str, what: str, output: Path | None) -> list[str]:
+    """The lines that answer: `what` is an effect's id, or a participant's.
+
+    Raises:
+        InputError: the study has not run, its ratings are gone, or it has no such effect or participant.
+    """
+    finished = _finished(name, output)
+    effect = parse_effect_id(what)
+    return trace_effect(finished, effect) if effect else trace_participant(finished, what)
+
+
+def _finished(name: str, output: Path | None) -> Finished:
+    folder = output or Path("outputs") / load_study(name).name
+    path = folder / "study.json"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run the study first, or say with --output where its outputs are")
+    facts = json.loads(path.read_text())
+    ratings = Store(home() / "store").find("ratings", facts["ratings_digest"])
+    if ratings is None:
+        raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
+    try:
+        study = Study.model_validate(facts["settings"])
+    except ValidationError:
+        raise InputError(f"{path}: settings of another version of pluralign; run the study again") from None
+    return Finished(study, folder / "tables", facts, load_data(ratings))
+
+
+# ---- what a number rests on
+
+
+def trace_effect(finished: Finished, effect: EffectId) -> list[str]:
+    """The pooled effect or one architecture's, its runs with their adapters, and the ratings behind each side."""
+    study = finished.study
+    sides = _sides(study, effect)
+    effects = _of(finished.table("effects"), effect)
+    if effect.architecture:
+        effects = effects[effects["architecture"] == effect.architecture]
+    if effects.empty:
+        raise InputError(f"{effect}: this run has no such effect; its cells may have failed")
+    lines = [f"{effect}", *_numbers(finished, effect, effects)]
+    for side, condition in zip(("first", "second"), sides, strict=True):
+        lines += ["", f"{side} side: {condition}", *_runs(finished, effect, condition, list(effects["architecture"]))]
+        trained = condition != CONTROL
+        lines += _ratings(finished, effect, condition) if trained else ["  not trained: rests on no rating"]
+    return [*lines, "", *_shared(finished)]
+
+
+def _sides(study: Study, effect: EffectId) -> tuple[str, str]:
+    """Both conditions, known to be there."""
+    if effect.experiment not in study.experiments:
+        raise one_of(f"{effect}: experiments", effect.experiment, study.experiments)
+    contrasts = study.experiments[effect.experiment].contrasts
+    if effect.contrast not in contrasts:
+        raise one_of(f"{effect}: contrasts", effect.contrast, contrasts)
+    if effect.dimension not in study.evaluation.dimensions:
+        raise one_of(f"{effect}: dimensions", effect.dimension, study.evaluation.dimensions)
+    names = [architecture.name for architecture in study.architectures]
+    if effect.architecture and effect.architecture not in names:
+        raise one_of(f"{effect}: architectures", effect.architecture, names)
+    return split_contrast(effect.contrast)
+
+
+def _of(table: pd.DataFrame, effect: EffectId) -> pd.DataFrame:
+    keys = {"experiment": effect.experiment, "contrast": effect.contrast, "dimension": effect.dimension}
+    return table[(table[list(keys)] == pd.Series(keys)).all(axis=1)]
+
+
+def _numbers(finished: Finished, effect: EffectId, effects: pd.DataFrame) -> list[str]:
+    lines = []
+    pooled = _of(finished.table("pooled"), effect)
+    if not effect.architecture and len(pooled):
+        row = pooled.iloc[0]
+        lines.append(
+            f"pooled over {row['k']} architectures: {row['estimate']:.4f}, Wald {row['ci_low']:.4f} to "
+            f"{row['ci_high']:.4f}, HKSJ {row['hksj_ci_low']:.4f} to {row['hksj_ci_high']:.4f}"
+        )
+    shown = effects[COLUMNS].assign(marked=effects["marked"].fillna(""))
+    return [*lines, *shown.round(4).to_string(index=False).splitlines()]
+
+
+def _runs(finished: Finished, effect: EffectId, condition: str, architectures: list[str]) -> list[str]:
+    """The training runs of one side."""
+    cells = finished.table("cells")
+    experiment = CONTROL if condition == CONTROL else effect.experiment
+    own = cells[
+        (cells["experiment"] == experiment)
+        & (cells["condition"] == condition)
+        & cells["architecture"].isin(architectures)
+    ]
+    return [
+        f"  {row.architecture}, seed {row.seed}{_run(row.training_run, row.mlflow_run_id)}" for row in own.itertuples()
+    ]
+
+
+def _run(key: object, mlflow: object) -> str:
+    if not isinstance(key, str):
+        return ": untouched"
+    logged = f", MLflow run {mlflow}" if isinstance(mlflow, str) else ""
+    return f": run {key}, adapter {home() / 'store' / 'training-runs' / key / 'adapter'}{logged}"
+
+
+def _ratings(finished: Finished, effect: EffectId, condition: str) -> list[str]:
+    """How many ratings and participants, by stratum, and what of the training data."""
+    used = used_ratings(finished.study, finished.data, effect.experiment, [condition])[condition]
+    counts = by_stratum(finished.study, finished.data, used)
+    dimensions = ", ".join(finished.study.experiments[effect.experiment].conditions[condition].dimensions)
+    lines = [f"  trained on ratings of {dimensions}; participants and ratings behind them, by stratum:"]
+    return [*lines, *(f"    {line}" for line in counts.to_string(index=False).splitlines())]
+
+
+def _shared(finished: Finished) -> list[str]:
+    """What every number of the study rests on."""
+    facts, study = finished.facts, finished.study
+    snapshot = f"snapshot {facts['snapshot']}" if "snapshot" in facts else f"digest {facts['ratings_digest']}"
+    judge = "fitted on the ratings of held-out prompts" if study.judge.kind == "embedded" else study.judge.model
+    own = held_out(finished.data.ratings["prompt_id"], study.evaluation.share, study.seed)
+    held = finished.data.ratings[own]
+    return [
+        f"ratings: {snapshot}, run of {facts['created']}",
+        f"judge: {study.judge.kind}, {judge} ({held['prompt_id'].nunique()} prompts, {len(held)} rated responses by "
+        f"{held['participant_id'].nunique()} participants)",
+        f"rows: {finished.tables / 'effects.csv'}, {finished.tables / 'scores.csv'}",
+    ]
+
+
+# ---- what a participant's ratings touched
+
+
+def trace_participant(finished: Finished, participant: str) -> list[str]:
+    """The conditions, training runs and effects that rest on one participant's ratings."""
+    study, data = finished.study, finished.data
+    own = data.ratings[data.ratings["participant_id"] == participant]
+    if own.empty:
+        raise InputError(f"{participant!r}: neither an effect ({SHAPE}) nor a participant of this run")
+    held = held_out(own["prompt_id"], study.evaluation.share, study.seed)
+    given = own[list(study.dimensions)].notna().to_numpy().sum()
+    judged = "and fit the judge, on whose scores every effect rests" if study.judge.kind == "embedded" else (
+        "and are what the judge is held against"
+    )  # fmt: skip
+    lines = [
+        f"{participant}: {given} ratings of {len(own)} responses; {int(held.sum())} responses are to held-out prompts: "
+        f"they train nothing, {judged}" if held.any() else f"{participant}: {given} ratings of {len(own)} responses"
+    ]  # fmt: skip
+    touched = _touched(finished, participant)
+    if touched.empty:
+        return [*lines, "no training run rests on them"]
+    runs = touched["runs"].explode().dropna().nunique()
+    lines += [f"{runs} training runs rest on them:", *touched.drop(columns="runs").to_string(index=False).splitlines()]
+    return [*lines, "", "pooled effects that rest on these:", *_effects_on(study, touched)]
+
+
+def _touched(finished: Finished, participant: str) -> pd.DataFrame:
+    """experiment, condition, ratings, of (all that the condition uses), architectures, runs."""
+    cells, rows = finished.table("cells"), []
+    for experiment, settings in finished.study.experiments.items():
+        for condition, used in used_ratings(finished.study, finished.data, experiment, settings.conditions).items():
+            own = int((used["participant_id"] == participant).sum())
+            mine = cells[(cells["experiment"] == experiment) & (cells["condition"] == condition)]
+            if own:
+                runs = sorted(set(mine["training_run"].dropna()))
+                rows.append((experiment, condition, own, len(used), mine["architecture"].nunique(), runs))
+    return pd.DataFrame(rows, columns=["experiment", "condition", "ratings", "of", "architectures", "runs"])
+
+
+def _effects_on(study: Study, touched: pd.DataFrame) -> list[str]:
+    names = set(zip(touched["experiment"], touched["condition"], strict=True))
+    return [
+        f"  {EffectId(experiment, contrast, dimension)}"
+        for experiment, settings in study.experiments.items()
+        for contrast in settings.contrasts
+        if any((experiment, side) in names for side in split_contrast(contrast))
+        for dimension in study.evaluation.dimensions
+    ]

@@ -1,0 +1,57 @@
+"""Checkpoints to go on from after a kill.
+
+transformers writes a checkpoint's files one after another, and goes on from half of them with other weights, unsaid. So
+a checkpoint counts only once a list of its files with their sizes has been written beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tasks.runtime.files import write_atomically
+
+FILES = "files.json"
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last whole checkpoint in a trainer's output folder."""
+    return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=_step, default=None)
+
+
+def checkpoint_callback(every_seconds: float) -> Any:
+    """A trainer's callback that saves a checkpoint when so many seconds have passed, and lists its files."""
+    from transformers import TrainerCallback
+
+    class Save(TrainerCallback):
+        last = time.monotonic()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_save = state.global_step < state.max_steps and time.monotonic() - self.last >= every_seconds
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.last = time.monotonic()
+            if state.is_world_process_zero:
+                list_files(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    return Save()
+
+
+def list_files(checkpoint: Path) -> None:
+    """Say that a checkpoint is whole."""
+    sizes = {path.name: path.stat().st_size for path in checkpoint.iterdir() if path.is_file()}
+    write_atomically(checkpoint / FILES, json.dumps(sizes))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        sizes = json.loads((checkpoint / FILES).read_text())
+        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

@@ -1,0 +1,177 @@
+"""Direct preference optimisation (Rafailov et al. 2023) on collapsed pairs, with TRL's trainer.
+
+Loss of a pair (a, b) with soft target p = n(a ≻ b) / n and weight w ∝ n (mean 1):
+
+    w · (p · -log σ(d) + (1 - p) · -log σ(-d)) = w · (-log σ(d) + (1 - p) · d),
+    d = β · [(log π(a) - log π_ref(a)) - (log π(b) - log π_ref(b))],
+
+which is exactly the loss of its n expanded rows. TRL 1.16 knows neither p nor w and drops their columns unsaid, so the
+trainer below carries them through collator and loss. It departs from TRL's in three more ways: pairs arrive tokenised,
+the reference log-probabilities are those of `reference.py`, and pairs of like length stand in a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Architecture, Recipe
+from tasks.architectures.chat import Encoded, encode
+from tasks.architectures.load import Base
+from tasks.methods.lora import lent, lora_config
+from tasks.methods.memory import halving, rows_that_fit
+from tasks.methods.order import LengthGrouped
+from tasks.methods.reference import reference_log_probs
+from tasks.methods.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUPPORTED = "1.16."
+Dialogue = tuple[str, str]
+COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
+
+
+def train_dpo(
+    base: Base,
+    architecture: Architecture,
+    pairs: pd.DataFrame,
+    recipe: Recipe,
+    run: Run,
+    progress: Callable[[str], None],
+) -> Trained:
+    """Train an adapter on `pairs` (prompt, text_a, text_b, target, weight) and save it.
+
+    Raises:
+        OutOfMemory: not even one pair at once fits.
+        NotFinite: the loss became infinite or no number.
+    """
+    encoded, reference = remember_reference(base, pairs, recipe, run.reference, progress)
+    dataset = as_dataset(pairs, encoded, reference)
+    share = recipe.dpo.batch_size // run.processes
+
+    def attempt(at_once: int) -> Trained:
+        return _train(base, architecture, dataset, recipe, run, at_once, progress)
+
+    fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]), run.processes)
+    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
+    return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
+
+
+def remember_reference(
+    base: Base, pairs: pd.DataFrame, recipe: Recipe, path: Path, progress: Callable[[str], None]
+) -> tuple[dict[Dialogue, Encoded], dict[Dialogue, float]]:
+    """Every response of `pairs` as token ids, and its reference log-probability, which `path` has from then on."""
+    unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
+    encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
+    log_probs = reference_log_probs(base, list(encoded.values()), path, progress)
+    return encoded, dict(zip(unique, log_probs, strict=True))
+
+
+def _train(
+    base: Base, architecture: Architecture, dataset: Any, recipe: Recipe, run: Run, at_once: int,
+    progress: Callable[[str], None],
+) -> Trained:  # fmt: skip
+    """Train with so many pairs at once, from the last checkpoint if there is one."""
+    import trl
+
+    arguments = trl.DPOConfig(
+        **training_arguments(base, recipe.dpo.learning_rate, recipe.dpo.epochs, run), beta=recipe.dpo.beta,
+        per_device_train_batch_size=at_once, max_length=None,
+        gradient_accumulation_steps=recipe.dpo.batch_size // (at_once * run.processes), remove_unused_columns=False,
+    )  # fmt: skip
+    with lent(base.model) as model:
+        trainer = collapsed_trainer()(
+            model=model, args=arguments, processing_class=base.tokenizer,
+            data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id), train_dataset=dataset,
+            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, run, progress),
+        )  # fmt: skip
+        return trained_from_checkpoint(trainer, run)
+
+
+def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
+    """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens."""
+    from datasets import Dataset
+
+    a, b = _dialogues(pairs, "text_a"), _dialogues(pairs, "text_b")
+    return Dataset.from_dict({
+        "prompt_ids": [encoded[key].prompt for key in a],
+        "chosen_ids": [encoded[key].response for key in a],
+        "rejected_ids": [encoded[key].response for key in b],
+        "ref_chosen_logps": [reference[key] for key in a],
+        "ref_rejected_logps": [reference[key] for key in b],
+        "target": pairs["target"].astype(float).tolist(),
+        "weight": pairs["weight"].astype(float).tolist(),
+        "length": [len(encoded[x].prompt) + max(len(encoded[x].response), len(encoded[y].response))
+                   for x, y in zip(a, b, strict=True)],
+    })  # fmt: skip
+
+
+def _dialogues(pairs: pd.DataFrame, side: str) -> list[Dialogue]:
+    return list(zip(pairs["prompt"], pairs[side], strict=True))
+
+
+@cache
+def collapsed_collator() -> type:
+    """TRL's collator, with the columns that it would leave behind."""
+    import torch
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    class CollapsedCollator(DataCollatorForPreference):
+        def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+            batch = super().torch_call(examples)
+            return batch | {name: torch.tensor([float(row[name]) for row in examples]) for name in COLUMNS}
+
+    return CollapsedCollator
+
+
+@cache
+def collapsed_trainer() -> type:
+    """TRL's DPO trainer with soft targets and weights.
+
+    Raises:
+        RuntimeError: a TRL whose internals have not been checked, which might train unweighted.
+    """
+    import torch.nn.functional as F
+    import trl
+
+    if not trl.__version__.startswith(SUPPORTED):
+        raise RuntimeError(f"trl {trl.__version__}: weighted DPO is checked against trl {SUPPORTED}x only")
+
+    class CollapsedTrainer(trl.DPOTrainer):
+        share: float | None = None
+        """What one pair of a batch is of the loss; by default one over the batch's pairs."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            rows: Any = self.train_dataset if dataset is None else dataset
+            batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+            return LengthGrouped(rows["length"], batch, self.args.seed)
+
+        def get_batch_samples(self, *args: Any) -> Any:
+            """All pairs of a step count alike, in however many batches they come, also where the last one is short."""
+            batches, count = super().get_batch_samples(*args)
+            self.share = len(batches) / sum(len(batch["weight"]) for batch in batches) if batches else None
+            return batches, count
+
+        def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+            labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+            outputs = model(
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels,
+                fused_lm_head=True, use_cache=False,
+            )  # fmt: skip
+            log_a, log_b = outputs.log_probs.sum(1).chunk(2)
+            d = self.beta * ((log_a - inputs["ref_chosen_logps"]) - (log_b - inputs["ref_rejected_logps"]))
+            losses = inputs["weight"] * (-F.logsigmoid(d) + (1 - inputs["target"]) * d)
+            loss = losses.mean() if self.share is None else self.share * losses.sum()
+            preferred = 2 * inputs["target"] - 1
+            self._metrics["train"]["margin"].append((preferred * d.detach()).mean().item())
+            self._metrics["train"]["accuracy"].append((preferred * d.detach() > 0).float().mean().item())
+            return (loss, outputs) if return_outputs else loss
+
+    return CollapsedTrainer

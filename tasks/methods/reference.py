@@ -1,0 +1,70 @@
+"""log π_ref(response | prompt) of a base: computed once, kept on disk, read by every condition.
+
+Each response goes through the base alone, so that its value depends on nothing that happens to stand beside it: the
+same whichever condition asks first, to the last bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tasks.architectures.chat import Encoded
+from tasks.architectures.load import Base
+from tasks.runtime.files import locked
+from tasks.runtime.fingerprint import fingerprint
+
+KEPT_AFTER = 256
+"""So many new values are written at once; a kill loses no more."""
+
+
+def reference_log_probs(
+    base: Base, encoded: Sequence[Encoded], path: Path, progress: Callable[[str], None]
+) -> list[float]:
+    """Of each response, summed over its tokens; those that `path` has are read, the others are added to it.
+
+    A line is a digest of the token ids (so also of tokenizer, chat template and length limit) and the value. The file
+    belongs to one base. Writers wait for each other; a line that a killed one left unfinished counts for nothing.
+    """
+    keys = [fingerprint([item.prompt, item.response]) for item in encoded]
+    with locked(path.with_suffix(".lock")):
+        known = _read(path)
+        missing = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
+        if missing:
+            progress(f"reference log-probabilities of {len(missing)} responses, {len(known)} known")
+        for part in _parts(list(missing), KEPT_AFTER):
+            found = {key: response_log_prob(base, missing[key]) for key in part}
+            _append(path, found)
+            known |= found
+    return [known[key] for key in keys]
+
+
+def response_log_prob(base: Base, item: Encoded) -> float:
+    """log π_ref of one response, summed over its tokens, under the base as it is."""
+    import torch
+
+    ids = torch.tensor([item.prompt + item.response], device=base.model.device)
+    n = len(item.response)
+    with torch.no_grad():
+        logits = base.model(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, -n - 1 : -1].float()
+    return float(logits.log_softmax(-1).gather(1, ids[0, -n:, None]).sum()) if n else 0.0
+
+
+def _parts(keys: list[str], size: int) -> Iterator[list[str]]:
+    return (keys[at : at + size] for at in range(0, len(keys), size))
+
+
+def _read(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    lines = (line.split(" ") for line in path.read_text().splitlines(keepends=True) if line.endswith("\n"))
+    return {parts[0]: float(parts[1]) for parts in lines if len(parts) == 2}
+
+
+def _append(path: Path, values: dict[str, float]) -> None:
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a") as file:
+        file.write((" torn\n" if torn else "") + "".join(f"{key} {value!r}\n" for key, value in values.items()))
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,133 @@
+"""What earlier runs of a study made, kept beside the store: why a cell runs again, how long it takes, what moved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks.runtime.files import locked, write_atomically
+
+VISIBLE = 0.0005
+"""A change of an effect that shows in its third digit."""
+KEYS = ["experiment", "contrast", "dimension"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a cell was made of when it last finished, and what it took."""
+
+    base: str
+    data: str
+    """Digest of the training data; "" for the control."""
+    settings: dict[str, Any]
+    """Flat: `dpo.epochs` and the like."""
+    optimiser: str
+    n_pairs: int
+    train_seconds: float
+    n_prompts: int
+    answer_seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The pooled effects of an earlier run, and what it rested on."""
+
+    identity: str
+    created: str
+    ratings: str
+    pooled: pd.DataFrame
+
+
+class History:
+    """One study's; `folder` is its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def cells(self) -> dict[str, Made]:
+        """Cell → how it was last made."""
+        path = self._folder / "cells.json"
+        return {name: Made(**made) for name, made in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    def remember(self, cells: dict[str, Made]) -> None:
+        """Add cells, or replace what was known of them."""
+        with locked(self._folder / "lock"):
+            known = {name: asdict(made) for name, made in (self.cells() | cells).items()}
+            write_atomically(self._folder / "cells.json", json.dumps(known, indent=1))
+
+    def results(self) -> list[Result]:
+        """Earlier results, the oldest first; one for each change of ratings or settings."""
+        return [_read(path) for path in sorted((self._folder / "results").glob("*.json"))]
+
+    def conclude(self, result: Result) -> Result | None:
+        """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
+        with locked(self._folder / "lock"):
+            known = self.results()
+            same = bool(known) and known[-1].identity == result.identity
+            number = len(known) - 1 if same else len(known)
+            facts = {"identity": result.identity, "created": result.created, "ratings": result.ratings}
+            record = json.dumps({**facts, "pooled": json.loads(result.pooled.to_json(orient="split"))}, indent=1)
+            write_atomically(self._folder / "results" / f"{number:06d}.json", record)
+        earlier = known[:number]
+        return earlier[-1] if earlier else None
+
+
+def _read(path: Path) -> Result:
+    record = json.loads(path.read_text())
+    pooled = record.pop("pooled")
+    return Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"]))
+
+
+def moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """How each pooled effect changed: KEYS, before, after, change, k_before, k_after, moved, beyond.
+
+    moved: visibly (`VISIBLE`); beyond: the new effect lies outside the 95% interval that the earlier run gave. An
+    effect that either lacks is NaN there, and neither.
+    """
+    columns = [*KEYS, "estimate", "k"]
+    both = after[columns].merge(before[[*columns, "ci_low", "ci_high"]], on=KEYS, how="outer", suffixes=("", "_before"))
+    change = both["estimate"] - both["estimate_before"]
+    outside = (both["estimate"] < both["ci_low"]) | (both["estimate"] > both["ci_high"])
+    return pd.DataFrame({
+        **{key: both[key] for key in KEYS},
+        "before": both["estimate_before"], "after": both["estimate"], "change": change,
+        "k_before": both["k_before"], "k_after": both["k"],
+        "moved": change.abs() >= VISIBLE, "beyond": outside,
+    })  # fmt: skip
+
+
+def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pairs: int) -> str:
+    """Why a cell's training run has to be made, against how the cell was last made."""
+    if made is None:
+        return "it has never finished"
+    reasons = []
+    if made.base != base:
+        reasons.append("its base changed")
+    if made.data != data:
+        counts = f": {made.n_pairs} → {n_pairs} pairs" if made.n_pairs != n_pairs else ""
+        reasons.append(f"its training data changed{counts}")
+    names = sorted(name for name in made.settings | settings if made.settings.get(name) != settings.get(name))
+    changes = (f"{name} {made.settings.get(name)} → {settings.get(name)}" for name in names)
+    reasons += [f"settings changed: {', '.join(changes)}"] if names else []
+    return "; ".join(reasons) or "what it made is gone from the store"
+
+
+def seconds_each(cells: dict[str, Made], architectures: dict[str, str], optimiser: str | None) -> dict[str, float]:
+    """Seconds a pair of training (or a prompt of answering, where `optimiser` is None), by architecture.
+
+    `architectures`: cell → architecture. The key "" has the mean over all architectures, for one that is new.
+    """
+    taken: dict[str, list[tuple[float, int]]] = {}
+    for name, made in cells.items():
+        if name in architectures and (optimiser is None or made.optimiser == optimiser):
+            seconds, size = (
+                (made.answer_seconds, made.n_prompts) if optimiser is None else (made.train_seconds, made.n_pairs)
+            )
+            for key in (architectures[name], ""):
+                taken.setdefault(key, []).append((seconds, size))
+    sums = {key: (sum(seconds for seconds, _ in parts), sum(size for _, size in parts)) for key, parts in taken.items()}
+    return {key: seconds / size for key, (seconds, size) in sums.items() if size}

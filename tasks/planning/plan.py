@@ -1,0 +1,246 @@
+"""What a run of a study would do, and why, before anything is trained: `pluralign plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from configs.load import load_study
+from configs.schema import CONTROL, LlmJudge, Study
+from flows.cells import wanted_run
+from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
+from tasks.architectures.load import BaseRef
+from tasks.architectures.step import known_base
+from tasks.generation.step import Prompts, outputs_key
+from tasks.judging.llm.judge import tokens_each
+from tasks.judging.step import judge_identity, proof_calls, scores_key
+from tasks.methods.budget import steps_of_epochs
+from tasks.planning.bench import Bench
+from tasks.planning.cells import Cell, cells
+from tasks.planning.history import Made, seconds_each, why
+from tasks.preferences.step import Prepared, prepare_experiment
+from tasks.ratings.reading.load import Data
+from tasks.ratings.step import load_data, read_ratings
+
+CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell. training and answers: cached, runs, shared (another cell's run), fails, or "" where there is none."""
+
+    experiment: str
+    architecture: str
+    condition: str
+    seed: int
+    training: str
+    answers: str
+    because: str
+    n_pairs: int
+    judged: int
+    """Answers that the judge has not scored yet."""
+    seconds: float | None
+    """Of training and answering on one slot; None where no earlier run tells."""
+    gpu_hours: float = 0.0
+    """Of training and answering on one GPU, at assumed speed; nothing for tiny models."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells, and what they come to."""
+
+    study: Study
+    cells: list[Planned]
+    slots: int
+    proof_calls: int = 0
+    """Paid calls that hold the judge against the humans beforehand."""
+
+    @property
+    def training_runs(self) -> int:
+        return sum(cell.training == RUNS for cell in self.cells)
+
+    @property
+    def judge_calls(self) -> int:
+        """Paid ones: none for the embedded judge."""
+        if not isinstance(self.study.judge, LlmJudge):
+            return 0
+        return sum(cell.judged for cell in self.cells) + self.proof_calls
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time on this machine's slots; None where no earlier run tells, or nothing of the kind has run yet."""
+        told = [cell.seconds for cell in self.cells if RUNS in (cell.training, cell.answers)]
+        return None if None in told else sum(seconds for seconds in told if seconds is not None) / self.slots
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars at most: every answer as long as it may be; None where the judge's price is not set."""
+        judge = self.study.judge
+        if not isinstance(judge, LlmJudge) or judge.price is None:
+            return None
+        read, written = tokens_each(judge, self.study.dimensions, self.study.evaluation.dimensions, self.study.recipe)
+        return self.judge_calls * (read * judge.price.input + written * judge.price.output) / 1e6
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame([vars(cell) for cell in self.cells])
+
+
+def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int | None = None) -> Plan:
+    """Read ratings, prepare preferences (both kept for the run), and look up what exists; asks no hub and no judge."""
+    settings = load_study(study, overrides)
+    bench = Bench(settings, workers)
+    ratings = read_ratings.fn(settings, bench.store)
+    data = load_data(ratings)
+    prepared = {
+        name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
+    }
+    proof = proof_calls(settings, data, bench.store) if settings.experiments else 0
+    return Plan(settings, list(_planned(bench, data, prepared)), bench.pool.size, proof)
+
+
+def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]]) -> Iterator[Planned]:
+    study, history, grid = bench.study, bench.history.cells(), cells(bench.study)
+    texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
+    judge = judge_identity(study, data) if grid else ""
+    bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
+    architectures = {cell.name: cell.architecture for cell in grid}
+    rates: dict[str | None, dict[str, float]] = {
+        optimiser: seconds_each(history, architectures, optimiser) for optimiser in ("dpo", "grpo", None)
+    }
+    users: dict[str, str] = {}
+    written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
+    for cell in grid:
+        made_of = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
+        planned, run = _training(bench, cell, bases[cell.architecture], made_of, history.get(cell.name), users)
+        planned = _answers(bench, cell, planned, bases[cell.architecture], run, prompts, judge, users)
+        yield replace(
+            planned, seconds=_seconds(planned, made_of, len(prompts.table), rates),
+            gpu_hours=_gpu_hours(study, planned, made_of, len(prompts.table), written),
+        )  # fmt: skip
+
+
+def _training(
+    bench: Bench, cell: Cell, base: BaseRef | None, prepared: Prepared | None, made: Made | None, users: dict[str, str]
+) -> tuple[Planned, str | None]:
+    """The cell with its training planned, and its run's key; `users` collects who makes each run."""
+    study = bench.study
+    planned = Planned(cell.experiment, cell.architecture, cell.condition, cell.seed, NONE, RUNS, "", 0, 0, None)
+    if prepared is None:
+        return planned, None
+    planned = replace(planned, n_pairs=prepared.n_pairs)
+    if prepared.error:
+        return replace(planned, training=FAILS, answers=FAILS, because=prepared.error), None
+    if base is None:
+        key = f"{cell.architecture}/{cell.seed}/{prepared.identity}"  # stands for the run, whatever its base
+    else:
+        key = wanted_run(study, cell, base, prepared).key
+    if base and bench.store.find("training-runs", key):
+        return replace(planned, training=CACHED), key
+    if key in users:
+        return replace(planned, training=SHARED, because=f"the training run of {users[key]}"), key
+    users[key] = cell.name
+    if base is None:
+        reason = "its base has not been resolved yet: the hub is asked at the first run"
+        return replace(planned, training=RUNS, because=reason), key
+    wanted = wanted_run(study, cell, base, prepared)
+    reason = why(made, base.key, prepared.digest, wanted.settings, prepared.n_pairs)
+    return replace(planned, training=RUNS, because=reason), key
+
+
+def _answers(
+    bench: Bench, cell: Cell, planned: Planned, base: BaseRef | None, run: str | None, prompts: Prompts, judge: str,
+    users: dict[str, str],
+) -> Planned:  # fmt: skip
+    """The cell with its answers and their judging planned; `users` collects who has each answered and judged."""
+    study, store = bench.study, bench.store
+    if planned.answers == FAILS:
+        return planned
+    if planned.training == SHARED:
+        return replace(planned, answers=SHARED)
+    if base is None:
+        return replace(planned, judged=len(prompts.table))
+    key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
+    made = store.find("outputs", key) is not None
+    scored = made and store.find("scores", scores_key(judge, key)) is not None
+    if not scored and key in users:
+        return replace(planned, answers=SHARED, because=f"the answers of {users[key]}")
+    users[key] = cell.name
+    because = planned.because
+    if planned.training in (NONE, CACHED):
+        because = (
+            "" if made and scored else "the judge changed" if made else "the prompts changed, or it never answered"
+        )
+    return replace(
+        planned, answers=CACHED if made else RUNS, because=because, judged=0 if scored else len(prompts.table)
+    )
+
+
+def _seconds(
+    planned: Planned, prepared: Prepared | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
+) -> float | None:
+    """Expected seconds, by what earlier runs of the architecture took a pair and a prompt."""
+    total = 0.0
+    for runs, size, of in (
+        (planned.training == RUNS, planned.n_pairs, prepared.optimiser if prepared else ""),
+        (planned.answers == RUNS, n_prompts, None),
+    ):
+        known = rates.get(of, {})
+        rate = known.get(planned.architecture, known.get(""))
+        if runs and rate is None:
+            return None
+        total += size * (rate or 0.0) if runs else 0.0
+    return total
+
+
+def _gpu_hours(study: Study, planned: Planned, prepared: Prepared | None, n_prompts: int, texts: Texts) -> float:
+    architecture = next(item for item in study.architectures if item.name == planned.architecture)
+    if architecture.tiny:
+        return 0.0
+    hours, size, recipe = 0.0, architecture.parameters, study.recipe
+    if planned.training == RUNS and prepared:
+        steps = prepared.steps or steps_of_epochs(prepared.optimiser, prepared.size, recipe)
+        hours += training_hours(size, prepared.optimiser, steps, texts, recipe)
+    return hours + (answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0)
+
+
+def describe(plan: Plan) -> str:
+    """The plan as text: cells, then what they come to."""
+    table = plan.table()
+    if table.empty:
+        return f"{plan.study.name}: no experiments, so there are no cells"
+    shown = table[["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]]
+    lines = [shown.to_string(index=False), "", f"{len(table)} cells: {_counts(table)}"]
+    lines.append(f"training runs to make: {plan.training_runs}; answers to judge: {sum(table['judged'])}")
+    if isinstance(plan.study.judge, LlmJudge):
+        cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
+        lines.append(
+            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model} ({plan.proof_calls:,} for its proof), "
+            f"cost {cost}"
+        )
+    lines.append(f"time: {_time(plan)}")
+    return "\n".join([*lines, *_by_architecture(plan)])
+
+
+def _by_architecture(plan: Plan) -> list[str]:
+    """GPU-hours of each architecture that is not tiny."""
+    table = plan.table()
+    hours = table.groupby("architecture", sort=False)["gpu_hours"].sum()
+    runs = (table["training"] == RUNS).groupby(table["architecture"], sort=False).sum()
+    shown = [f"  {name}: {runs[name]} training runs, {value:.1f}" for name, value in hours.items() if value]
+    total = f"GPU-hours, at most about {hours.sum():.0f}, assuming {ASSUMED}:"
+    return [total, *shown] if shown else []
+
+
+def _counts(table: pd.DataFrame) -> str:
+    states = table["training"].where(table["training"] != NONE, "control").value_counts()
+    return ", ".join(f"{count} {state}" for state, count in states.items())
+
+
+def _time(plan: Plan) -> str:
+    if plan.seconds is None:
+        return "unknown, no earlier run tells"
+    slots = f"{plan.slots} slot{'s' if plan.slots > 1 else ''}"
+    return f"about {plan.seconds / 60:.1f} min on {slots} by earlier runs, beside starting up, bases and the survey"

@@ -1,0 +1,279 @@
+"""Land exports in a collection: read, validate, give pseudonyms, merge into the latest snapshot, say what happened.
+
+What a landing says is kept in COLLECTION/landings/TIME-DIGEST/: rejected.csv, every row that can't be used and why, and
+summary.json. No participant's id of the export is written anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.codebook import Codebook
+from configs.errors import InputError
+from tasks.ratings.landing.exports import Export, find_exports
+from tasks.ratings.landing.merge import Changes, Tables, canonical, merge, no_tables, ordered
+from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
+from tasks.ratings.landing.snapshot import Collection, Snapshot
+from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of, told
+from tasks.ratings.reading.load import check_scales
+from tasks.ratings.reading.rejected import write_rejected
+from tasks.ratings.reading.source import Source, read_source
+from tasks.ratings.reading.validate import TABLES, Known, Valid, read_export, validate
+from tasks.runtime.files import locked
+from tasks.runtime.fingerprint import file_digest, fingerprint
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What a landing came to.
+
+    snapshot: the latest one now; fresh: whether this landing made it so. rows: for each table of each export how many
+    rows were read, kept (whole or in part), repeated (nothing new), rejected, dropped. changes: table → what is new,
+    and what replaces another value. rejected: as rejected.csv has it. dropped: reason → rows lost without a fault.
+    absent: codebooks of which the exports hold nothing. folder: where all of this is written.
+    """
+
+    snapshot: Snapshot
+    fresh: bool
+    rows: list[dict[str, Any]]
+    changes: dict[str, Changes]
+    rejected: pd.DataFrame
+    dropped: dict[str, int]
+    absent: list[str]
+    folder: Path
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Reason → entries of `rejected`."""
+        return count_reasons(self.rejected)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An export, read and validated."""
+
+    export: Export
+    sources: dict[str, Source]
+    valid: Valid
+
+
+def land(
+    collection: Collection, exports: Sequence[Path], codebooks: Sequence[Codebook], key: bytes, strict: bool = False
+) -> Landing:
+    """Add what can be used of the exports to the collection; what brings nothing new makes no snapshot.
+
+    Args:
+        exports: folders that hold the files of one codebook or more, or single files for codebooks of one table.
+        key: makes pseudonyms; the same for every landing of a collection.
+        strict: refuse everything because of one fault.
+
+    Raises:
+        InputError: no file of any codebook, or not all of one; a file that can't be read at all; a recruitment
+            platform's ids; another key or scale than the collection's; no rating that can be used; with `strict`, a
+            fault. Nothing is landed then.
+    """
+    check_scales(codebooks)
+    found = find_exports(exports, codebooks)
+    with locked(collection.path / "lock"):
+        collection.clear()
+        before = collection.latest()
+        _check_same(before, key, codebooks)
+        reads, tables, changes = _merged(before, found, codebooks, key)
+        rejected, dropped = _all_rejected(reads), _all_dropped(reads)
+        absent = [codebook.name for codebook in codebooks if codebook not in [one.codebook for one in found]]
+        about = _about(reads, changes, rejected, dropped, absent)
+        folder = collection.path / "landings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{about['exports']['digest'][:8]}"
+        refusal = _refusal(reads, rejected, strict)
+        if refusal:
+            _write(folder, rejected, about | {"refused": refusal})
+            raise InputError(f"{refusal}; all of them: {folder / 'rejected.csv'}" if len(rejected) else refusal)
+        snapshot = collection.add(tables, _lost(before, reads, key), _manifest(about, before, tables, codebooks, key))
+        fresh = before is None or snapshot.id != before.id
+        _write(folder, rejected, about | {"snapshot": snapshot.id, "fresh": fresh})
+    return Landing(snapshot, fresh, about["rows"], changes, rejected, dropped, absent, folder)
+
+
+def _check_same(before: Snapshot | None, key: bytes, codebooks: Sequence[Codebook]) -> None:
+    """See that a landing fits the collection: with another key everybody would be a stranger."""
+    if before is None:
+        return
+    if before.manifest["key"] != key_check(key):
+        raise InputError(
+            f"collection {before.manifest['collection']!r}: the secret is not the one that it was landed with, "
+            "and nobody would be known again; restore it"
+        )
+    if before.manifest["categories"] != codebooks[0].ratings.categories:
+        scales = f"{before.manifest['categories']} categories, not {codebooks[0].ratings.categories}"
+        raise InputError(f"collection {before.manifest['collection']!r}: its scale has {scales}")
+
+
+# ---- what is in them
+
+
+def _merged(
+    before: Snapshot | None, found: Sequence[Export], codebooks: Sequence[Codebook], key: bytes
+) -> tuple[list[_Read], Tables, dict[str, Changes]]:
+    """The exports, and the tables with them merged in, one after another."""
+    tables = before.tables() if before else no_tables()
+    reads, sizes, changes = list[_Read](), list[int](), dict.fromkeys(TABLES, Changes())
+    for export in found:
+        read = _read(export, codebooks, key, tables)
+        rows = len(tables.ratings)
+        tables, changed = merge(tables, _of(read))
+        reads.append(read)
+        sizes.append(len(tables.ratings) - rows)
+        changes = {name: changes[name] + changed[name] for name in TABLES}
+    return reads, canonical(ordered(tables, sizes)), changes
+
+
+def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tables) -> _Read:
+    codebook = export.codebook
+    sources = read_export(codebook, export.paths, read_source)
+    people, texts = tables.participants, tables.responses
+    known = Known(
+        participants=set(people.loc[people["codebook"] == codebook.name, "participant_id"]),
+        responses=set(texts.loc[texts["codebook"] == codebook.name, "response_id"]),
+    )
+    siblings = [other for other in codebooks if other.name != codebook.name]
+    return _Read(export, sources, validate(codebook, sources, pseudonyms(key, codebook.name), siblings, known))
+
+
+def _of(read: _Read) -> Tables:
+    """The usable tables of an export, with its codebook's name."""
+    name = read.export.codebook.name
+    return Tables(**{table: part.table.assign(codebook=name) for table, part in read.valid.parts.items()})
+
+
+def _all_rejected(reads: Sequence[_Read]) -> pd.DataFrame:
+    ids = set[str]().union(*(ids_of(read.export.codebook, read.sources) for read in reads))
+    parts = [rejected_of(read.export.codebook, read.valid, ids, read.export.names) for read in reads]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _all_dropped(reads: Sequence[_Read]) -> dict[str, int]:
+    return count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
+
+
+def _lost(before: Snapshot | None, reads: Sequence[_Read], key: bytes) -> pd.DataFrame:
+    """codebook, reason, identity of what could not be used, now or before; the same row of several exports once."""
+    parts = [before.lost()] if before else []
+    for read in reads:
+        codebook = read.export.codebook.name
+        for name, part in read.valid.parts.items():
+            entries = pd.concat([part.rejected[["row", "column", "reason"]], part.dropped.assign(column="")])
+            texts = _texts(read.sources[name], entries["row"])
+            digests = {row: keyed_digest(key, text) for row, text in texts.items()}
+            entries = entries.assign(codebook=codebook, text=entries["row"].map(digests))
+            again = entries.groupby(["column", "reason", "text"]).cumcount()
+            cells = zip(entries["column"], entries["reason"], entries["text"], again.astype(str), strict=True)
+            entries["identity"] = [keyed_digest(key, "\x1f".join([codebook, *one]))[:16] for one in cells]
+            parts.append(entries[["codebook", "reason", "identity"]])
+    return pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
+
+
+def _texts(source: Source, rows: pd.Series) -> dict[int, str]:
+    """Row → its text, for the rows asked for."""
+    asked = source.frame[source.frame.index.isin(rows)]
+    read = dict(zip(asked.index, map("\x1f".join, asked.to_numpy().tolist()), strict=True))
+    return read | {one.row: one.text for one in source.unread}
+
+
+# ---- what is said of it
+
+
+def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
+    """Reason → entries, the most frequent first."""
+    return {str(reason): int(n) for reason, n in entries["reason"].value_counts().items()}
+
+
+def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
+    """Why nothing is landed, if so."""
+    faults = faults_of(rejected)
+    first = f"the first: {told(faults.iloc[0], faults)}" if len(faults) else ""
+    if strict and first:
+        total = sum(len(source.frame) + len(source.unread) for read in reads for source in _files(read).values())
+        bad = len(faults[["file", "row"]].drop_duplicates())
+        return f"{bad:,} of {total:,} rows can't be used; {first}"
+    if not any(len(read.valid.ratings.table) for read in reads):
+        return f"no rating can be used; {first}" if first else "no rating in the export can be used"
+    return None
+
+
+def _files(read: _Read) -> dict[str, Source]:
+    """File → source."""
+    return {getattr(read.export.codebook, name).file: source for name, source in read.sources.items()}
+
+
+def _about(
+    reads: Sequence[_Read], changes: dict[str, Changes], rejected: pd.DataFrame, dropped: dict[str, int],
+    absent: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """What there is to tell of a landing."""
+    exports = [read.export for read in reads]
+    files = {export.names[file]: file_digest(path) for export in exports for file, path in export.paths.items()}
+    rows = [
+        {
+            "codebook": read.export.codebook.name,
+            "file": read.export.names[getattr(read.export.codebook, name).file],
+            "table": name,
+            **part.rows,
+        }
+        for read in reads
+        for name, part in read.valid.parts.items()
+    ]
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "exports": {"digest": fingerprint(files), "files": files},
+        "rows": rows,
+        "changes": {name: asdict(change) for name, change in changes.items()},
+        "rejected": count_reasons(rejected),
+        "dropped": dropped,
+        "absent": absent,
+    }
+
+
+def _manifest(
+    about: dict[str, Any], before: Snapshot | None, tables: Tables, codebooks: Sequence[Codebook], key: bytes
+) -> dict[str, Any]:
+    """What a snapshot says of itself; `about` is of the landing that made it."""
+    landed = {row["codebook"] for row in about["rows"]}
+    own = {
+        codebook.name: {"version": codebook.version, "fingerprint": fingerprint(codebook)}
+        for codebook in codebooks
+        if codebook.name in landed
+    }
+    changed = about["changes"]["ratings"]
+    answers = tables.ratings.drop(columns=["codebook", "participant_id", "response_id", "order"])
+    return {
+        "parents": [before.id] if before else [],
+        "codebooks": (before.manifest["codebooks"] if before else {}) | own,
+        "categories": codebooks[0].ratings.categories,
+        "key": key_check(key),
+        "counts": {
+            "ratings": int(answers.notna().to_numpy().sum()),
+            "participants": len(tables.participants),
+            "responses": int(tables.responses["response_id"].nunique()),
+            "added": changed["added"],
+            "superseded": changed["superseded"],
+            "dropped": sum(about["dropped"].values()),
+            "rejected": sum(about["rejected"].values()),
+        },
+        **about,
+    }
+
+
+def _write(folder: Path, rejected: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """Keep what a landing said, whole or not at all."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    partial.mkdir(parents=True)
+    write_rejected(rejected, partial / "rejected.csv")
+    (partial / "summary.json").write_text(json.dumps(summary, indent=1))
+    os.rename(partial, folder)

@@ -1,0 +1,199 @@
+"""A collection of ratings that grows by landings: snapshots that never change, and a pointer to the latest.
+
+    COLLECTION/snapshots/ID/{ratings,participants,responses,lost}.parquet, manifest.json
+    COLLECTION/latest           the id of the latest snapshot
+    COLLECTION/landings/…       what each landing said (landing.py)
+
+An id is the digest of the three tables' content, in one order. A snapshot is built in a folder beside its place and
+renamed into it before the pointer moves, so a kill at any point leaves the latest one whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.codebook import Codebook
+from configs.errors import InputError, one_of
+from configs.schema import Study
+from tasks.ratings.landing.merge import FIXED, Tables
+from tasks.ratings.reading.answers import NO_ANSWER_AT_ALL
+from tasks.ratings.reading.load import Data, stack, with_prompts
+from tasks.runtime.files import write_atomically
+from tasks.runtime.fingerprint import fingerprint, frame_digest
+
+log = logging.getLogger(__name__)
+LATEST = "latest"
+FEWEST_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole snapshot."""
+
+    id: str
+    path: Path
+    manifest: dict[str, Any]
+
+    def tables(self) -> Tables:
+        frames = {name: pd.read_parquet(self.path / f"{name}.parquet") for name in FIXED}
+        people = frames["participants"]
+        for attribute in people.columns.drop(FIXED["participants"]):
+            people[attribute] = people[attribute].map(tuple)
+        return Tables(**frames)
+
+    def lost(self) -> pd.DataFrame:
+        """codebook, reason, identity of each row (or answer) that could not be used in any landing up to this."""
+        return pd.read_parquet(self.path / "lost.parquet")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The snapshots in a folder, which need not exist yet."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def snapshots(self) -> list[Snapshot]:
+        """All of them, the oldest first."""
+        whole = [path.parent for path in (self.path / "snapshots").glob("*/manifest.json") if not path.parent.suffix]
+        return sorted(map(self._read, whole), key=lambda snapshot: (snapshot.manifest["created"], snapshot.id))
+
+    def latest(self) -> Snapshot | None:
+        """The one that the pointer names; None before the first landing."""
+        try:
+            name = (self.path / LATEST).read_text().strip()
+        except FileNotFoundError:
+            return None
+        return self._read(self.path / "snapshots" / name)
+
+    def find(self, which: str = LATEST) -> Snapshot:
+        """The latest snapshot, or one by its id or the first six digits or more of it.
+
+        Raises:
+            InputError: there is none, or there are several.
+        """
+        latest = self.latest()
+        if latest is None:
+            raise InputError(
+                f"collection {self.name!r} has no snapshot yet; land an export: pluralign land EXPORT --study STUDY"
+            )
+        if which == LATEST:
+            return latest
+        if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},}}", which):
+            raise InputError(f"snapshot {which!r}: expected {LATEST!r} or {FEWEST_DIGITS} or more digits of an id")
+        snapshots = self.snapshots()
+        found = [snapshot for snapshot in snapshots if snapshot.id.startswith(which)]
+        if len(found) != 1:
+            raise one_of(f"snapshots of {self.name!r}", which, [snapshot.id for snapshot in found or snapshots])
+        return found[0]
+
+    def add(self, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> Snapshot:
+        """Make canonical tables the latest snapshot, kept now or found; the caller holds the collection's lock."""
+        name = content_id(tables)
+        final = self.path / "snapshots" / name
+        if not (final / "manifest.json").exists():
+            self._write(final, tables, lost, {"id": name, "collection": self.name, **manifest})
+        write_atomically(self.path / LATEST, name)
+        return self._read(final)
+
+    def clear(self) -> None:
+        """Remove what a killed landing left half-written; the caller holds the collection's lock."""
+        for partial in self.path.glob("*/*.partial"):
+            shutil.rmtree(partial)
+
+    def _write(self, final: Path, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> None:
+        partial = final.with_name(f"{final.name}.partial")
+        partial.mkdir(parents=True)
+        try:
+            for name in FIXED:
+                getattr(tables, name).to_parquet(partial / f"{name}.parquet", index=False)
+            lost.to_parquet(partial / "lost.parquet", index=False)
+            for path in partial.iterdir():
+                _flush(path)
+            write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+            os.rename(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @staticmethod
+    def _read(path: Path) -> Snapshot:
+        return Snapshot(path.name, path, json.loads((path / "manifest.json").read_text()))
+
+
+def collection_of(study: Study, home: Path) -> Collection:
+    """Where the study's ratings land: its collection, or one of its own name."""
+    return Collection(home / "collections" / (study.ratings.collection or study.name))
+
+
+def content_id(tables: Tables) -> str:
+    """The id of canonical tables."""
+    return fingerprint([frame_digest(getattr(tables, name)) for name in FIXED])
+
+
+def _flush(path: Path) -> None:
+    """See that a file is on the disk before something points to it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequence[Codebook]) -> Data:
+    """A study's ratings out of a snapshot: its dimensions, and of its codebooks those that have landed.
+
+    Raises:
+        InputError: none has, on another scale, or without one of the dimensions.
+    """
+    landed = snapshot.manifest["codebooks"]
+    used = [codebook for codebook in codebooks if codebook.name in landed]
+    place = f"snapshot {snapshot.id} of {snapshot.manifest['collection']!r}"
+    if not used:
+        raise one_of(f"{place}: codebooks", codebooks[0].name, landed)
+    for codebook in codebooks:
+        if codebook not in used:
+            log.warning("%s: nothing has landed through the codebook %s", place, codebook.name)
+        elif landed[codebook.name]["fingerprint"] != fingerprint(codebook):
+            log.warning("%s: landed through another version of the codebook %s", place, codebook.name)
+    tables = snapshot.tables()
+    for dimension in dimensions:
+        if dimension not in tables.ratings:
+            raise one_of(f"{place}: dimensions", dimension, tables.ratings.columns.drop(FIXED["ratings"]))
+    parts = [_of_codebook(tables, codebook, dimensions) for codebook in used]
+    lost = snapshot.lost()
+    dropped = lost.loc[lost["codebook"].isin([codebook.name for codebook in used]), "reason"].value_counts().to_dict()
+    data = stack(
+        ratings=[part.ratings for part in parts], participants=[part.participants for part in parts],
+        responses=[part.responses for part in parts], categories=snapshot.manifest["categories"], dropped=dropped,
+    )  # fmt: skip
+    return _answered(data, dimensions)
+
+
+def _of_codebook(tables: Tables, codebook: Codebook, dimensions: Sequence[str]) -> Tables:
+    frames = {name: getattr(tables, name) for name in FIXED}
+    own = {name: frame[frame["codebook"] == codebook.name].drop(columns="codebook") for name, frame in frames.items()}
+    people = own["participants"].reindex(columns=["participant_id", "language", *codebook.participants.attributes])
+    ratings = with_prompts(own["ratings"], own["responses"])
+    return Tables(
+        ratings[["participant_id", "response_id", "prompt_id", "order", *dimensions]], people, own["responses"]
+    )
+
+
+def _answered(data: Data, dimensions: Sequence[str]) -> Data:
+    """Without the rows that answer on none of the dimensions, in their order."""
+    silent = data.ratings[list(dimensions)].isna().all(axis=1)
+    dropped = dict(data.dropped)
+    if silent.any():
+        dropped[NO_ANSWER_AT_ALL] = dropped.get(NO_ANSWER_AT_ALL, 0) + int(silent.sum())
+    ratings = data.ratings[~silent].sort_values("order", ignore_index=True)
+    return Data(ratings, data.participants, data.responses, data.categories, dropped)

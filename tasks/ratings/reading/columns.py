@@ -1,0 +1,199 @@
+"""What a codebook asks of each column by itself, as pandera schemas that find every fault at once.
+
+The readers here give what a cell means; the schemas ask the same readers whether it means anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import pandas as pd
+import pandera.pandas as pa
+
+from configs.codebook import Attribute, Codebook, ParticipantsTable, RatingsTable, ResponsesTable, normal
+from configs.errors import InputError
+from tasks.ratings.reading.rejected import PLATFORM_ID, entries
+from tasks.ratings.reading.source import by_text
+
+NO_ID, CONTROL = "empty id", "control character in an id"
+ATTENTION = "attention check failed"
+UNKNOWN_LABEL, FOREIGN_LABEL = "unknown label", "label of the wrong language"
+UNKNOWN_DIMENSION = "unknown dimension"
+UNKNOWN_ANSWER, NO_LIST = "unknown answer", "not a JSON list of texts"
+NO_TEXT = "empty response text"
+
+ROW_LEVEL = (NO_ID, CONTROL, ATTENTION, UNKNOWN_DIMENSION)
+"""Reasons for which a whole row can't be used, the weightiest first."""
+
+NO_ANSWER, NOT_KNOWN, OF_A_SIBLING = 0, -1, -2
+"""What a label reads as where it is no category."""
+IGNORED, NO_DIMENSION = -1, -2
+"""What the text of a long table's dimension reads as where it is none."""
+Rules = dict[str, list[tuple[str, Callable[[str], bool]]]]
+"""Column → reasons, each with what a text must meet; where a text breaks several, the first counts."""
+
+
+# ---- what cells mean
+
+
+def label_reader(table: RatingsTable, siblings: Iterable[Codebook] = ()) -> Callable[[str], int]:
+    """Label text → category as labelled, `NO_ANSWER`, `NOT_KNOWN`, or `OF_A_SIBLING` where only one of those has it."""
+    known = {normal(label): category for sibling in siblings for label, category in sibling.ratings.labels.items()}
+    known = dict.fromkeys(known, OF_A_SIBLING) | dict.fromkeys(["", *map(normal, table.missing)], NO_ANSWER)
+    known |= {normal(label): category for label, category in table.labels.items()}
+    return lambda text: known.get(normal(text), NOT_KNOWN)
+
+
+def dimension_reader(table: RatingsTable) -> Callable[[str], int]:
+    """Long tables: text of the column `dimension` → place among the dimensions, `IGNORED` or `NO_DIMENSION`."""
+    known = {normal(text): IGNORED for text in table.ignored}
+    known |= {normal(text): place for place, text in enumerate(table.dimensions.values())}
+    return lambda text: known.get(normal(text), NO_DIMENSION)
+
+
+def attribute_reader(attribute: Attribute, table: ParticipantsTable) -> Callable[[str], tuple[tuple[str, ...], str]]:
+    """Cell → the study's terms that are declared, and the reason why it declares no more, if any."""
+    silent = {normal(text) for text in table.not_declared} | {""}
+    terms = {normal(text): term for text, term in (attribute.values or {}).items()}
+
+    def read(text: str) -> tuple[tuple[str, ...], str]:
+        texts = _several(text, attribute.separator) if attribute.many and text.strip() else [text.strip()]
+        if texts is None:
+            return (), NO_LIST
+        texts = [item for item in texts if normal(item) not in silent]
+        if attribute.values is None:
+            return tuple(texts), ""
+        known = tuple(terms[normal(item)] for item in texts if normal(item) in terms)
+        return known, UNKNOWN_ANSWER if len(known) < len(texts) else ""
+
+    return read
+
+
+def _several(text: str, separator: str | None) -> list[str] | None:
+    if separator is not None:
+        return [item.strip() for item in text.split(separator)]
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    good = isinstance(items, list) and all(isinstance(item, str) for item in items)
+    return [item.strip() for item in items] if good else None
+
+
+# ---- the rules
+
+
+def ratings_rules(table: RatingsTable, siblings: Iterable[Codebook]) -> Rules:
+    label = label_reader(table, siblings)
+    of_a_label = [
+        (FOREIGN_LABEL, lambda text: label(text) != OF_A_SIBLING),
+        (UNKNOWN_LABEL, lambda text: label(text) != NOT_KNOWN),
+    ]
+    rules: Rules = defaultdict(list)
+    rules[table.participant] += _of_an_id()
+    rules[table.response] += _of_an_id()
+    for column, answer in table.attention.items():
+        rules[column].append((ATTENTION, _is_like(answer)))
+    if table.dimension and table.rating:
+        place = dimension_reader(table)
+        rules[table.dimension].append((UNKNOWN_DIMENSION, lambda text: place(text) != NO_DIMENSION))
+        rules[table.rating] += of_a_label
+        return rules
+    for column in table.dimensions.values():
+        rules[column] += of_a_label
+    return rules
+
+
+def participants_rules(table: ParticipantsTable) -> Rules:
+    rules: Rules = defaultdict(list)
+    rules[table.participant] += _of_an_id()
+    for attribute in table.attributes.values():
+        read = attribute_reader(attribute, table)
+        for reason in (NO_LIST, UNKNOWN_ANSWER):
+            rules[attribute.column].append((reason, _reads_without(reason, read)))
+    return rules
+
+
+def responses_rules(table: ResponsesTable) -> Rules:
+    rules: Rules = defaultdict(list)
+    rules[table.response] += _of_an_id()
+    if table.prompt:
+        rules[table.prompt] += _of_an_id()
+    rules[table.response_text].append((NO_TEXT, lambda text: bool(text.strip())))
+    return rules
+
+
+def _is_like(answer: str) -> Callable[[str], bool]:
+    return lambda text: normal(text) == normal(answer)
+
+
+def _reads_without(reason: str, read: Callable[[str], tuple[tuple[str, ...], str]]) -> Callable[[str], bool]:
+    return lambda text: read(text)[1] != reason
+
+
+def _of_an_id() -> list[tuple[str, Callable[[str], bool]]]:
+    return [
+        (NO_ID, lambda text: bool(text.strip())),
+        (CONTROL, lambda text: text.isprintable() or not re.search(r"[\x00-\x1f\x7f-\x9f]", text)),
+    ]
+
+
+def broken_rules(
+    frame: pd.DataFrame, rules: Rules, secret: str | None, details: Mapping[str, Callable[[str], str]]
+) -> pd.DataFrame:
+    """An entry for each cell that breaks a rule; values of the column `secret` are left empty.
+
+    `details`: column → what to add about a text of it.
+    """
+    try:
+        _schema(rules).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        if cases["index"].isna().any():  # its own message would show cells
+            raise RuntimeError(f"a rule failed: {', '.join(cases['check'].astype(str).unique())}") from None
+        cases["place"] = cases["column"].map(list(rules).index)
+        cases = cases.sort_values(["place", "check_number"], kind="stable").drop_duplicates(["index", "column"])
+        parts = [_told(found, secret, details) for _, found in cases.groupby(["column", "check"], sort=False)]
+        return pd.concat(parts, ignore_index=True)
+    return entries([], "")
+
+
+def _schema(rules: Rules) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema({
+        column: pa.Column(checks=[_check(reason, good) for reason, good in asked]) for column, asked in rules.items()
+    })  # fmt: skip
+
+
+def _check(reason: str, good: Callable[[str], bool]) -> pa.Check:
+    return pa.Check(lambda texts: pd.Series(by_text(texts, good), index=texts.index, dtype=bool), error=reason)
+
+
+def _told(found: pd.DataFrame, secret: str | None, details: Mapping[str, Callable[[str], str]]) -> pd.DataFrame:
+    column, reason = str(found["column"].iloc[0]), str(found["check"].iloc[0])
+    rows, texts = found["index"].astype("int64").tolist(), found["failure_case"].astype("str")
+    of_an_id = reason in (NO_ID, CONTROL)
+    detail = by_text(texts, details[column]) if column in details and not of_an_id else ""
+    return entries(rows, reason, column, None if column == secret else texts, detail)
+
+
+def refuse_platform_ids(file: str, frame: pd.DataFrame, table: ParticipantsTable) -> None:
+    """See that no attribute holds what looks like a recruitment platform's ids.
+
+    Raises:
+        InputError: one does; the message has the column and the row, not the value.
+    """
+    for attribute in table.attributes.values():
+        found = by_text(frame[attribute.column], lambda text: bool(PLATFORM_ID.search(text)))
+        if any(found):
+            place = f"{file}: row {frame.index[found.index(True)]}, column {attribute.column}"
+            raise InputError(
+                f"{place}: looks like a recruitment platform's id; the codebook must leave such columns out"
+            )
+
+
+def allowed(texts: Collection[str]) -> str:
+    """`allowed: A, B`."""
+    return f"allowed: {', '.join(texts)}"

@@ -1,0 +1,195 @@
+"""Read an export through its codebooks into three tables: ratings, participants, responses.
+
+Tables
+    ratings: participant_id, response_id, prompt_id, order (position in the exports, interleaved), one column a
+        dimension with the category 1 … K.
+    participants: participant_id, language, one column an attribute, each cell a tuple of declared terms (empty where
+        not declared).
+    responses: response_id, prompt_id, prompt, response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from configs.codebook import Codebook
+from configs.errors import InputError, one_of
+from configs.schema import Study
+from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATED
+from tasks.ratings.reading.columns import ATTENTION
+from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of, told
+from tasks.ratings.reading.source import read_strictly
+from tasks.ratings.reading.validate import Valid, read_export, validate
+
+TWICE = "rated twice by the same participant (the first rating counts)"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The study's ratings, with what was dropped on the way in: (reason, rows)."""
+
+    ratings: pd.DataFrame
+    participants: pd.DataFrame
+    responses: pd.DataFrame
+    categories: int
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path) -> Data:
+    """All tables of an export; the first codebook's texts stand for a response that several hold.
+
+    Raises:
+        InputError: a missing file or column, or the first fault that a row has. What a questionnaire drops by itself is
+            counted: failed attention checks, empty rows, and of two ratings of the same the second.
+    """
+    codebooks = list(codebooks)
+    check_scales(codebooks)
+    valid = {codebook.name: _load(narrowed(codebook, dimensions), codebooks, folder) for codebook in codebooks}
+    return stack(
+        ratings=[with_prompts(one.ratings.table, one.responses.table) for one in valid.values()],
+        participants=[one.participants.table for one in valid.values()],
+        responses=[one.responses.table for one in valid.values()],
+        categories=codebooks[0].ratings.categories,
+        dropped=_sum_counts(_dropped(one) for one in valid.values()),
+    )
+
+
+def stack(
+    ratings: list[pd.DataFrame], participants: list[pd.DataFrame], responses: list[pd.DataFrame], categories: int,
+    dropped: dict[str, int],
+) -> Data:  # fmt: skip
+    """One codebook's tables above another's; ratings without an `order` are interleaved."""
+    people = pd.concat(participants, ignore_index=True)
+    for name in people.columns.drop(
+        ["participant_id", "language"]
+    ):  # what a questionnaire doesn't ask, nobody declares
+        people[name] = [() if isinstance(terms, float) else tuple(terms) for terms in people[name]]
+    stacked = pd.concat(ratings, ignore_index=True)
+    if "order" not in stacked:
+        stacked["order"] = interleaved([len(one) for one in ratings])
+    texts = pd.concat(responses, ignore_index=True).drop_duplicates("response_id", ignore_index=True)
+    return Data(stacked, people, texts, categories, dropped)
+
+
+def with_prompts(ratings: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """The ratings with the prompt_id of their responses."""
+    prompts = ratings["response_id"].map(responses.set_index("response_id")["prompt_id"])
+    columns = ["participant_id", "response_id", "prompt_id", *ratings.columns.drop(["participant_id", "response_id"])]
+    return ratings.assign(prompt_id=prompts)[columns]
+
+
+def interleaved(sizes: Sequence[int]) -> np.ndarray:
+    """The order of stacked exports' rows, each export spread evenly over all, so that none has all the first raters."""
+    places = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+    return np.argsort(np.argsort(places, kind="stable"), kind="stable")
+
+
+def check_scales(codebooks: Sequence[Codebook]) -> None:
+    """Raise `InputError` unless all have as many categories."""
+    scales = {codebook.ratings.categories for codebook in codebooks}
+    if len(scales) > 1:
+        raise InputError(f"codebooks with different scales: {', '.join(map(str, sorted(scales)))} categories")
+
+
+def narrowed(codebook: Codebook, dimensions: Sequence[str]) -> Codebook:
+    """The codebook without its other dimensions, whose columns or rows are then left behind."""
+    table = codebook.ratings
+    others = [text for name, text in table.dimensions.items() if name not in dimensions]
+    changes = {
+        "dimensions": {name: table.dimensions[name] for name in dimensions},
+        "reversed": tuple(name for name in table.reversed if name in dimensions),
+        "ignored": (*table.ignored, *others) if table.long else (),
+    }
+    return codebook.model_copy(update={"ratings": table.model_copy(update=changes)})
+
+
+def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Valid:
+    """One codebook's tables, without a fault."""
+    sources = read_export(codebook, {file: folder / file for file in codebook.files}, read_strictly)
+    others = [sibling for sibling in siblings if sibling.name != codebook.name]
+    valid = validate(codebook, sources, lambda text: f"{codebook.name}:{text}", others)
+    rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
+    faults = faults_of(rejected[rejected["reason"] != CONFLICTING])
+    if len(faults):
+        raise InputError(told(faults.iloc[0], faults))
+    return valid
+
+
+def _dropped(valid: Valid) -> dict[str, int]:
+    """Reason → rows."""
+    lost, rejected = valid.ratings.dropped, valid.ratings.rejected
+    twice = {*lost.loc[lost["reason"] == REPEATED, "row"], *rejected.loc[rejected["reason"] == CONFLICTING, "row"]}
+    return {
+        ATTENTION: int((rejected["reason"] == ATTENTION).sum()),
+        NO_ANSWER_AT_ALL: int((lost["reason"] == NO_ANSWER_AT_ALL).sum()),
+        TWICE: len(twice),
+    }
+
+
+# ---- the study against the ratings
+
+
+def check_codebook(study: Study, codebook: Codebook) -> None:
+    """See that the study's dimensions, scales and attributes are those of the questionnaire.
+
+    Raises:
+        InputError: a dimension or an attribute that the codebook doesn't have, a scale of another length.
+    """
+    for dimension in study.dimensions:
+        if dimension not in codebook.ratings.dimensions:
+            raise one_of(f"{study.name}: dimensions ({codebook.name})", dimension, codebook.ratings.dimensions)
+    categories = codebook.ratings.categories
+    for name, scale in study.scales.items():
+        if len(scale) != categories:
+            place = f"{study.name}: scales.{name} ({codebook.name})"
+            raise InputError(f"{place}: {len(scale)} entries for {categories} categories")
+    for name, stratum in study.strata.items():
+        if stratum.attribute not in codebook.participants.attributes:
+            place = f"{study.name}: strata.{name}.attribute ({codebook.name})"
+            raise one_of(place, stratum.attribute, codebook.participants.attributes)
+    for attribute in study.survey.reference:
+        if attribute not in codebook.participants.attributes:
+            raise one_of(
+                f"{study.name}: survey.reference ({codebook.name})", attribute, codebook.participants.attributes
+            )
+
+
+def check_strata(study: Study, participants: pd.DataFrame) -> None:
+    """See that somebody declares each value that a stratum or the survey's reference names.
+
+    Raises:
+        InputError: nobody does; the message has the values that there are.
+    """
+    named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
+    named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
+    for place, attribute, values in named:
+        found = sorted({term for terms in participants[attribute] for term in terms})
+        for value in values:
+            if value not in found:
+                raise one_of(f"{study.name}: {place} (no participant declares it)", value, found)
+
+
+def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
+    """Every file that the codebooks read.
+
+    Raises:
+        InputError: one is missing.
+    """
+    paths = list(dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files))
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; ratings.folder says where the export lies")
+    return paths
+
+
+def _sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in counts:
+        for reason, rows in part.items():
+            total[reason] = total.get(reason, 0) + rows
+    return total

@@ -1,0 +1,166 @@
+"""The tables of one codebook's export: what of them can be used, and why not the rest. No row is lost unsaid.
+
+A fault costs as little as can be: an unknown label its rating, an unknown answer its attribute, a bad id its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from configs.codebook import Attribute, Codebook, ParticipantsTable
+from tasks.ratings.reading.answers import References, usable_ratings
+from tasks.ratings.reading.columns import (
+    ROW_LEVEL,
+    allowed,
+    attribute_reader,
+    broken_rules,
+    participants_rules,
+    refuse_platform_ids,
+    responses_rules,
+)
+from tasks.ratings.reading.part import Part, Rename, first_like, names_of_first, part, renamed
+from tasks.ratings.reading.rejected import entries
+from tasks.ratings.reading.source import Source, by_text
+
+CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
+ANOTHER_TEXT = "another text for the same response (the first counts)"
+TABLES = ("responses", "participants", "ratings")
+
+
+@dataclass(frozen=True)
+class Valid:
+    """An export through one codebook."""
+
+    responses: Part
+    participants: Part
+    ratings: Part
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {name: getattr(self, name) for name in TABLES}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Participants and responses that are known beside the export's own."""
+
+    participants: Collection[str] = ()
+    responses: Collection[str] = ()
+
+
+def read_export(codebook: Codebook, paths: dict[str, Path], read: Callable[..., Source]) -> dict[str, Source]:
+    """Table → its source; `paths`: file → where it lies. A file of several tables is read once, with all columns."""
+    columns: dict[str, list[str]] = {}
+    for name in ("ratings", "participants", "responses"):
+        table = getattr(codebook, name)
+        columns.setdefault(table.file, []).extend(table.columns)
+    sources = {file: read(paths[file], asked) for file, asked in columns.items()}
+    return {name: sources[getattr(codebook, name).file] for name in TABLES}
+
+
+def validate(
+    codebook: Codebook, sources: dict[str, Source], rename: Rename, siblings: Sequence[Codebook] = (),
+    known: Known = Known(),
+) -> Valid:  # fmt: skip
+    """What can be used of an export; `siblings`: other questionnaires, whose labels are told as such.
+
+    Raises:
+        InputError: an attribute holds a recruitment platform's ids.
+    """
+    refuse_platform_ids(codebook.participants.file, sources["participants"].frame, codebook.participants)
+    responses = usable_responses(codebook, sources["responses"])
+    participants = usable_participants(codebook, sources["participants"], rename)
+    usable = set(responses.table["response_id"])
+    seen = set(sources["responses"].frame[codebook.responses.response].str.strip())
+    references = References(
+        participants={*participants.table["participant_id"], *known.participants},
+        responses={*usable, *known.responses},
+        rejected=seen - usable,
+    )
+    return Valid(responses, participants, usable_ratings(codebook, sources["ratings"], siblings, rename, references))
+
+
+# ---- responses
+
+
+def usable_responses(codebook: Codebook, source: Source) -> Part:
+    """response_id, prompt_id, prompt, response."""
+    table, frame = codebook.responses, source.frame
+    broken = broken_rules(frame, responses_rules(table), None, {})
+    good = frame[~frame.index.isin(broken["row"])]
+    responses = pd.DataFrame({
+        "response_id": good[table.response].str.strip(),
+        "prompt_id": good[table.prompt or table.response].str.strip(),
+        "prompt": good[table.prompt_text] if table.prompt_text else "",
+        "response": good[table.response_text],
+    }).astype("str")  # fmt: skip
+    first = first_like(responses["response_id"])
+    own = first == np.arange(len(first))
+    same = (responses.to_numpy() == responses.to_numpy()[first]).all(axis=1)
+    ids, details = responses["response_id"][~same], names_of_first(responses.index, first, ~same)
+    other = entries(responses.index[~same], ANOTHER_TEXT, table.response, ids, details)
+    return part(
+        source, responses[own].reset_index(drop=True), kept=responses.index[own], rejected=[broken, other],
+        repeated=responses.index[same & ~own],
+    )  # fmt: skip
+
+
+# ---- participants
+
+
+def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> Part:
+    """participant_id, language, one column an attribute: a tuple of declared terms.
+
+    Where the rows of a participant disagree nothing is declared; where no cell can be read, there is None.
+    """
+    table = codebook.participants
+    broken = broken_rules(source.frame, participants_rules(table), table.participant, _details(table))
+    frame = source.frame[~source.frame.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
+    ids = renamed(frame[table.participant], rename)
+    first = first_like(ids)
+    own, rejected = first == np.arange(len(first)), [broken]
+    people = pd.DataFrame({"participant_id": ids[own], "language": codebook.language})
+    for name, attribute in table.attributes.items():
+        cells = frame[attribute.column]
+        people[name], before = _declared(cells, attribute, table, first)
+        differs = before >= 0
+        details = names_of_first(frame.index, before, differs)
+        rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
+    return part(
+        source, people.reset_index(drop=True), kept=frame.index[own], rejected=rejected, repeated=frame.index[~own]
+    )
+
+
+def _declared(
+    cells: pd.Series, attribute: Attribute, table: ParticipantsTable, first: np.ndarray
+) -> tuple[pd.Series, np.ndarray]:
+    """What each participant declares, and for each cell the place of an earlier one that it contradicts, or -1.
+
+    `first`: for each cell the place of the participant's first one.
+    """
+    read = by_text(cells, attribute_reader(attribute, table))
+    terms = pd.Series([None if reason and not known else known for known, reason in read], dtype=object)
+    codes = pd.factorize(terms.map(lambda known: known and "\x1f".join(sorted(set(known)))))[0]
+    readable = terms.notna().to_numpy()
+    of_participant = pd.Series(np.where(readable, np.arange(len(terms)), len(terms))).groupby(first)
+    earliest = of_participant.transform("min").to_numpy()
+    differs = readable & (codes != np.append(codes, 0)[earliest])
+    declared = pd.Series([*terms, None], dtype=object).iloc[of_participant.min()]
+    contradicted = pd.Series(differs).groupby(first).any().to_numpy()
+    declared = [() if no else known for no, known in zip(contradicted, declared, strict=True)]
+    own = first == np.arange(len(first))
+    return pd.Series(declared, index=cells.index[own], dtype=object), np.where(differs, earliest, -1)
+
+
+def _details(table: ParticipantsTable) -> dict[str, Callable[[str], str]]:
+    """Column → what is allowed in it."""
+    return {
+        attribute.column: lambda _, values=attribute.values: allowed(values)  # type: ignore[misc]
+        for attribute in table.attributes.values()
+        if attribute.values is not None
+    }

@@ -1,0 +1,198 @@
+"""MLflow: one parent run a study, one child run a training run. The only module that knows MLflow.
+
+What has been logged is remembered beside the store, so a re-run that trains nothing does not even import it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tasks.runtime.files import locked, write_atomically
+
+log = logging.getLogger(__name__)
+KEY, CELLS = "pluralign.training_run", "pluralign.cells"
+PAGES = "PLURALIGN_MLFLOW_PAGES"
+"""The variable with the address where a browser finds MLflow's pages, if that is not the tracking URI."""
+
+
+class Tracker:
+    """Logs a study's runs to `uri`, by default a SQLite file in `folder`.
+
+    Logging happens in a thread of its own, so no cell waits for it. A tracking server that fails costs the study
+    nothing: one warning, and the next run of the study logs what is missing.
+    """
+
+    def __init__(self, study: str, folder: Path) -> None:
+        self.study, self.folder = study, folder
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+        self._local_file = Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+        self._path = folder / "mlflow" / f"{study}.json"
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
+        self._broken = threading.Event()
+        self._mlflow: Any = None
+
+    def training_run(self, key: str, scores: str, **facts: Any) -> Future[str]:
+        """Log a training run, once; the future gives its MLflow id, "" if that failed. Facts as in `_log_run`.
+
+        `scores` is the identity of the metrics: when a judge or the held-out prompts change, the run gets the new ones.
+        """
+        return self._thread.submit(self._careful, lambda: self._training_run(key, scores, facts))
+
+    def study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
+        """Log the study's results into the parent run, unless those of `key` are there; returns the parent's id."""
+        return self._thread.submit(self._careful, lambda: self._study_results(key, metrics, folder)).result()
+
+    def page(self, run: str, artifact: str) -> str:
+        """Address of a run's artifact in MLflow's pages; "" where no server shows these runs."""
+        server = os.environ.get(PAGES) or (self.uri if self.uri.startswith("http") else "")
+        experiment = self._remembered().get("experiment")
+        if not (server and run and experiment):
+            return ""
+        return f"{server}/#/experiments/{experiment}/runs/{run}/artifacts/{artifact}"
+
+    def _careful(self, action: Callable[[], str]) -> str:
+        if self._broken.is_set():
+            return ""
+        try:
+            return action()
+        except Exception as error:  # whatever the server or its client raises: the study goes on without it
+            self._broken.set()
+            reason = " ".join(str(error).split())[:300]
+            log.warning("MLflow failed (%s): nothing more is logged now, the next run catches up", reason)
+            return ""
+
+    def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
+        known = self._remembered()["runs"].get(key)
+        if known and known["scores"] == scores:
+            return known["id"]
+        client, parent = self._client(), self._parent()
+        whole = "attributes.status = 'FINISHED'"
+        found = self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
+        if found:
+            client.log_batch(found, metrics=self._metrics(facts["metrics"]))
+        run_id = found or self._log_run(client, parent, key, **facts)
+        self._remember(lambda known: known["runs"].update({key: {"id": run_id, "scores": scores}}))
+        return run_id
+
+    def _study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
+        known = self._remembered()
+        if known.get("results") == key:
+            return known["parent"]
+        client, parent = self._client(), self._parent()
+        client.log_batch(parent, metrics=self._metrics(metrics), params=(), tags=())
+        for name in ("report.html", "report.md", "study.json", "tables"):
+            if (folder / name).exists():
+                client.log_artifact(parent, str(folder / name))
+        client.set_terminated(parent)
+        self._remember(lambda known: known.update(results=key))
+        return parent
+
+    # ---- MLflow itself
+
+    def _log_run(
+        self, client: Any, parent: str, key: str, cells: list[str], params: Mapping[str, Any],
+        metrics: Mapping[str, float], curve: list[dict[str, float]], digest: str, data: str, adapter: Path,
+    ) -> str:  # fmt: skip
+        from mlflow.entities import Dataset, DatasetInput, Metric, Param
+
+        name = cells[0]
+        tags = {KEY: key, CELLS: ", ".join(cells), "mlflow.parentRunId": parent, "mlflow.runName": name,
+                "pluralign.shared": str(len(cells) > 1).lower(), "pluralign.dataset_digest": digest,
+                "pluralign.study": self.study}  # fmt: skip
+        run = client.create_run(self._experiment(), tags=tags, run_name=name).info.run_id
+        now = int(time.time() * 1000)
+        points = [
+            Metric(metric.replace("/", "."), value, now, index)
+            for index, entry in enumerate(curve)
+            for metric, value in entry.items()
+            if metric not in ("step", "epoch")
+        ]
+        client.log_batch(
+            run, metrics=[*points, *self._metrics(metrics)],
+            params=[Param(name, str(value)[:5000]) for name, value in params.items()],
+        )  # fmt: skip
+        client.log_inputs(run, [DatasetInput(Dataset(data, digest, "local", json.dumps({"name": data})))])
+        self._register(client, run, name, tags, adapter)
+        client.set_terminated(run)
+        return run
+
+    def _register(self, client: Any, run: str, cell: str, tags: Mapping[str, str], adapter: Path) -> None:
+        """The adapter as a model of the run, and as the next version of STUDY · ARCHITECTURE · EXPERIMENT · CONDITION.
+
+        MLflow allows no slash and no dot in a model's name.
+        """
+        name = f"{self.study} · {cell.replace('/', ' · ')}".replace(".", "-")
+        from mlflow.entities import LoggedModelStatus
+        from mlflow.exceptions import MlflowException
+
+        kept = {key: value for key, value in tags.items() if key.startswith("pluralign.")}
+        model = client.create_logged_model(self._experiment(), name=name, source_run_id=run, tags=kept)
+        client.log_model_artifacts(model.model_id, str(adapter))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        client.create_model_version(name, model.artifact_location, run, tags=kept, model_id=model.model_id)
+
+    def _metrics(self, values: Mapping[str, float]) -> list[Any]:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        return [Metric(name, float(value), now, 0) for name, value in values.items() if value == value]
+
+    def _client(self) -> Any:
+        if self._mlflow is None:
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            from mlflow import MlflowClient
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(self.folder / "mlflow.lock"):  # two processes that create one SQLite file break each other
+                self._mlflow = MlflowClient(self.uri)
+                self._experiment()
+        return self._mlflow
+
+    def _experiment(self) -> str:
+        found = self._mlflow.get_experiment_by_name("pluralign")
+        if found:
+            return found.experiment_id
+        place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if self._local_file else None
+        return self._mlflow.create_experiment("pluralign", artifact_location=place)
+
+    def _parent(self) -> str:
+        known = self._remembered().get("parent")
+        if known:
+            return known
+        tag = "pluralign.parent"
+        found = self._search(f"tags.`{tag}` = '{self.study}'")
+        parent = found or self._mlflow.create_run(
+            self._experiment(), run_name=self.study, tags={tag: self.study, "mlflow.runName": self.study}
+        ).info.run_id  # fmt: skip
+        self._remember(lambda known: known.update(parent=parent, experiment=self._experiment()))
+        return parent
+
+    def _search(self, query: str) -> str | None:
+        found = self._mlflow.search_runs([self._experiment()], query, max_results=1)
+        return found[0].info.run_id if found else None
+
+    # ---- what has been logged
+
+    def _remembered(self) -> dict[str, Any]:
+        known = json.loads(self._path.read_text()) if self._path.exists() else {}
+        gone = self._local_file is not None and not self._local_file.exists()
+        return {"uri": self.uri, "runs": {}} if gone or known.get("uri") != self.uri else known
+
+    def _remember(self, change: Any) -> None:
+        with locked(self._path.with_suffix(".lock")):
+            known = self._remembered()
+            change(known)
+            write_atomically(self._path, json.dumps(known, indent=1))

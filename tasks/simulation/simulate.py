@@ -1,0 +1,332 @@
+"""A simulated export of the survey app: the same files, columns and label texts as the real one, in two languages.
+
+Simulated raters answer by an ordinal model whose demographic effects are the ones that the paper publishes, so that
+whoever analyses the export knows the truth. Sizes are a `Simulation`'s (the paper's by default), all else is here:
+
+    P(rating of response r by participant p on dimension d ≤ j) = logistic(θ_dj − μ_prd)
+    μ_prd = slope_d · z_rd + item_rd + acquiescence_p + participant_pd + Σ log(1 + percent / 100)
+
+z: what the text shows of the dimension (`language.Reply.scores`), standardised over the simulated responses;
+item ~ N(0, item_sd²), acquiescence ~ N(0, acquiescence_sd²), participant ~ N(0, participant_sd²); the sum runs over the
+published effects of what the participant declares.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from configs.codebook import Attribute, Codebook
+from configs.errors import InputError
+from configs.load import load_codebook
+from configs.schema import Simulation
+from tasks.simulation.language import DIMENSIONS, Prompt, Reply, prompts, replies
+from tasks.simulation.population import ENGLISH, GERMAN, NOT_DECLARED, Population, draw_participants
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "simulated"
+GENDER_FOCUSED_SHARE = 0.85
+"""Share of ratings whose participant calls the pair gender-focused."""
+
+Percents = Mapping[str, Mapping[tuple[str, str], float]]
+
+PUBLISHED_EFFECTS: Percents = {
+    "toxicity": {("gender", "he/him/his"): -18.0},
+    "stereotypical-bias": {("gender", "he/him/his"): -20.9},
+    "emotional-awareness": {
+        ("political-spectrum", "conservative"): 27.0,
+        ("ethnicity", "Black or African American"): 44.0,
+    },
+    "sensitivity": {
+        ("political-spectrum", "conservative"): 27.9,
+        ("ethnicity", "Black or African American"): 58.0,
+    },
+    "helpfulness": {("age", "51-60"): -40.6},
+}
+"""Dimension → (attribute, value) → 100 · (exp(estimate) − 1), in the study's terms.
+
+Source: arXiv 2511.14476v2, "Ordinal Regression Results": the significant predictors of its CLMM per dimension, against
+White, US, Liberal, 18–30, she/her/hers. All other effects, which the paper does not print, are zero here.
+"""
+
+
+@dataclass(frozen=True)
+class RatingModel:
+    """The parameters of the ordinal model above, in log-odds except `effects`, which are percentages."""
+
+    slopes: Mapping[str, float]
+    thresholds: Mapping[str, tuple[float, float, float, float]]
+    effects: Percents
+    item_sd: float
+    participant_sd: float
+    acquiescence_sd: float
+    failed_checks: float = 0.0
+    """Share of German ratings whose attention check fails; ingestion drops those, so the totals change."""
+
+    def log_odds(self, dimension: str) -> dict[tuple[str, str], float]:
+        """(attribute, value) → log(1 + percent / 100): the true coefficient of a mixed ordinal model."""
+        return {term: float(np.log1p(percent / 100)) for term, percent in self.effects.get(dimension, {}).items()}
+
+
+MODEL = RatingModel(
+    slopes={
+        "toxicity": 1.5,
+        "stereotypical-bias": 1.5,
+        "emotional-awareness": 1.5,
+        "sensitivity": 1.5,
+        "helpfulness": 1.5,
+    },
+    thresholds={
+        "toxicity": (-1.6, 0.05, 1.05, 2.6),
+        "stereotypical-bias": (-2.1, -0.7, 0.3, 2.05),
+        "emotional-awareness": (-2.0, -0.7, 0.5, 2.2),
+        "sensitivity": (-2.0, -0.7, 0.5, 2.2),
+        "helpfulness": (-2.0, -0.7, 0.5, 2.2),
+    },
+    effects=PUBLISHED_EFFECTS,
+    item_sd=0.5,
+    participant_sd=0.5,
+    acquiescence_sd=0.35,
+)
+"""Our choice but for the effects: set so that disagreement, Krippendorff's alpha on toxicity and the co-occurrence of
+emotional awareness with toxicity and bias come close to the paper's; a test holds them there."""
+
+
+def simulate_export(simulation: Simulation, seed: int, folder: Path, model: RatingModel = MODEL) -> None:
+    """Write the six CSV files of the survey app's export into `folder`; other files there stay as they are.
+
+    The same arguments give the same bytes.
+
+    Raises:
+        InputError: the template language has too few prompts or replies, or a participant would have to rate a
+            response twice.
+    """
+    tables = simulate_tables(simulation, seed, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False, encoding="utf-8", lineterminator="\n")
+    logger.info("simulated %d participants in %s", simulation.participants, folder)
+
+
+def simulate_tables(simulation: Simulation, seed: int, model: RatingModel = MODEL) -> dict[str, pd.DataFrame]:
+    """File name → table, as `simulate_export` writes them. Raises `InputError` like it."""
+    rng = np.random.default_rng(seed)
+    pairs = _prompts_and_replies(simulation, rng)
+    people = draw_participants(simulation.participants, rng)
+    who, what = _assignment(simulation, rng)
+    ratings = _rate(_standardised_scores(pairs), _effects(people, model), who, what, model, rng)
+    rated = pd.DataFrame(ratings, columns=DIMENSIONS).assign(who=people["participant"].to_numpy()[who], what=what)
+    return {
+        name: table
+        for population in (ENGLISH, GERMAN)
+        for name, table in _export(population, pairs, people, rated, model.failed_checks, rng).items()
+    }
+
+
+# ---- responses
+
+
+Pair = tuple[int, Prompt, Reply]
+"""Number of the prompt, the prompt, one of its replies."""
+
+
+def _prompts_and_replies(simulation: Simulation, rng: np.random.Generator) -> list[Pair]:
+    return [
+        (number, prompt, reply)
+        for number, prompt in enumerate(prompts(simulation.prompts), start=1)
+        for reply in replies(prompt, simulation.responses_per_prompt, rng)
+    ]
+
+
+def _standardised_scores(pairs: Sequence[Pair]) -> np.ndarray:
+    """Scores of the responses with mean 0 and standard deviation 1 per dimension (R, D); 0 where they do not vary."""
+    scores = np.array([[reply.scores[name] for name in DIMENSIONS] for _, _, reply in pairs])
+    deviation = scores.std(axis=0)
+    return (scores - scores.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+
+
+# ---- participants
+
+
+def _effects(people: pd.DataFrame, model: RatingModel) -> np.ndarray:
+    """Sum of the log-odds of what each participant declares (P, D)."""
+    effects = np.zeros((len(people), len(DIMENSIONS)))
+    for column, dimension in enumerate(DIMENSIONS):
+        for (attribute, value), log_odds in model.log_odds(dimension).items():
+            effects[:, column] += log_odds * _declares(people[attribute], value)
+    return effects
+
+
+def _declares(declared: pd.Series, value: str) -> np.ndarray:
+    """Whether each participant declares `value`, among others if several (P,)."""
+    return np.array([value in answer if isinstance(answer, list) else value == answer for answer in declared])
+
+
+# ---- ratings
+
+
+def _assignment(simulation: Simulation, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Who rates what: participant and response of each rated pair (N,), sorted by participant.
+
+    Every participant rates `responses_each` different responses and every response has at least two raters. Dealing
+    the places of the responses, one response after the other, to the participants in turn repeats nobody; random swaps
+    that repeat nobody either then make the assignment random.
+
+    Raises:
+        InputError: `responses_each` is more than there are responses.
+    """
+    participants, responses = simulation.participants, simulation.prompts * simulation.responses_per_prompt
+    if simulation.responses_each > responses:
+        raise InputError(
+            f"simulate.responses_each: {simulation.responses_each} is more than the {responses} responses "
+            f"({simulation.prompts} prompts x {simulation.responses_per_prompt}); allowed: 1 to {responses}"
+        )
+    places = _raters_per_response(participants, responses, participants * simulation.responses_each, rng)
+    order = rng.permutation(responses)
+    what = np.repeat(order, places[order])
+    who = _swapped(np.arange(len(what)) % participants, what, rng)
+    by_participant = np.argsort(who, kind="stable")
+    return who[by_participant], what[by_participant]
+
+
+def _raters_per_response(participants: int, responses: int, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Two raters a response, and the rest at random, at most twice as many of those as there are on average (R,)."""
+    extra = total - 2 * responses
+    free = min(participants - 2, 2 * -(-extra // responses))
+    return 2 + rng.multivariate_hypergeometric(np.full(responses, free), extra)
+
+
+def _swapped(who: np.ndarray, what: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`who` after about six random swaps a place, each of which leaves every (participant, response) pair unique."""
+    people, responses = who.tolist(), what.tolist()
+    seen = set(zip(people, responses, strict=True))
+    for i, j in rng.integers(len(people), size=(3 * len(people), 2)).tolist():
+        swapped = {(people[i], responses[j]), (people[j], responses[i])}
+        if seen.isdisjoint(swapped):
+            seen -= {(people[i], responses[i]), (people[j], responses[j])}
+            seen |= swapped
+            people[i], people[j] = people[j], people[i]
+    return np.array(people)
+
+
+def _rate(
+    z: np.ndarray, effects: np.ndarray, who: np.ndarray, what: np.ndarray, model: RatingModel, rng: np.random.Generator
+) -> np.ndarray:
+    """Ratings 1 to 5 (N, D) by the model in the module's docstring; `z` is (R, D), `effects` (P, D)."""
+    slopes = np.array([model.slopes[name] for name in DIMENSIONS])
+    thresholds = np.array([model.thresholds[name] for name in DIMENSIONS])
+    item = slopes * z + model.item_sd * rng.normal(size=z.shape)
+    acquiescence = model.acquiescence_sd * rng.normal(size=(len(effects), 1))
+    person = effects + acquiescence + model.participant_sd * rng.normal(size=effects.shape)
+    latent = item[what] + person[who] + rng.logistic(size=(len(who), len(DIMENSIONS)))
+    return 1 + (latent[:, :, None] > thresholds).sum(axis=2)
+
+
+# ---- the survey app's tables
+
+
+def _export(
+    population: Population,
+    pairs: Sequence[Pair],
+    people: pd.DataFrame,
+    rated: pd.DataFrame,
+    failed_checks: float,
+    rng: np.random.Generator,
+) -> dict[str, pd.DataFrame]:
+    """File name → table of one language: its participants, their ratings, and all responses."""
+    codebook = load_codebook(population.codebook)
+    own = people[people["participant"].str.startswith(population.prefix)]
+    answers = rated[rated["who"].isin(own["participant"])]
+    items = _responses_table(pairs, codebook)
+    ratings = _ratings_table(answers, items, population, codebook, rng)
+    return {
+        codebook.ratings.file: ratings.assign(**_checks(len(answers), codebook, failed_checks, rng)),
+        codebook.participants.file: _participants_table(own, codebook, rng),
+        codebook.responses.file: items,
+    }
+
+
+def _responses_table(pairs: Sequence[Pair], codebook: Codebook) -> pd.DataFrame:
+    """Both languages have the same ids, and so the same rows."""
+    texts = [(getattr(p.text, codebook.language), getattr(r.text, codebook.language)) for _, p, r in pairs]
+    return pd.DataFrame(
+        {
+            "prompt_id": [f"sim-r-{number:04d}" for number in range(1, len(pairs) + 1)],
+            "question_id": [f"sim-q-{number:04d}" for number, _, _ in pairs],
+            "source": SOURCE,
+            "prompt": [prompt for prompt, _ in texts],
+            "response": [response for _, response in texts],
+        }
+    )
+
+
+def _ratings_table(
+    answers: pd.DataFrame, items: pd.DataFrame, population: Population, codebook: Codebook, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Wide ratings with the codebook's label texts."""
+    seen = items.iloc[answers["what"]]
+    yes = rng.random(len(answers)) < GENDER_FOCUSED_SHARE
+    texts = {category: text for text, category in codebook.ratings.labels.items()}
+    return pd.DataFrame(
+        {
+            "participant_id": answers["who"].to_numpy(),
+            "question_id": seen["question_id"].to_numpy(),
+            "prompt_id": seen["prompt_id"].to_numpy(),
+            "gender_focused": np.where(yes, *population.yes_no),
+            **{
+                column: answers[dimension].map(texts).to_numpy()
+                for dimension, column in codebook.ratings.dimensions.items()
+            },
+        }
+    )
+
+
+def _checks(n: int, codebook: Codebook, failed: float, rng: np.random.Generator) -> dict[str, list[str]]:
+    """The attention checks as they pass, but for a share `failed` of rows, where one check has another label."""
+    passes = codebook.ratings.attention
+    answers = {column: [label] * n for column, label in passes.items()}
+    for row in np.flatnonzero(rng.random(n) < failed) if passes else ():
+        column = str(rng.choice(list(passes)))
+        answers[column][row] = str(rng.choice([label for label in codebook.ratings.labels if label != passes[column]]))
+    return answers
+
+
+def _participants_table(people: pd.DataFrame, codebook: Codebook, rng: np.random.Generator) -> pd.DataFrame:
+    attributes = codebook.participants.attributes
+    declared = {name: _texts(people[name], attribute, codebook, rng) for name, attribute in attributes.items()}
+    ancestry, party = Attribute(column="ancestry", many=True), Attribute(column="political_party")
+    return pd.DataFrame(
+        {
+            "participant_id": people["participant"].to_numpy(),
+            "age": declared["age"],
+            "gender_identity": declared["gender"],
+            "country_of_residence": declared["country"],
+            "ancestry": _texts(people["ancestry"], ancestry, codebook, rng),
+            "ethnicity": declared["ethnicity"],
+            "political_party": _texts(people["party"], party, codebook, rng),
+            "political_spectrum": declared["political-spectrum"],
+        }
+    )
+
+
+def _texts(declared: pd.Series, attribute: Attribute, codebook: Codebook, rng: np.random.Generator) -> list[str]:
+    """Cells of a column: a term as one of the texts that the codebook reads as it, a JSON list where several may be."""
+    not_declared = codebook.participants.not_declared[0]
+    texts: dict[str, list[str]] = {NOT_DECLARED: [not_declared]}
+    for text, term in (attribute.values or {}).items():
+        texts.setdefault(term, []).append(text)
+
+    def text_of(term: str) -> str:
+        return str(rng.choice(texts.get(term, [term])))
+
+    if not attribute.many:
+        return [text_of(term) for term in declared]
+    several = ([answer] if isinstance(answer, str) else answer for answer in declared)
+    return [json.dumps([text_of(term) for term in terms], ensure_ascii=False) for terms in several]

@@ -1,0 +1,180 @@
+"""A training run that stops at any step goes on to the same weights, and never from half a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tasks.architectures.load import BaseRef
+from tasks.methods.checkpoints import FILES, newest_checkpoint
+from tasks.methods.dpo import train_dpo
+from tasks.methods.grpo import train_grpo
+from tasks.methods.run import NotFinite, Run, Trained
+from tasks.methods.step import TrainingRun, train_adapter
+from tasks.runtime.local.pool import JobFailed
+from tasks.runtime.store import Store
+from tests.models import RECIPE, a_run, some_pairs, some_rewards
+
+EVERY_STEP = RECIPE.model_copy(update={
+    "checkpoint_seconds": 0.0, "dpo": RECIPE.dpo.model_copy(update={"epochs": 3}),
+    "grpo": RECIPE.grpo.model_copy(update={"epochs": 3}),
+})  # fmt: skip
+"""Six steps each, and a checkpoint after every one."""
+
+
+class Stopped(Exception):
+    """Stands for a kill: nothing of the run remains but what is on disk."""
+
+
+def stop_at(step: int) -> Callable[[str], None]:
+    def progress(text: str) -> None:
+        if text.startswith(f"step {step} "):
+            raise Stopped
+
+    return progress
+
+
+def trained(optimiser: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
+    architecture, base = llama
+    if optimiser == "dpo":
+        return train_dpo(base, architecture, some_pairs(16), EVERY_STEP, run, progress)
+    return train_grpo(base, architecture, some_rewards(), EVERY_STEP, run, progress)
+
+
+def adapter(run: Run) -> bytes:
+    return (run.adapter / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def every_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.methods import dpo, grpo
+
+    for module in (dpo, grpo):
+        plain = module.training_arguments
+        monkeypatch.setattr(module, "training_arguments", lambda *a, plain=plain: {**plain(*a), "logging_steps": 1})
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
+@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
+def test_a_stopped_run_goes_on_to_the_same_weights(optimiser, llama, tmp_path):
+    whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
+    assert trained(optimiser, llama, whole).resumed_from == 0
+    for step in (2, 5):
+        with pytest.raises(Stopped):
+            trained(optimiser, llama, broken, stop_at(step))
+    again = trained(optimiser, llama, broken)
+    assert again.resumed_from == 4  # the log of step 5 came before its checkpoint
+    assert adapter(broken) == adapter(whole)
+    assert [entry["step"] for entry in again.curve] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
+@pytest.mark.parametrize("damage", [
+    lambda checkpoint: (checkpoint / "optimizer.pt").unlink(),
+    lambda checkpoint: (checkpoint / "rng_state.pth").write_bytes(b""),
+    lambda checkpoint: (checkpoint / FILES).unlink(),
+    lambda checkpoint: (checkpoint / FILES).write_text('{"optimi'),
+], ids=["lost", "cut", "unlisted", "half a list"])  # fmt: skip
+def test_half_a_checkpoint_counts_for_nothing(damage, llama, tmp_path):
+    whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
+    trained("dpo", llama, whole)
+    with pytest.raises(Stopped):
+        trained("dpo", llama, broken, stop_at(5))
+    newest = newest_checkpoint(broken.checkpoints)
+    assert newest is not None
+    assert newest.name == "checkpoint-4"
+    damage(newest)
+    assert trained("dpo", llama, broken).resumed_from == 3
+    assert adapter(broken) == adapter(whole)
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
+def test_out_of_memory_halves_what_goes_through_at_once_and_goes_on(llama, tmp_path, monkeypatch):
+    from tasks.methods import dpo
+
+    plain = dpo.collapsed_trainer()
+    calls = []
+
+    class Narrow(plain):
+        """Memory for two pairs at once, from the third step on."""
+
+        def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+            calls.append(len(inputs["weight"]))
+            if self.state.global_step >= 2 and len(inputs["weight"]) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            return super()._compute_loss(model, inputs, return_outputs)
+
+    whole, short = a_run(tmp_path / "whole"), a_run(tmp_path / "short")
+    trained("dpo", llama, whole)
+    monkeypatch.setattr(dpo, "collapsed_trainer", lambda: Narrow)
+    result = trained("dpo", llama, short)
+    assert (result.steps, result.at_once, result.resumed_from) == (6, 2, 2)
+    assert calls == [8, 8, 8, 4, *[2] * 16]  # two whole steps, two that failed, four steps in four parts
+    from safetensors.torch import load_file
+
+    ours, theirs = (load_file(run.adapter / "adapter_model.safetensors") for run in (short, whole))
+    for name, value in ours.items():  # sums in another order, through AdamW's division by small numbers
+        torch.testing.assert_close(value, theirs[name], rtol=1e-2, atol=1e-4)
+
+
+def test_a_row_that_does_not_fit_is_an_error_that_says_so(llama, tmp_path, monkeypatch):
+    from tasks.methods import dpo
+    from tasks.methods.memory import OutOfMemory
+
+    class Full(dpo.collapsed_trainer()):
+        def _compute_loss(self, *_: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(dpo, "collapsed_trainer", lambda: Full)
+    with pytest.raises(OutOfMemory, match="not even one row at once fits into memory: CUDA out of memory"):
+        trained("dpo", llama, a_run(tmp_path))
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
+def test_a_loss_that_is_not_finite_ends_the_run(llama, tmp_path, monkeypatch):
+    from tasks.methods import dpo
+
+    class Broken(dpo.collapsed_trainer()):
+        def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+            return super()._compute_loss(model, inputs, return_outputs) * float("nan")
+
+    monkeypatch.setattr(dpo, "collapsed_trainer", lambda: Broken)
+    with pytest.raises(NotFinite, match="the loss is nan by step 1"):
+        trained("dpo", llama, a_run(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, tmp_path):
+    architecture, base = llama
+    some_pairs(16).to_parquet(tmp_path / "pairs.parquet")
+    ref = BaseRef(architecture, "base", base.model.name_or_path)
+    recipe = EVERY_STEP.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 60})})
+
+    run = TrainingRun(ref, "dpo", "data", recipe, 0)
+
+    def train(store: Store) -> Any:
+        return train_adapter(run, tmp_path / "pairs.parquet", "card", store, pool)
+
+    def kill() -> None:
+        while not list((tmp_path / "broken").glob(f"checkpoints/*/checkpoint-*/{FILES}")):
+            time.sleep(0.05)
+        os.kill(pool._slots[0]._child.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(JobFailed, match="was killed by SIGKILL"):
+        train(Store(tmp_path / "broken"))
+    killer.join()
+    again, whole = train(Store(tmp_path / "broken")), train(Store(tmp_path / "whole"))
+    assert 0 < again.record["resumed_from"] < 120 == again.record["steps"]
+    files = [Path(run.path) / "adapter" / "adapter_model.safetensors" for run in (again, whole)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert not list((tmp_path / "broken" / "checkpoints").iterdir())

@@ -1,0 +1,80 @@
+"""What earlier runs leave behind for the next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.planning.history import History, Made, Result, moved, seconds_each, why
+
+MADE = Made("base", "data", {"dpo.epochs": 1.0, "seed": 0}, "dpo", 100, 20.0, 50, 5.0)
+
+
+def pooled(**estimates: float) -> pd.DataFrame:
+    """Effects with an interval of 0.1 to both sides, k = 7."""
+    rows = [("scale", name, "toxicity", value, value - 0.1, value + 0.1, 7) for name, value in estimates.items()]
+    columns = ["experiment", "contrast", "dimension", "estimate", "ci_low", "ci_high", "k"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_cells_are_remembered_and_replaced(tmp_path: Path) -> None:
+    history = History(tmp_path / "study")
+    assert history.cells() == {}
+    history.remember({"a": MADE, "b": MADE})
+    history.remember({"b": replace(MADE, n_pairs=7)})
+    assert History(tmp_path / "study").cells() == {"a": MADE, "b": replace(MADE, n_pairs=7)}
+
+
+def test_a_result_is_compared_with_the_last_that_rests_on_something_else(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    first, again = Result("one", "mon", "r1", pooled(a=0.1)), Result("one", "tue", "r1", pooled(a=0.1))
+    second = Result("two", "wed", "r2", pooled(a=0.2))
+    assert history.conclude(first) is None
+    assert history.conclude(again) is None  # the same ratings and settings: in its place
+    for _ in range(2):  # a second run on the same ratings still says what moved since the others
+        earlier = history.conclude(second)
+        assert earlier is not None
+        assert (earlier.identity, earlier.created) == ("one", "tue")
+        pd.testing.assert_frame_equal(earlier.pooled, pooled(a=0.1))
+    assert [result.identity for result in history.results()] == ["one", "two"]
+
+
+def test_what_moved_is_told_with_its_size_and_whether_it_left_the_earlier_interval() -> None:
+    before, after = pooled(same=0.1, little=0.1, much=0.1, gone=0.1), pooled(same=0.1004, little=0.15, much=-0.2, new=0)
+    table = moved(before, after).set_index("contrast")
+    assert table["change"].round(4).to_dict() == pytest.approx(
+        {"same": 0.0004, "little": 0.05, "much": -0.3, "gone": math.nan, "new": math.nan}, nan_ok=True
+    )
+    assert table.index[table["moved"]].tolist() == ["little", "much"]
+    assert table.index[table["beyond"]].tolist() == ["much"]  # −0.2 lies outside 0.0 … 0.2
+    assert math.isnan(table.loc["new", "before"])
+    assert math.isnan(table.loc["gone", "after"])
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (None, "it has never finished"),
+        (replace(MADE, base="other"), "its base changed"),
+        (replace(MADE, data="other"), "its training data changed"),
+        (replace(MADE, data="other", n_pairs=90), "its training data changed: 90 → 100 pairs"),
+        (replace(MADE, settings={"dpo.epochs": 2.0, "seed": 0}), "settings changed: dpo.epochs 2.0 → 1.0"),
+        (MADE, "what it made is gone from the store"),
+    ],
+)
+def test_a_reason_names_what_changed(made: Made | None, reason: str) -> None:
+    assert why(made, "base", "data", {"dpo.epochs": 1.0, "seed": 0}, 100) == reason
+
+
+def test_seconds_are_those_of_the_architecture_or_of_all() -> None:
+    cells = {"a": MADE, "b": replace(MADE, train_seconds=60.0), "c": replace(MADE, optimiser="grpo", n_pairs=10)}
+    where = {"a": "llama", "b": "falcon", "c": "llama"}
+    # dpo: 20 s and 60 s for 100 pairs each; grpo: 20 s for 10; answers: 5 s for 50 prompts, everywhere
+    assert seconds_each(cells, where, "dpo") == pytest.approx({"llama": 0.2, "falcon": 0.6, "": 0.4})
+    assert seconds_each(cells, where, "grpo") == pytest.approx({"llama": 2.0, "": 2.0})
+    assert seconds_each(cells, where, None) == pytest.approx({"llama": 0.1, "falcon": 0.1, "": 0.1})
+    assert seconds_each({}, where, "dpo") == {}

@@ -1,0 +1,138 @@
+"""Artifacts are whole or absent, whoever dies on the way, and are built once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.runtime.files import locked, write_atomically
+from tasks.runtime.store import Record, Store
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from tasks.runtime.store import Store
+root, seconds = Path(sys.argv[1]), float(sys.argv[2])
+def build(folder):
+    with (root / "builds.txt").open("a") as log:
+        log.write("x")
+    (folder / "half.txt").write_text("half")
+    time.sleep(seconds)
+    return {"seconds": seconds}
+Store(root).make("stage", "key", build)
+"""
+
+
+def builder(root: Path, seconds: float) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", BUILDER, str(root), str(seconds)])
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.01)
+
+
+def build(folder: Path) -> Record:
+    (folder / "whole.txt").write_text("whole")
+    return {"n": 1}
+
+
+def test_an_artifact_is_built_once_and_then_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.find("stage", "key") is None
+    made = store.make("stage", "key", build)
+    assert (made.fresh, made.record, (made.path / "whole.txt").read_text()) == (True, {"n": 1}, "whole")
+    found = store.make("stage", "key", lambda _: pytest.fail("built again"))
+    assert (found.fresh, found.record, found.path) == (False, {"n": 1}, made.path)
+
+
+def test_a_build_that_raises_leaves_nothing_and_lets_the_error_through(tmp_path: Path) -> None:
+    def fails(folder: Path) -> Record:
+        build(folder)
+        raise RuntimeError("no space left")
+
+    with pytest.raises(RuntimeError, match="no space left"):
+        Store(tmp_path).make("stage", "key", fails)
+    assert Store(tmp_path).find("stage", "key") is None
+    assert [path for path in (tmp_path / "stage").iterdir() if path.is_dir()] == []
+    assert Store(tmp_path).make("stage", "key", build).fresh
+
+
+def test_a_record_that_is_not_json_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        Store(tmp_path).make("stage", "key", lambda _: {"path": tmp_path})
+    assert Store(tmp_path).find("stage", "key") is None
+
+
+def test_a_build_killed_half_way_is_not_found_and_the_next_builds_it_whole(tmp_path: Path) -> None:
+    process = builder(tmp_path, 60)
+    wait_for(tmp_path / "stage" / "key.partial" / "half.txt")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Store(tmp_path).find("stage", "key") is None
+    started = time.monotonic()
+    made = Store(tmp_path).make("stage", "key", build)
+    assert time.monotonic() - started < 5  # the dead process holds no lock
+    assert sorted(path.name for path in made.path.iterdir()) == ["record.json", "whole.txt"]
+
+
+def test_two_processes_at_once_build_one_key_once(tmp_path: Path) -> None:
+    processes = [builder(tmp_path, 0.3), builder(tmp_path, 0.3)]
+    assert [process.wait(20) for process in processes] == [0, 0]
+    assert (tmp_path / "builds.txt").read_text() == "x"
+
+
+def test_two_threads_at_once_build_one_key_once(tmp_path: Path) -> None:
+    fresh: list[bool] = []
+
+    def slow(folder: Path) -> Record:
+        time.sleep(0.2)
+        return build(folder)
+
+    threads = [
+        threading.Thread(target=lambda: fresh.append(Store(tmp_path).make("s", "k", slow).fresh)) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(fresh) == [False, False, True]
+
+
+def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), locked(tmp_path / "x.lock"):
+        raise RuntimeError
+    entered = False
+    with locked(tmp_path / "x.lock"):
+        entered = True
+    assert entered
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    write_atomically(path, "old")
+    write_atomically(path, "größer".encode())
+    assert path.read_text(encoding="utf-8") == "größer"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, "old")
+
+    def disk_full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
