@@ -45,10 +45,12 @@ class Pretrain(Job[Pretrained]):
     @property
     def key(self) -> str:
         architecture = self.architecture
-        return fingerprint([
-            *(VERSION, architecture.family, architecture.tiny, architecture.dtype, self.recipe, self.max_length),
-            *(self.texts.key, self.seed),
-        ])
+        return fingerprint(
+            [
+                *(VERSION, architecture.family, architecture.tiny, architecture.dtype, self.recipe, self.max_length),
+                *(self.texts.key, self.seed),
+            ]
+        )
 
     @property
     def title(self) -> str:
@@ -61,7 +63,6 @@ class Pretrain(Job[Pretrained]):
         assert tiny is not None
         facts = build_base(family, tiny, self.recipe, texts, self.max_length, self.seed, into, desk.progress)
         return Pretrained(**facts)
-
 
 
 def prepare_base(

@@ -16,7 +16,9 @@ from tasks.methods.lora import lent
 from tasks.methods.memory import halving
 
 
-def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool) -> tuple[pd.DataFrame, int]:
+def generate(
+    base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool
+) -> tuple[pd.DataFrame, int]:
     """Answers to `prompts` (prompt_id, prompt).
 
     Returns:

@@ -54,10 +54,12 @@ class Answer(Job[Answered]):
     @property
     def key(self) -> str:
         recipe, base = self.recipe, self.base
-        return fingerprint([
-            *(VERSION, base.key, base.architecture.reasoning, self.run_key, self.prompts),
-            *(recipe.max_new_tokens, recipe.max_length, recipe.generation_batch),
-        ])
+        return fingerprint(
+            [
+                *(VERSION, base.key, base.architecture.reasoning, self.run_key, self.prompts),
+                *(recipe.max_new_tokens, recipe.max_length, recipe.generation_batch),
+            ]
+        )
 
     @property
     def title(self) -> str:

@@ -100,6 +100,7 @@ class Train(Job[TrainingRun]):
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
         trained = train(base, self.base.architecture, table, self.recipe, run, desk.progress)
         if self.method == "grpo" and uses_vllm():
+            del base
             desk.warm.drop()
         if desk.rank == 0:
             write_atomically(adapter / "README.md", self.card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -47,6 +48,14 @@ class Seconds:
     warm: list[float] = field(default_factory=list)
     cold: list[float] = field(default_factory=list)
 
+    first_came: float = math.inf
+    """When the first job that works with a base came, by the monotonic clock."""
+
+    @property
+    def tell(self) -> bool:
+        """Whether there is something to go by: a job has ended, or those that come with the first have had the time."""
+        return bool(self.warm or self.cold) or time.monotonic() - self.first_came > POLL_SECONDS
+
     @property
     def job(self) -> float:
         """Of a job on a place that held its base; as long as a load while only the sum of both is known."""
@@ -79,6 +88,8 @@ def choose(
     unheld = [base for base in left if not held[base]]
     if unheld:
         return waiting.index(max(unheld, key=left.__getitem__))
+    if not seconds.tell:
+        return None
     longest = max(left, key=lambda base: left[base] / held[base], default=None)
     if longest is None:
         return None
@@ -155,6 +166,8 @@ class Router(Generic[P]):
     def _wait(self, base: str | None) -> Waiting[P]:
         mine: Waiting[P] = Waiting(base)
         with self._changed:
+            if base is not None:
+                self._seconds.first_came = min(self._seconds.first_came, time.monotonic())
             self._waiting.append(mine)
             self._assign()
             while mine.place is None:

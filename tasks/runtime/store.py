@@ -57,7 +57,7 @@ class StoredFile(Frozen):
 
 
 class Store(Protocol):
-    """Where artifacts are kept. A new kind gives the five methods below `make`, and a place in `open_store`."""
+    """Where artifacts are kept. A new kind gives the five methods without a body, and a place in `open_store`."""
 
     address: str
     """What `open_store` opens this store by, from another process."""
@@ -91,6 +91,10 @@ class Store(Protocol):
 
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
         """Keep what `building` gave and a stage has filled, whole or not at all, under a key that is not there yet."""
+
+    def where(self, stage: str, key: str) -> str:
+        """Where an artifact lies, for a person to read."""
+        return f"{self.address}/{place(stage, key)}"
 
     def workspace(self, *names: str) -> Path:
         """The path of a file or folder that outlives a kill and is no artifact: checkpoints, verdicts.
