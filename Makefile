@@ -22,6 +22,7 @@ check: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/house.py
 
 # The versions in use, from a fresh environment with the newest that pyproject.toml allows.
 lock:
