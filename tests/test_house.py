@@ -15,7 +15,7 @@ SOUND = {
     ),
     "tasks/__init__.py": "",
     "tasks/runtime/store.py": "from configs.schema import LlmJudge\n",
-    "tasks/methods/__init__.py": "from tasks.methods import dpo, kto\nMETHODS = {one.name: one for one in (dpo.D, kto.K)}\n",
+    "tasks/methods/__init__.py": "from tasks.methods import dpo, kto\nMETHODS = {m.name: m for m in (dpo.D, kto.K)}\n",
     "tasks/methods/dpo.py": 'class Dpo:\n    name = "dpo"\n',
     "tasks/methods/kto.py": 'K = Method(name="kto")\nif method == "kto": pass\n',
     "tasks/methods/step.py": "from prefect import task\nfrom tasks.methods import METHODS\n",
