@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from configs.schema import CONTROL, Experiment, Stratum, Study, split_contrast
+from tasks.runtime.fingerprint import stable_hash
 
 
 def members(participants: pd.DataFrame, stratum: Stratum) -> set[str]:
@@ -50,9 +51,3 @@ def _lowest(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
         return table
     draw = stable_hash(table[["participant_id", "response_id"]], seed)
     return table.loc[draw.nsmallest(size).index].sort_index()
-
-
-def stable_hash(keys: pd.DataFrame, seed: int) -> pd.Series:
-    """A 64-bit hash of each row's keys and the seed, the same on every machine."""
-    salted = keys.astype(str).assign(seed=str(seed))
-    return pd.util.hash_pandas_object(salted, index=False, hash_key="pluralign-strata")
