@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from tasks.preferences.condition import ConditionData, Drop, Labels
+    from tasks.preferences.condition import ConditionData, Drop
 
 SUPPORTED = "1.16."
 Dialogue = tuple[str, str]
@@ -85,9 +85,11 @@ class Dpo(Method):
     def responses(self, table: pd.DataFrame) -> set[str]:
         return {*table["a"], *table["b"]}
 
-    def voices(self, table: pd.DataFrame, labels: Labels, made_of: pd.DataFrame, within: str) -> np.ndarray:
-        """Half of each preference in the pairs for either label."""
-        return voices.of_pairs(table, labels, made_of, within)
+    def voices(
+        self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
+    ) -> np.ndarray:
+        """Each preference in the pairs counts for either of its labels."""
+        return voices.of_pairs(table, data, dimension, made_of, within)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         return voices.lead_of_pairs(table, a, b)

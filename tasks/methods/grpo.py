@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from tasks.preferences.condition import ConditionData, Drop, Labels
+    from tasks.preferences.condition import ConditionData, Drop
 
 Conversation = list[dict[str, str]]
 """TRL's: one message, with its role and content."""
@@ -82,10 +82,11 @@ class Grpo(Method):
     def responses(self, table: pd.DataFrame) -> set[str]:
         return set(table["response_id"])
 
-    def voices(self, table: pd.DataFrame, labels: Labels, made_of: pd.DataFrame, within: str) -> np.ndarray:
-        """Each label that the reward is fitted on has the same weight, since the fit weighs a response by its labels."""
-        part = made_of["part"].to_numpy()
-        return part / part.sum()
+    def voices(
+        self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
+    ) -> np.ndarray:
+        """Each label that the reward is fitted on has the same weight: the fit weighs a response by its labels."""
+        return voices.of_labels(made_of)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         """The difference in reward, summed over the dimensions that reward both."""

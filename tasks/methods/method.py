@@ -1,4 +1,4 @@
-"""What a training method is to the rest of the study: every question about one is asked here, and answered in its file."""
+"""What the rest of the study may ask of a training method; each method answers in its own file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.architectures.cost import Texts
     from tasks.architectures.load import Base
     from tasks.methods.run import Run, Trained
-    from tasks.preferences.condition import ConditionData, Drop, Labels
+    from tasks.preferences.condition import ConditionData, Drop
 
 
 class Method(ABC):
@@ -67,13 +67,15 @@ class Method(ABC):
         """Ids of the responses whose labels train."""
 
     @abstractmethod
-    def voices(self, table: pd.DataFrame, labels: Labels, made_of: pd.DataFrame, within: str) -> np.ndarray:
-        """The weight in training of each rating of one dimension, in the order of `labels.scaled`.
+    def voices(
+        self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
+    ) -> np.ndarray:
+        """The weight in training of each rating of one dimension, in the order of its `labels.scaled`.
 
         Args:
-            table: the rows that train.
-            labels: the dimension's labels before and after aggregation.
-            made_of: `aggregation.behind` of these: each rating's part of the label that its response keeps.
+            table: the rows that train, made of `data`.
+            made_of: `aggregation.behind` of the dimension's labels: each rating's part of the label that its response
+                keeps.
             within: the condition's `within`.
         """
 
@@ -116,6 +118,7 @@ class Method(ABC):
         self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Callable[[str], None]
     ) -> None:
         """What must be done with the whole base before several processes share the run; by default nothing."""
+        return
 
     def leaves_base_changed(self) -> bool:
         """Whether training on this machine leaves other weights in the base, so that it has to be loaded anew."""

@@ -9,22 +9,33 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.preferences.condition import Labels
+    from tasks.preferences.condition import ConditionData
 
 
-def of_pairs(pairs: pd.DataFrame, labels: Labels, made_of: pd.DataFrame, within: str) -> np.ndarray:
-    """Each rating's number of label preferences in the pairs, in the order of `labels.scaled`.
+def of_pairs(
+    pairs: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
+) -> np.ndarray:
+    """Each rating's part of the label preferences in the pairs, of all of the dimension's, in the order of its labels.
 
-    A preference counts half for either of its two labels, and a label's count is split among the ratings that it was
-    made of (`made_of`, from `aggregation.behind`); all is doubled, so that whole preferences are whole numbers.
+    A preference counts for either of its two labels, and a label's count is split among the ratings that it was made
+    of (`made_of`, from `aggregation.behind`).
     """
+    labels = data.labels[dimension]
     if within == "participant":
-        return _compared(labels.scaled, pairs)
-    return _met(labels.scaled, labels.final, made_of, pairs)
+        counts = _compared(labels.scaled, pairs)
+    else:
+        counts = _met(labels.scaled, labels.final, made_of, pairs)
+    return counts / max(data.preferences[dimension], 1)
+
+
+def of_labels(made_of: pd.DataFrame) -> np.ndarray:
+    """Each rating's part of the labels that train, which all have the same weight."""
+    part = made_of["part"].to_numpy()
+    return part / max(part.sum(), 1)
 
 
 def _compared(scaled: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Under `within: participant`, where labels are the ratings themselves: the preferences that a rating is part of."""
+    """Under `within: participant`, where labels are the ratings themselves: the preferences that each is part of."""
     from tasks.preferences.pairs import pairs_of_participants  # here, since it imports pandas
 
     own = pairs_of_participants(scaled)
