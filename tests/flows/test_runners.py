@@ -22,7 +22,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
-    finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, runners = MemoryStore(), []
 
@@ -32,7 +32,7 @@ def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
 
     monkeypatch.setattr(bench, "home_store", lambda: store)
     monkeypatch.setattr(bench, "choose_runner", in_process)
-    place = new_place(tmp_path)
+    place = new_place(tmp_path).has(databases)
     assert run(place).is_completed()
     assert len(runners) == 1
     assert not (place.folder / "home" / "store").exists()
