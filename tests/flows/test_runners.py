@@ -36,8 +36,8 @@ def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
     assert run(place).is_completed()
     assert len(runners) == 1
     assert not (place.folder / "home" / "store").exists()
-    names = {path.name for path in finished.tables.iterdir()}
-    assert {path.name for path in place.tables.iterdir()} == names - {"moved.csv"}
+    names = {path.name for path in finished.tables.glob("*.csv")}
+    assert {path.name for path in place.tables.glob("*.csv")} == names - {"moved.csv"}
     for name in sorted(names - {"moved.csv"}):
         pd.testing.assert_frame_equal(
             read(place.tables / name), read(finished.tables / name), rtol=0, atol=1e-9, obj=name
