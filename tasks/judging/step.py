@@ -23,9 +23,7 @@ from tasks.judging.llm.judge import LlmJudge, identity_of
 from tasks.judging.llm.rubric import make_rubric
 from tasks.judging.llm.verdicts import Verdicts
 from tasks.judging.proof import prove, shortfalls
-from tasks.preferences.split import held_out
-from tasks.preferences.strata import strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
 from tasks.runtime.store import Artifact, Record, Store
 
@@ -71,7 +69,7 @@ def _why_stop(study: Study, found: list[str]) -> str:
 
 
 @task(name="judge", cache_policy=NO_CACHE)
-def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
+def prepare_judge(study: Study, data: StudyData, store: Store) -> Judge:
     """The study's judge, held against the humans before it is used.
 
     The embedded judge is fitted on the ratings of held-out prompts, and proved on prompts that it has not seen.
@@ -130,12 +128,12 @@ def scores_key(judge: str, outputs: str) -> str:
     return fingerprint([VERSION, judge, outputs])
 
 
-def judge_identity(study: Study, data: Data) -> str:
+def judge_identity(study: Study, data: StudyData) -> str:
     """What a score depends on, beside the answer. Raises `InputError` like `prepare_judge`."""
     return _identity(study, _rated(study, data)[0], data.categories)
 
 
-def proof_calls(study: Study, data: Data, store: Store) -> int:
+def proof_calls(study: Study, data: StudyData, store: Store) -> int:
     """How many calls the proof still takes; none for the embedded judge."""
     if isinstance(study.judge, EmbeddedSettings):
         return 0
@@ -181,10 +179,10 @@ def _identity(study: Study, rated: pd.DataFrame, categories: int) -> str:
     return identity_of(study.judge, make_rubric(study.judge, dimensions, categories))
 
 
-def _rated(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+def _rated(study: Study, data: StudyData) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Mean ratings of held-out prompts' responses with their texts; and the ratings of all and of each stratum."""
     dimensions = list(study.evaluation.dimensions)
-    ratings = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
+    ratings = data.evaluation(data.ratings)
     rated = mean_ratings(ratings, dimensions, data.categories)
     if rated["prompt_id"].nunique() < 2:
         raise InputError(
@@ -192,10 +190,7 @@ def _rated(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFra
             f"{', '.join(dimensions)}; the judge needs at least 2"
         )
     rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
-    by_stratum = {
-        name: ratings[ratings["participant_id"].isin(ids)]
-        for name, ids in strata_shown(study, data.participants).items()
-    }
+    by_stratum = {name: ratings[ratings["participant_id"].isin(ids)] for name, ids in data.strata_shown.items()}
     return rated, {"all": ratings} | by_stratum
 
 
