@@ -54,7 +54,7 @@ experiments:
     question: DPO or GRPO?
     conditions:
       dpo: {dimensions: [toxicity], scale: 5-point}
-      grpo: {dimensions: [toxicity], scale: 5-point, optimiser: grpo}
+      grpo: {dimensions: [toxicity], scale: 5-point, method: grpo}
     contrasts:
       dpo - grpo: {focus: [toxicity]}
 architectures: [tiny-llama, tiny-gptneox]
@@ -105,6 +105,7 @@ class Place:
 
 
 def new_place(folder: Path) -> Place:
+    folder.mkdir(exist_ok=True)
     place = Place(folder)
     Path(place.study).write_text(STUDY)
     return place

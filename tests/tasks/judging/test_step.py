@@ -12,18 +12,25 @@ from configs.schema import LlmJudge, Study
 from tasks.judging import step
 from tasks.judging.step import Judge, judge_identity, prepare_judge, proof_calls
 from tasks.ratings.reading.load import Data
-from tasks.runtime.store import Store
+from tasks.ratings.study_data import StudyData
+from tasks.runtime.store import FolderStore
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}
+
+
+@pytest.fixture
+def simulated(paper: Study, simulated: Data) -> StudyData:
+    """As the paper's study splits and groups them."""
+    return StudyData.of(paper, simulated)
 
 
 def study(paper: Study, **judge: Any) -> Study:
     return Study(**paper.model_dump() | {"judge": {"kind": "embedded", **judge}})
 
 
-def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> Judge:
-    made = prepare_judge.fn(study(paper, **judge), data, Store(folder))
+def prepared(paper: Study, data: StudyData, folder: Path, **judge: Any) -> Judge:
+    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder))
     made.close()
     return made
 
@@ -55,7 +62,9 @@ def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.
 # ---- the proof
 
 
-def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(paper: Study, simulated: Data) -> None:
+def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(
+    paper: Study, simulated: StudyData
+) -> None:
     small, larger = (study(paper, proof={"sample": size}) for size in (20, 40))
     rated, _ = step._rated(small, simulated)
     few, more = (set(step._sample(settings, rated)["response_id"]) for settings in (small, larger))
@@ -66,22 +75,22 @@ def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(
     assert len(step._sample(study(paper), rated)) == len(rated)
 
 
-def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data, tmp_path: Path) -> None:
+def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: StudyData, tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
         settings = study(paper, **judge)
-        assert proof_calls(settings, simulated, Store(tmp_path)) == 30
+        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 30
         first = prepared(paper, simulated, tmp_path, **judge)
         assert len(endpoint.requests) == 30
         assert first.tables["judge_agreement"].query("stratum == 'all'")["n"].tolist() == [30, 30]
-        assert proof_calls(settings, simulated, Store(tmp_path)) == 0
+        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 0
         again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
         assert len(endpoint.requests) == 40
     assert again.identity == first.identity == judge_identity(settings, simulated)
 
 
 def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
-    paper: Study, simulated: Data
+    paper: Study, simulated: StudyData
 ) -> None:
     def identity(**changes: Any) -> str:
         return judge_identity(study(paper, **{**LLM, **changes}), simulated)
@@ -91,7 +100,7 @@ def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_r
 
 
 def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_not_stop(
-    paper: Study, simulated: Data, tmp_path: Path
+    paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     floor = {"floor": {"agreement": 0.99}}
     assert prepared(paper, simulated, tmp_path).stops == ""
@@ -99,7 +108,7 @@ def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_n
     assert prepared(paper, simulated, tmp_path, proof={**floor, "below": "mark"}).stops == ""
 
 
-def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: Data) -> None:
+def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: StudyData) -> None:
     settings = study(paper)
     _, ratings = step._rated(settings, simulated)
     assert step._compared(settings, ratings) == [("female", "male"), ("liberal", "conservative"), ("white", "black")]
