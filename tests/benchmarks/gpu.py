@@ -43,7 +43,6 @@ SHAPES = {
     "8b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, vocab=128_256),
     "dry": dict(hidden_size=64, intermediate_size=192, num_hidden_layers=2, num_attention_heads=8, vocab=2_000),
 }
-CONDITIONS = 4
 
 
 def main() -> None:
@@ -52,10 +51,11 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=512, help="tokens of a prompt with its response")
     parser.add_argument("--pairs", type=int, default=256, help="response pairs of a condition")
     parser.add_argument("--preferences", type=int, default=4, help="of a pair: rows that stock TRL sees")
+    parser.add_argument("--conditions", type=int, default=4, help="trained end to end")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     if options.dry_run:
-        options.sizes, options.length, options.pairs = ["dry"], 48, 16
+        options.sizes, options.length, options.pairs, options.conditions = ["dry"], 48, 16, 2
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as place:
             measure(size, options, Path(place))
@@ -74,7 +74,7 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
         max_length=options.length, max_new_tokens=8 if options.dry_run else 256, lora=Lora(rank=16, alpha=32),
         dpo={"batch_size": min(32, options.pairs), "learning_rate": 2e-5},
     )  # fmt: skip
-    tables = [some_pairs(responses, options, seed) for seed in range(CONDITIONS)]
+    tables = [some_pairs(responses, options, seed) for seed in range(options.conditions)]
     mine, runs = ours(base, recipe, tables, place / "ours")
     theirs, peak = stock(base, recipe, tables, place)
     steps = -(-options.pairs // recipe.dpo.batch_size)
@@ -87,7 +87,7 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
           f"peak {max(run.peak_gpu_bytes for run in runs) / 2**30:.1f} GiB")  # fmt: skip
     answers = answer(base, recipe, responses, place)
     print(f"  evaluation: {answers['rate']:,.0f} tokens/s, peak {answers['peak_gpu_bytes'] / 2**30:.1f} GiB")
-    print(f"  {CONDITIONS} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
+    print(f"  {options.conditions} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
           f"{peak / 2**30:.1f} GiB): {theirs / mine:.2f} times faster", flush=True)  # fmt: skip
 
 

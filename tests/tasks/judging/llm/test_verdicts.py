@@ -56,7 +56,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tasks.judging.llm.verdicts import Verdict, Verdicts
-from tests.tasks.judging.test_verdicts import key
+from tests.tasks.judging.llm.test_verdicts import key
 
 store, first = Verdicts(Path(sys.argv[1])), int(sys.argv[2])
 for number in range(first, first + int(sys.argv[3])):
