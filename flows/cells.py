@@ -70,7 +70,7 @@ class Joined:
 def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
     """Every cell of the study; a cell that fails is a result too."""
     threads = 2 * bench.pool.size  # some train, the others stand ready or wait for a run that they share
-    if bench.study.judge.kind == "llm" and bench.study.judge.batch:
+    if bench.study.judge.waits:
         threads += len(cells(bench.study))  # a batch may take a day, and nothing waits for another's
     runner: Any = ThreadPoolTaskRunner(max_workers=threads)
     return fan_out.with_options(task_runner=runner)(bench, inputs)

@@ -16,12 +16,13 @@ from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
+from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge, prepare_judge
+from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.history import Result, moved
 from tasks.preferences.step import Prepared, prepare_experiment
@@ -52,7 +53,7 @@ def run_study(
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
-    judge: Judge | None = None
+    judge: ProvenJudge | None = None
     earlier: Result | None = None
     prepared: dict[str, dict[str, Prepared]] = {}
     if settings.experiments:
@@ -63,7 +64,7 @@ def run_study(
                 name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
             }
         with clock.stage("judge"):
-            judge = prepare_judge(settings, data, bench.store)
+            judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
         if not judge.stops:
             with clock.stage("cells"), closing(judge):

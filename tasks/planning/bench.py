@@ -6,7 +6,7 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge
+from tasks.judging.step import ProvenJudge
 from tasks.planning.history import History
 from tasks.preferences.split import held_out
 from tasks.preferences.step import Prepared
@@ -52,7 +52,7 @@ class Inputs:
     """What every cell reads, made before the first of them."""
 
     def __init__(
-        self, data: Data, ratings: str, prepared: dict[str, dict[str, Prepared]], judge: Judge, prompts: Prompts
+        self, data: Data, ratings: str, prepared: dict[str, dict[str, Prepared]], judge: ProvenJudge, prompts: Prompts
     ) -> None:
         """`ratings`: the snapshot's id, or the digest of ratings that are in no collection."""
         self.data, self.ratings, self.prepared = data, ratings, prepared

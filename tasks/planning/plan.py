@@ -9,14 +9,13 @@ from typing import Any
 import pandas as pd
 
 from configs.load import load_study
-from configs.schema import CONTROL, LlmJudge, Study
+from configs.schema import CONTROL, Study
 from flows.cells import wanted_run
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
 from tasks.generation.step import Prompts, outputs_key
-from tasks.judging.llm.judge import tokens_each
-from tasks.judging.step import judge_identity, proof_calls, scores_key
+from tasks.judging.step import scores_key, study_judge
 from tasks.methods.budget import steps_of_epochs
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
@@ -57,6 +56,8 @@ class Plan:
     slots: int
     proof_calls: int = 0
     """Paid calls that hold the judge against the humans beforehand."""
+    dollars_each: float | None = None
+    """What a call costs at most: every answer as long as it may be; None where the judge's price is not set."""
 
     @property
     def training_runs(self) -> int:
@@ -64,10 +65,8 @@ class Plan:
 
     @property
     def judge_calls(self) -> int:
-        """Paid ones: none for the embedded judge."""
-        if not isinstance(self.study.judge, LlmJudge):
-            return 0
-        return sum(cell.judged for cell in self.cells) + self.proof_calls
+        """Paid ones."""
+        return sum(cell.judged for cell in self.cells) + self.proof_calls if self.study.judge.paid else 0
 
     @property
     def seconds(self) -> float | None:
@@ -77,12 +76,8 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """US dollars at most: every answer as long as it may be; None where the judge's price is not set."""
-        judge = self.study.judge
-        if not isinstance(judge, LlmJudge) or judge.price is None:
-            return None
-        read, written = tokens_each(judge, self.study.dimensions, self.study.evaluation.dimensions, self.study.recipe)
-        return self.judge_calls * (read * judge.price.input + written * judge.price.output) / 1e6
+        """US dollars at most; None where the judge's price is not set."""
+        return None if self.dollars_each is None else self.judge_calls * self.dollars_each
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame([vars(cell) for cell in self.cells])
@@ -97,14 +92,17 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     prepared = {
         name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
     }
-    proof = proof_calls(settings, data, bench.store) if settings.experiments else 0
-    return Plan(settings, list(_planned(bench, data, prepared)), bench.pool.size, proof)
+    if not settings.experiments:
+        return Plan(settings, [], bench.pool.size)
+    judge, evidence = study_judge(settings, data)
+    proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
+    dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
+    return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.pool.size, proof, dollars)
 
 
-def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]]) -> Iterator[Planned]:
+def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]], judge: str) -> Iterator[Planned]:
     study, history, grid = bench.study, bench.history.cells(), cells(bench.study)
     texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
-    judge = judge_identity(study, data) if grid else ""
     bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
     architectures = {cell.name: cell.architecture for cell in grid}
     rates: dict[str | None, dict[str, float]] = {
@@ -214,10 +212,10 @@ def describe(plan: Plan) -> str:
     shown = table[["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]]
     lines = [shown.to_string(index=False), "", f"{len(table)} cells: {_counts(table)}"]
     lines.append(f"training runs to make: {plan.training_runs}; answers to judge: {sum(table['judged'])}")
-    if isinstance(plan.study.judge, LlmJudge):
+    if plan.study.judge.paid:
         cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
         lines.append(
-            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model} ({plan.proof_calls:,} for its proof), "
+            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.title} ({plan.proof_calls:,} for its proof), "
             f"cost {cost}"
         )
     lines.append(f"time: {_time(plan)}")

@@ -35,7 +35,8 @@ sys.path.insert(0, str(ROOT))
 
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
-from tasks.judging.embedded import EmbeddedJudge, mean_ratings  # noqa: E402
+from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
+from tasks.judging.evidence import mean_ratings  # noqa: E402
 from tasks.methods.budget import steps_of_epochs  # noqa: E402
 from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
 from tasks.planning.bench import Bench  # noqa: E402

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 from tasks.judging.llm.client import ABOUT_THE_TEXT, NO_ANSWER, Client, JudgeFailed, most_tokens
 from tasks.judging.llm.limits import CeilingReached
 from tasks.judging.llm.rubric import Rubric
@@ -38,7 +38,7 @@ Texts = Mapping[bytes, tuple[str, str]]
 class Batches:
     """Lives in the client's event loop."""
 
-    def __init__(self, settings: LlmJudge, rubric: Rubric, store: Verdicts, judge: str, client: Client) -> None:
+    def __init__(self, settings: LlmJudgeSettings, rubric: Rubric, store: Verdicts, judge: str, client: Client) -> None:
         self._settings, self._rubric, self._store, self._judge = settings, rubric, store, judge
         self._client, self._api = client, client.api.with_options(max_retries=settings.retries)
         self._planning = asyncio.Lock()

@@ -1,7 +1,7 @@
 """When the next call may go out: as many at once as the endpoint takes, as fast as it allows, within the cost ceiling.
 
-Nothing here knows HTTP: answers are told by `Limits.leave`, with the headers that they came with. One event loop uses
-it, so nothing needs a lock.
+Nothing here knows HTTP: `RateLimits.leave` is given each answer's headers. One event loop uses it, so nothing needs a
+lock.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Sent:
     tokens: float
 
 
-class Limits:
+class RateLimits:
     """Shared by all who call one endpoint."""
 
     def __init__(self, at_once: int, budget: Budget) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
@@ -54,7 +54,7 @@ class Verdict:
     """Tokens read and written, of all tries together."""
 
 
-def verdict_key(settings: LlmJudge, rubric: str, prompt: str, answer: str) -> bytes:
+def verdict_key(settings: LlmJudgeSettings, rubric: str, prompt: str, answer: str) -> bytes:
     """Identity of a verdict; `rubric` is the rubric's version. The endpoint's address is not in it."""
     parts = [settings.model, rubric, settings.temperature, settings.max_tokens, prompt, answer]
     return hashlib.sha256(json.dumps(parts).encode()).digest()
