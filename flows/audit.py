@@ -16,6 +16,7 @@ from tasks.preferences.step import prepare_experiment
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
 from tasks.runtime.store import Artifact
+from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
@@ -38,7 +39,7 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     check_audit(settings)
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(ratings)
     with clock.stage("audit"):
         tables = audit_ratings(bench, data, ratings)

@@ -30,6 +30,7 @@ from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact
+from tasks.simulation.step import simulated_export
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -48,7 +49,7 @@ def run_study(
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)

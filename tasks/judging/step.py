@@ -18,7 +18,6 @@ from tasks.judging.judges import make_judge
 from tasks.judging.proof import prove, shortfalls
 from tasks.ratings.reading.load import Data
 from tasks.runtime.fingerprint import fingerprint, frame_digest
-from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 2
@@ -65,7 +64,7 @@ def prepare_judge(study: Study, data: Data, store: Store, secret: Secret) -> Pro
         InputError: fewer than two held-out prompts have ratings on every evaluated dimension; no key.
         JudgeFailed: the endpoint gives no verdicts.
     """
-    judge, evidence = study_judge(study, data, secret)
+    judge, evidence = study_judge(study, data, store, secret)
     dimensions, settings = list(study.evaluation.dimensions), study.judge.proof
     digests = {name: frame_digest(table) for name, table in evidence.ratings.items()}
     measured = [digests, evidence.pairs, settings.draws, study.seed, study.survey.level]
@@ -113,7 +112,7 @@ def scores_key(judge: str, outputs: str) -> str:
     return fingerprint([VERSION, judge, outputs])
 
 
-def study_judge(study: Study, data: Data, secret: Secret = lambda name: None) -> tuple[Judge, Evidence]:
+def study_judge(study: Study, data: Data, store: Store, secret: Secret = lambda name: None) -> tuple[Judge, Evidence]:
     """The study's judge, not yet proved, and the ratings that it learns from or is held against.
 
     Raises:
@@ -121,5 +120,5 @@ def study_judge(study: Study, data: Data, secret: Secret = lambda name: None) ->
     """
     evidence = gather_evidence(study, data)
     dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
-    material = Material(dimensions, data.categories, evidence.rated, home() / "store" / "verdicts.db", secret)
+    material = Material(dimensions, data.categories, evidence.rated, store.root / "verdicts.db", secret)
     return make_judge(study.judge, material), evidence

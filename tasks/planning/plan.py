@@ -23,6 +23,7 @@ from tasks.planning.history import Made, seconds_each, why
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
+from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
 
@@ -87,14 +88,14 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     """Read ratings, prepare preferences (both kept for the run), and look up what exists; asks no hub and no judge."""
     settings = load_study(study, overrides)
     bench = Bench(settings, workers)
-    ratings = read_ratings.fn(settings, bench.store)
+    ratings = read_ratings.fn(settings, bench.store, simulated_export(settings, bench.store))
     data = load_data(ratings)
     prepared = {
         name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
     }
     if not settings.experiments:
         return Plan(settings, [], bench.pool.size)
-    judge, evidence = study_judge(settings, data)
+    judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
     return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.pool.size, proof, dollars)

@@ -45,6 +45,7 @@ from tasks.preferences.step import prepare_experiment  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import CPU, QUIET, Pool  # noqa: E402
 from tasks.runtime.store import Store  # noqa: E402
+from tasks.simulation.step import simulated_export  # noqa: E402
 
 SEEDS = 2
 """Of ours, for how much effects differ between seeds; the first is the one that is timed."""
@@ -213,7 +214,7 @@ def main() -> None:
         os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
-        ratings = read_ratings.fn(study, bench.store)
+        ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
         data = load_data(ratings)
         conditions = {
             f"{experiment}/{name}": made

@@ -53,18 +53,18 @@ class Batches:
             JudgeFailed: the endpoint takes no batch or loses part of it, or the batch might pass the cost ceiling.
         """
         for _ in range(self._settings.tries):
-            found = self._store.find(list(texts))
-            if len(found) == len(texts):
-                return found
+            kept = self._store.find(list(texts))
+            if len(kept) == len(texts):
+                return kept
             async with self._planning:
-                running = await self._batches_for({key: pair for key, pair in texts.items() if key not in found})
+                running = await self._batches_for({key: pair for key, pair in texts.items() if key not in kept})
             await asyncio.gather(*running)
-        found = self._store.find(list(texts))
-        unscored = {key: self._faults[key] for key in texts if key not in found and key in self._faults}
+        kept = self._store.find(list(texts))
+        unscored = {key: self._faults[key] for key in texts if key not in kept and key in self._faults}
         self._store.add(self._judge, unscored.items())
-        if lost := len(texts) - len(found) - len(unscored):
+        if lost := len(texts) - len(kept) - len(unscored):
             raise self._failed(f"{lost} of {len(texts)} verdicts are missing after {self._settings.tries} batches")
-        return found | unscored
+        return kept | unscored
 
     async def _batches_for(self, missing: Texts) -> list[asyncio.Task[None]]:
         """The batches, running or submitted now, that hold these keys."""
@@ -127,7 +127,7 @@ class Batches:
         file = await self._api.files.create(file=("verdicts.jsonl", content), purpose="batch")
         for attempt in range(self._settings.retries + 1):
             try:
-                made = await self._client.api.batches.create(
+                batch = await self._client.api.batches.create(
                     input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h",
                     metadata={NAME: name},
                 )  # fmt: skip
@@ -135,12 +135,12 @@ class Batches:
                 if attempt == self._settings.retries:
                     raise
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-                if found := await self._find(name):
-                    return found
+                if known := await self._find(name):
+                    return known
             else:
                 self._client.calls += len(lines)
-                log.info("judge %s: batch %s with %d answers submitted", self._settings.model, made.id, len(lines))
-                return made.id
+                log.info("judge %s: batch %s with %d answers submitted", self._settings.model, batch.id, len(lines))
+                return batch.id
         raise AssertionError("the last attempt returns or raises")
 
     async def _find(self, name: str) -> str | None:
@@ -163,12 +163,12 @@ class Batches:
     async def _collect(self, name: str, batch: Batch) -> float:
         """Keep the verdicts of a batch, also of one that expired on the way; what it cost."""
         files = [await self._api.files.content(id) for id in (batch.output_file_id, batch.error_file_id) if id]
-        told: dict[bytes, Verdict] = {}
+        answers: dict[bytes, Verdict] = {}
         for key, verdict in _verdicts((file.content for file in files), self._rubric):
-            told.setdefault(key, verdict)
+            answers.setdefault(key, verdict)
         known = {key for name_, _, keys in self._store.open_batches() if name_ == name for key in keys}
-        mine = {key: verdict for key, verdict in told.items() if key in known}
-        if len(mine) < len(told):
+        mine = {key: verdict for key, verdict in answers.items() if key in known}
+        if len(mine) < len(answers):
             log.warning("judge %s: batch %s answers what it was not asked", self._settings.model, batch.id)
         kept = {key: verdict for key, verdict in mine.items() if _stands(verdict)}
         if any(not verdict.reason.startswith(NO_ANSWER) for verdict in mine.values()):

@@ -161,8 +161,8 @@ def _refusal(error: APIStatusError) -> Heard:
     status, headers, code = error.status_code, error.response.headers, error.code
     if code in ABOUT_THE_TEXT:
         return Heard("answered", 0.0, Reply(None, ABOUT_THE_TEXT[code]), headers=headers)
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    reason = f"HTTP {status}: {' '.join(str(said or error.response.reason_phrase).split())[:300]}"
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    reason = f"HTTP {status}: {' '.join(str(message or error.response.reason_phrase).split())[:300]}"
     pause = retry_after(headers) or 0.0
     if pause > LONGEST_PAUSE:
         return Heard("refused", 0.0, reason=f"{reason} (asks to wait {pause:,.0f} s)", final=True, headers=headers)

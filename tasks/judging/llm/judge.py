@@ -78,11 +78,11 @@ class LlmJudge(Judge):
         """The verdict of each prompt and answer. Raises `JudgeFailed` like `score`."""
         keys = [verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs]
         texts = {key: pair for key, pair in zip(keys, pairs, strict=True) if pair[1].strip()}
-        found = self._store.find(list(texts))
-        missing = {key: pair for key, pair in texts.items() if key not in found}
+        verdicts = self._store.find(list(texts))
+        missing = {key: pair for key, pair in texts.items() if key not in verdicts}
         if missing:
-            found |= self._run(lambda: self._ask_all(missing))
-        return [found.get(key) or Verdict((), EMPTY) for key in keys]
+            verdicts |= self._run(lambda: self._ask_all(missing))
+        return [verdicts.get(key) or Verdict((), EMPTY) for key in keys]
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
         keys = {verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs if pair[1].strip()}
@@ -124,14 +124,15 @@ class LlmJudge(Judge):
             if key not in self._asked:
                 self._wanted += 1
                 self._asked[key] = asyncio.create_task(self._ask(key, pair))
-        verdicts = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
-        failed = {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, BaseException)}
+        outcomes = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
+        verdicts = dict(zip(texts, outcomes, strict=True))
+        failed = {key: error for key, error in verdicts.items() if isinstance(error, BaseException)}
         for key in failed:
             self._asked.pop(key, None)  # who asks next, asks anew
         if failed:
             error = next(iter(failed.values()))
             raise JudgeFailed(f"{error}; {len(failed)} of {len(texts)} verdicts are missing") from error
-        return {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, Verdict)}
+        return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, Verdict)}
 
     async def _ask(self, key: bytes, pair: tuple[str, str]) -> Verdict:
         async with self._open:

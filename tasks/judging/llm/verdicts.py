@@ -70,7 +70,7 @@ class Verdicts:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Verdict]:
         """The verdicts that there are for these keys."""
-        found = {}
+        verdicts = {}
         with self._lock:
             for start in range(0, len(keys), KEYS_A_QUERY):
                 part = keys[start : start + KEYS_A_QUERY]
@@ -79,8 +79,8 @@ class Verdicts:
                     f"SELECT key, grades, reason, model, input, output FROM verdicts WHERE key IN ({marks})",  # noqa: S608
                     part,
                 )
-                found.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
-        return found
+                verdicts.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
+        return verdicts
 
     def add(self, judge: str, verdicts: Iterable[tuple[bytes, Verdict]]) -> None:
         """Keep verdicts, all or none; the first one of a key counts."""

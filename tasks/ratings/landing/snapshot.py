@@ -2,7 +2,7 @@
 
     COLLECTION/snapshots/ID/{ratings,participants,responses,lost}.parquet, manifest.json
     COLLECTION/latest           the id of the latest snapshot
-    COLLECTION/landings/…       what each landing said (landing.py)
+    COLLECTION/landings/…       the report of each landing (landing.py)
 
 An id is the digest of the three tables' content, in one order. A snapshot is built in a folder beside its place and
 renamed into it before the pointer moves, so a kill at any point leaves the latest one whole.
@@ -95,10 +95,10 @@ class Collection:
         if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},}}", which):
             raise InputError(f"snapshot {which!r}: expected {LATEST!r} or {FEWEST_DIGITS} or more digits of an id")
         snapshots = self.snapshots()
-        found = [snapshot for snapshot in snapshots if snapshot.id.startswith(which)]
-        if len(found) != 1:
-            raise one_of(f"snapshots of {self.name!r}", which, [snapshot.id for snapshot in found or snapshots])
-        return found[0]
+        matching = [snapshot for snapshot in snapshots if snapshot.id.startswith(which)]
+        if len(matching) != 1:
+            raise one_of(f"snapshots of {self.name!r}", which, [snapshot.id for snapshot in matching or snapshots])
+        return matching[0]
 
     def add(self, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> Snapshot:
         """Make canonical tables the latest snapshot, kept now or found; the caller holds the collection's lock."""

@@ -12,15 +12,15 @@ WORDS = {"ratings": ("added", "corrected"), "participants": ("added", "changed")
 
 def lines(landing: Landing) -> list[str]:
     """One line a table of an export, then what was rejected, dropped and changed, and where that is."""
-    told = [
+    texts = [
         f"{row['file']}, {row['table']}: {row['read']:,} rows, {row['kept']:,} kept{_others(row)}"
         for row in landing.rows
     ]  # fmt: skip
-    told += [f"no file of {name}" for name in landing.absent]
+    texts += [f"no file of {name}" for name in landing.absent]
     for what, reasons in (("rejected", landing.reasons), ("dropped", landing.dropped)):
         if reasons:
-            told.append(f"{what}: {_counted(reasons)}")
-    return [*told, changed(landing), f"landing: {landing.folder}"]
+            texts.append(f"{what}: {_counted(reasons)}")
+    return [*texts, changed(landing), f"landing: {landing.folder}"]
 
 
 def changed(landing: Landing) -> str:

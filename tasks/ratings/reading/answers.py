@@ -22,9 +22,17 @@ from tasks.ratings.reading.columns import (
     label_reader,
     ratings_rules,
 )
-from tasks.ratings.reading.part import Part, Rename, first_like, lost, names_of_first, part, renamed
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.table_result import (
+    Rename,
+    TableResult,
+    first_like,
+    lost,
+    names_of_first,
+    renamed,
+    table_result,
+)
 
 NO_ANSWER_AT_ALL = "no answer on any dimension"
 REPEATED = "rated twice alike"
@@ -45,7 +53,7 @@ class References:
 
 def usable_ratings(
     codebook: Codebook, source: Source, siblings: Sequence[Codebook], rename: Rename, references: References
-) -> Part:
+) -> TableResult:
     """participant_id, response_id, one column a dimension (Int64), in the order of the file."""
     table = codebook.ratings
     ignored = _ignored(table, source.frame)
@@ -57,11 +65,11 @@ def usable_ratings(
     cells = _cells(table, frame, _pairs(who, what))
     answered = frame.index.isin(cells["row"]) | frame.index.isin(broken["row"])
     strange = _strange(codebook, who[answered], what[answered], references)
-    broken, cells = (found[~found["row"].isin(strange["row"])] for found in (broken, cells))
+    broken, cells = (rows[~rows["row"].isin(strange["row"])] for rows in (broken, cells))
     first = first_like(cells["pair"].to_numpy() * len(table.dimensions) + cells["dimension"].to_numpy())
     own = first == np.arange(len(cells))
     alike = cells["category"].to_numpy() == cells["category"].to_numpy()[first]
-    return part(
+    return table_result(
         source,
         _wide(table, cells[own], who, what),
         kept=cells.loc[own, "row"],
@@ -151,8 +159,8 @@ def _conflicting(
     """Answers that differ from the participant's first about the same."""
     columns = [table.rating] * len(table.dimensions) if table.rating else list(table.dimensions.values())
     details = names_of_first(pd.Index(cells["row"]), first, chosen)
-    parts, found = [], cells[chosen].assign(detail=details)
-    for place, own in found.groupby("dimension"):
+    parts, conflicts = [], cells[chosen].assign(detail=details)
+    for place, own in conflicts.groupby("dimension"):
         column = str(columns[int(place)])
         parts.append(entries(own["row"], CONFLICTING, column, frame[column].iloc[own["at"]], own["detail"]))
     return pd.concat([entries([], ""), *parts])

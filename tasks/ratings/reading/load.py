@@ -22,7 +22,7 @@ from configs.errors import InputError, one_of
 from configs.schema import Study
 from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATED
 from tasks.ratings.reading.columns import ATTENTION
-from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of, told
+from tasks.ratings.reading.faults import describe_fault, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.source import read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
@@ -116,7 +116,7 @@ def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Val
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
     faults = faults_of(rejected[rejected["reason"] != CONFLICTING])
     if len(faults):
-        raise InputError(told(faults.iloc[0], faults))
+        raise InputError(describe_fault(faults.iloc[0], faults))
     return valid
 
 
@@ -168,10 +168,10 @@ def check_strata(study: Study, participants: pd.DataFrame) -> None:
     named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
     named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
     for place, attribute, values in named:
-        found = sorted({term for terms in participants[attribute] for term in terms})
+        declared = sorted({term for terms in participants[attribute] for term in terms})
         for value in values:
-            if value not in found:
-                raise one_of(f"{study.name}: {place} (no participant declares it)", value, found)
+            if value not in declared:
+                raise one_of(f"{study.name}: {place} (no participant declares it)", value, declared)
 
 
 def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:

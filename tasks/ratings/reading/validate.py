@@ -23,9 +23,9 @@ from tasks.ratings.reading.columns import (
     refuse_platform_ids,
     responses_rules,
 )
-from tasks.ratings.reading.part import Part, Rename, first_like, names_of_first, part, renamed
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.table_result import Rename, TableResult, first_like, names_of_first, renamed, table_result
 
 CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
@@ -36,12 +36,12 @@ TABLES = ("responses", "participants", "ratings")
 class Valid:
     """An export through one codebook."""
 
-    responses: Part
-    participants: Part
-    ratings: Part
+    responses: TableResult
+    participants: TableResult
+    ratings: TableResult
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, TableResult]:
         return {name: getattr(self, name) for name in TABLES}
 
 
@@ -88,7 +88,7 @@ def validate(
 # ---- responses
 
 
-def usable_responses(codebook: Codebook, source: Source) -> Part:
+def usable_responses(codebook: Codebook, source: Source) -> TableResult:
     """response_id, prompt_id, prompt, response."""
     table, frame = codebook.responses, source.frame
     broken = broken_rules(frame, responses_rules(table), None, {})
@@ -104,7 +104,7 @@ def usable_responses(codebook: Codebook, source: Source) -> Part:
     same = (responses.to_numpy() == responses.to_numpy()[first]).all(axis=1)
     ids, details = responses["response_id"][~same], names_of_first(responses.index, first, ~same)
     other = entries(responses.index[~same], ANOTHER_TEXT, table.response, ids, details)
-    return part(
+    return table_result(
         source, responses[own].reset_index(drop=True), kept=responses.index[own], rejected=[broken, other],
         repeated=responses.index[same & ~own],
     )  # fmt: skip
@@ -113,7 +113,7 @@ def usable_responses(codebook: Codebook, source: Source) -> Part:
 # ---- participants
 
 
-def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> Part:
+def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> TableResult:
     """participant_id, language, one column an attribute: a tuple of declared terms.
 
     Where the rows of a participant disagree nothing is declared; where no cell can be read, there is None.
@@ -131,7 +131,7 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> P
         differs = before >= 0
         details = names_of_first(frame.index, before, differs)
         rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
-    return part(
+    return table_result(
         source, people.reset_index(drop=True), kept=frame.index[own], rejected=rejected, repeated=frame.index[~own]
     )
 

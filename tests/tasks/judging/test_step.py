@@ -24,20 +24,14 @@ def study(paper: Study, **judge: Any) -> Study:
     return Study(**paper.model_dump() | {"judge": {"kind": "embedded", **judge}})
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verdicts are kept here."""
-    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path))
-
-
 def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> ProvenJudge:
     made = prepare_judge.fn(study(paper, **judge), data, Store(folder), lambda name: None)
     made.close()
     return made
 
 
-def proof_calls(settings: Study, data: Data) -> int:
-    judge, evidence = study_judge(settings, data)
+def proof_calls(settings: Study, data: Data, folder: Path) -> int:
+    judge, evidence = study_judge(settings, data, Store(folder))
     return judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
 
 
@@ -83,21 +77,21 @@ def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data
     with Endpoint() as endpoint:
         judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
         settings = study(paper, **judge)
-        assert proof_calls(settings, simulated) == 30
+        assert proof_calls(settings, simulated, tmp_path) == 30
         first = prepared(paper, simulated, tmp_path, **judge)
         assert len(endpoint.requests) == 30
         assert first.tables["judge_agreement"].query("stratum == 'all'")["n"].tolist() == [30, 30]
-        assert proof_calls(settings, simulated) == 0
+        assert proof_calls(settings, simulated, tmp_path) == 0
         again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
         assert len(endpoint.requests) == 40
-    assert again.judge.identity == first.judge.identity == study_judge(settings, simulated)[0].identity
+    assert again.judge.identity == first.judge.identity == study_judge(settings, simulated, Store(tmp_path))[0].identity
 
 
 def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
-    paper: Study, simulated: Data
+    paper: Study, simulated: Data, tmp_path: Path
 ) -> None:
     def identity(**changes: Any) -> str:
-        return study_judge(study(paper, **{**LLM, **changes}), simulated)[0].identity
+        return study_judge(study(paper, **{**LLM, **changes}), simulated, Store(tmp_path))[0].identity
 
     assert identity(proof={"draws": 7}) == identity(at_once=2) == identity(base_url="http://x") == identity()
     assert len({identity(), identity(model="n"), identity(language="de"), identity(temperature=1.0)}) == 4
