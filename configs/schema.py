@@ -7,9 +7,9 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from configs.errors import one_of
 
@@ -31,10 +31,16 @@ class Frozen(BaseModel):
     @classmethod
     def _no_unknown_key(cls, data: Any) -> Any:
         """Refuse an unknown key with the allowed ones in the message, which pydantic's own leaves out."""
+        allowed = cls.allowed_keys()
         for key in data if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(cls.model_fields)}")
+            if key not in allowed:
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(allowed)}")
         return data
+
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """The keys that a file may give."""
+        return list(cls.model_fields)
 
 
 # ---- ratings
@@ -116,9 +122,17 @@ class Condition(Frozen):
     stratum: str | None = None
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
-    optimiser: Literal["dpo", "grpo"] = "dpo"
+    method: str = "dpo"
+    """Which training method: one of those that `tasks/methods` has."""
     within: Literal["prompt", "participant"] = "prompt"
     """Whose labels are compared: any two of a prompt's, or only those of the same participant."""
+
+    @field_validator("method")
+    @classmethod
+    def _method_is_known(cls, name: str) -> str:
+        if name not in known_methods():
+            raise ValueError(f"unknown {name!r}; allowed: {', '.join(known_methods())}")
+        return name
 
     @model_validator(mode="after")
     def _participants_remain(self) -> Self:
@@ -161,7 +175,7 @@ class Experiment(Frozen):
     extends: Slug | None = None
     budget: Literal["epochs", "steps"] = "epochs"
     """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
-    conditions of an optimiser take as many steps as the one with most data takes in its epochs."""
+    conditions of a method take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
     ratios: tuple[RatioSettings, ...] = ()
@@ -298,34 +312,31 @@ class Lora(Frozen):
     alpha: Count = 16
 
 
-class Dpo(Frozen):
-    """Direct preference optimisation (Rafailov et al. 2023)."""
+class MethodSettings(Frozen):
+    """Base of the recipe's blocks. Each is defined in its method's file, and known by the method's name from then on:
+    `class DpoSettings(MethodSettings, method="dpo")`."""
 
-    beta: Positive = 0.1
-    learning_rate: Positive = 5e-5
-    batch_size: Count = 16
-    """Pairs a step. How many go through the model at once is found by the memory there is."""
-    epochs: Positive = 1.0
-    max_pairs: Count | None = None
-    """At most this many pairs a condition, chosen by a stable hash; what is left out is counted."""
+    shared: ClassVar[str]
+    """The setting whose number of rows the GPUs of a sharded run share evenly."""
+    _known: ClassVar[dict[str, type[MethodSettings]]] = {}
+
+    def __init_subclass__(cls, method: str, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        MethodSettings._known[method] = cls
 
 
-class Grpo(Frozen):
-    """Group-relative policy optimisation (Shao et al. 2024)."""
+Block = TypeVar("Block", bound=MethodSettings)
 
-    beta: Annotated[float, Field(ge=0)] = 0.04
-    learning_rate: Positive = 1e-5
-    prompts: Count = 64
-    """Training prompts used, chosen by a stable hash."""
-    group_size: Annotated[int, Field(ge=2)] = 8
-    prompts_per_step: Count = 4
-    epochs: Positive = 1.0
-    temperature: Positive = 1.0
-    max_new_tokens: Count | None = None
-    """Longest sample, in tokens; by default the recipe's `max_new_tokens`, which answers get."""
-    reward: Literal["text", "head"] = "text"
-    """What is fitted on the condition's ratings: a regression on the words of the response, or a head on the
-    architecture's own hidden states."""
+
+def known_methods() -> dict[str, type[MethodSettings]]:
+    """Method → the model of its block in the recipe.
+
+    Raises:
+        RuntimeError: no method has been imported yet.
+    """
+    if not MethodSettings._known:
+        raise RuntimeError("no training method is known yet: import tasks.methods before settings are read")
+    return MethodSettings._known
 
 
 class Limits(Frozen):
@@ -345,7 +356,12 @@ class Limits(Frozen):
 
 
 class Recipe(Frozen):
-    """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice."""
+    """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice.
+
+    Beside these keys it has a block for each training method, under the method's name; a missing one has its defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     max_length: Count = 512
     """Longest training sequence, prompt and response, in tokens; longer ones are cut."""
@@ -354,9 +370,29 @@ class Recipe(Frozen):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300
     """A training run that is killed goes on from a checkpoint that is at most so old."""
     lora: Lora = Lora()
-    dpo: Dpo = Dpo()
-    grpo: Grpo = Grpo()
     pretraining: Pretraining = Pretraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_blocks(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        kinds: dict[str, Any] = {name: (kind, kind()) for name, kind in known_methods().items()}
+        blocks = create_model("Blocks", **kinds).model_validate({key: data[key] for key in kinds if key in data})
+        return data | dict(blocks)
+
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        return [*cls.model_fields, *known_methods()]
+
+    @property
+    def blocks(self) -> dict[str, MethodSettings]:
+        """Method → its settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def block(self, kind: type[Block]) -> Block:
+        """The settings of one method, by their model."""
+        return next(block for block in self.blocks.values() if isinstance(block, kind))
 
 
 Measure = Literal["agreement", "weighted_kappa", "spearman", "alpha"]
@@ -526,7 +562,7 @@ class Study(Frozen):
     evaluation: Evaluation
     experiments: dict[Slug, Experiment] = {}
     architectures: tuple[Architecture, ...] = ()
-    recipe: Recipe = Recipe()
+    recipe: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
     judge: JudgeSettings = EmbeddedJudgeSettings()
 
@@ -562,7 +598,7 @@ class Study(Frozen):
             raise ValueError(
                 f"architectures: named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
             )
-        rows = {"dpo.batch_size": self.recipe.dpo.batch_size, "grpo.group_size": self.recipe.grpo.group_size}
+        rows = {f"{name}.{block.shared}": getattr(block, block.shared) for name, block in self.recipe.blocks.items()}
         for architecture in self.architectures:
             for name, count in rows.items():
                 if count % architecture.gpus:

@@ -22,12 +22,13 @@ from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
 from tasks.generation.step import answer_prompts
 from tasks.judging.step import score_outputs
+from tasks.methods import METHODS
 from tasks.methods.card import model_card
 from tasks.methods.step import TrainingRun, train_adapter
+from tasks.methods.training_set import TrainingSet
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cells import Cell, cells
 from tasks.planning.history import Made
-from tasks.preferences.step import Prepared
 from tasks.runtime.store import Artifact
 
 log = logging.getLogger(__name__)
@@ -126,24 +127,24 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
 
 
 def _made(
-    study: Study, cell: Cell, base: BaseRef, prepared: Prepared | None, run: Artifact | None, outputs: Artifact,
+    study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet | None, run: Artifact | None, outputs: Artifact,
     inputs: Inputs,
 ) -> Made:  # fmt: skip
     return Made(
-        base=base.key, data=prepared.digest if prepared else "", optimiser=prepared.optimiser if prepared else "",
+        base=base.key, data=prepared.digest if prepared else "", method=prepared.method if prepared else "",
         settings=wanted_run(study, cell, base, prepared).settings if prepared else {},
         n_pairs=prepared.n_pairs if prepared else 0, train_seconds=run.record["seconds"] if run else 0.0,
         n_prompts=len(inputs.prompts.table), answer_seconds=outputs.record["seconds"],
     )  # fmt: skip
 
 
-def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared) -> TrainingRun:
+def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -> TrainingRun:
     """The training run that a cell needs."""
     seed = study.seed + cell.seed
-    return TrainingRun(base, prepared.optimiser, prepared.digest, study.recipe, seed, prepared.steps)
+    return TrainingRun(base, prepared.method, prepared.digest, study.recipe, seed, prepared.steps)
 
 
-def _training_run(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: Prepared) -> Artifact:
+def _training_run(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: TrainingSet) -> Artifact:
     if prepared.error:
         raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {prepared.error}")
     study, run = bench.study, wanted_run(bench.study, cell, base, prepared)
@@ -156,18 +157,18 @@ def _training_run(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepa
 
 
 def _tracked(
-    bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: Prepared, run: Artifact, outputs: Artifact,
+    bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef, prepared: TrainingSet, run: Artifact, outputs: Artifact,
     scores: Artifact,
 ) -> Future[str]:  # fmt: skip
     """The training run's MLflow id, soon; logged once, with all cells that share it."""
     recipe = bench.study.recipe
     means = pd.read_parquet(scores.path / "scores.parquet").groupby("dimension")["score"].mean()
-    method = recipe.grpo if prepared.optimiser == "grpo" else recipe.dpo
+    method = recipe.block(METHODS[prepared.method].settings)
     return bench.tracker.training_run(
         run.key, scores.key,
         cells=[f"{base.architecture.name}/{name}" for name in _sharing(inputs, cell, prepared)],
         params={"architecture": base.architecture.name, "base": base.key, "revision": base.revision,
-                "seed": bench.study.seed + cell.seed, "optimiser": prepared.optimiser, "n_pairs": prepared.n_pairs,
+                "seed": bench.study.seed + cell.seed, "method": prepared.method, "n_pairs": prepared.n_pairs,
                 "preferences": prepared.weight, "label": bench.study.label or "real",
                 **{f"lora_{name}": value for name, value in recipe.lora.model_dump().items()}, **method.model_dump()},
         metrics={f"score.{dimension}": value for dimension, value in means.items()}
@@ -177,7 +178,7 @@ def _tracked(
     )  # fmt: skip
 
 
-def _sharing(inputs: Inputs, cell: Cell, prepared: Prepared) -> list[str]:
+def _sharing(inputs: Inputs, cell: Cell, prepared: TrainingSet) -> list[str]:
     """All conditions that train the same, as EXPERIMENT/CONDITION, with the seed if it is not the first."""
     seed = f"/seed-{cell.seed}" if cell.seed else ""
     return [

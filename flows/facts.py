@@ -19,10 +19,9 @@ from configs.schema import Study
 from flows.cells import CellResult
 from tasks.architectures.step import known_revision
 from tasks.generation.health import marks
+from tasks.methods.training_set import TrainingSet
 from tasks.planning.bench import Bench
-from tasks.preferences.step import Prepared
-from tasks.preferences.strata import strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Artifact
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class Clock:
         log.info("%s: done in %.1f s", name, self.seconds[name])
 
 
-def drops_table(data: Data, prepared: dict[str, dict[str, Prepared]]) -> pd.DataFrame:
+def drops_table(data: StudyData, prepared: dict[str, dict[str, TrainingSet]]) -> pd.DataFrame:
     rows = [("all", "reading", reason, rows, len(data.ratings)) for reason, rows in data.dropped.items()]
     for experiment, conditions in prepared.items():
         for condition, made in conditions.items():
@@ -91,7 +90,7 @@ def cell_tables(study: Study, results: list[CellResult]) -> dict[str, pd.DataFra
 
 
 def study_facts(
-    study: Study, bench: Bench, data: Data, ratings: Artifact, results: list[CellResult], clock: Clock
+    study: Study, bench: Bench, data: StudyData, ratings: Artifact, results: list[CellResult], clock: Clock
 ) -> dict[str, Any]:
     failed = sum(result.status == "failed" for result in results)
     runs = {result.training_run for result in results} - {""}
@@ -106,7 +105,7 @@ def study_facts(
         "revisions": {
             item.hub: commit for item in study.architectures if (commit := known_revision(item, bench.store))
         },
-        "not_shown": sorted(set(study.strata) - set(strata_shown(study, data.participants))),
+        "not_shown": sorted(set(study.strata) - set(data.strata_shown)),
         "counts": {
             "participants": len(data.participants), "responses": len(data.responses),
             "prompts": int(data.responses["prompt_id"].nunique()),

@@ -1,4 +1,4 @@
-"""The whole study on one page: ratings → survey → audit → preferences → cells → meta-analysis → report."""
+"""The whole study on one page: ratings → survey → preferences → audit → cells → meta-analysis → report."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge, prepare_judge
+from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.history import Result, moved
-from tasks.preferences.step import Prepared, prepare_experiment
+from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
@@ -50,20 +51,21 @@ def run_study(
     check_access(settings.architectures)
     with clock.stage("ratings"):
         ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
-        data = load_data(ratings)
+        data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
     judge: ProvenJudge | None = None
     earlier: Result | None = None
-    prepared: dict[str, dict[str, Prepared]] = {}
+    prepared: dict[str, dict[str, TrainingSet]] = {}
     if settings.experiments:
-        with clock.stage("audit"):
-            tables |= audit_ratings(bench, data, ratings)
         with clock.stage("preferences"):
-            prepared = {
+            preferences = {
                 name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
             }
+            prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+        with clock.stage("audit"):
+            tables |= audit_ratings(bench, data, preferences)
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables

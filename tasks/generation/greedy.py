@@ -10,12 +10,10 @@ from typing import Any
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.chat import encode_prompts
+from tasks.architectures.chat import encode_prompts, end_ids, strip_thinking
 from tasks.architectures.load import Base
 from tasks.methods.lora import lent
 from tasks.methods.memory import halving
-
-END_OF_THINKING = "</think>"
 
 
 def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool) -> pd.DataFrame:
@@ -48,21 +46,6 @@ def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Re
     return found
 
 
-def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:
-    """The answer after `</think>`, and whether there was thinking.
-
-    Thinking that never ends leaves no answer. It need not begin with `<think>`, which some templates put into the
-    prompt; a reasoning model that was cut off before `</think>` was still thinking.
-    """
-    if not reasoning:
-        return text.strip(), False
-    _, mark, answer = text.rpartition(END_OF_THINKING)
-    if mark:
-        return answer.strip(), True
-    unended = not finished or text.lstrip().startswith("<think>")
-    return ("" if unended else text.strip()), unended
-
-
 @contextmanager
 def _with_adapter(model: Any, adapter: Path | None) -> Iterator[Any]:
     if adapter is None:
@@ -88,13 +71,6 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
             temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
         )[:, longest:].tolist()  # fmt: skip
     return [_until_end(row, end_ids(model, tokenizer)) for row in output]
-
-
-def end_ids(model: Any, tokenizer: Any) -> set[int]:
-    """Token ids that end an answer, by the model's generation settings and the tokenizer."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
 
 
 def _until_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:

@@ -9,9 +9,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import CONTROL, Study, split_contrast
-from tasks.preferences.split import held_out
-from tasks.preferences.strata import strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import stable_share
 
 
@@ -30,14 +28,14 @@ class Evidence:
     pairs: list[tuple[str, str]]
 
 
-def gather_evidence(study: Study, data: Data) -> Evidence:
+def gather_evidence(study: Study, data: StudyData) -> Evidence:
     """The evidence in a study's ratings.
 
     Raises:
         InputError: fewer than two held-out prompts have ratings on every evaluated dimension.
     """
     dimensions = list(study.evaluation.dimensions)
-    ratings = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
+    ratings = data.evaluation(data.ratings)
     rated = mean_ratings(ratings, dimensions, data.categories)
     if rated["prompt_id"].nunique() < 2:
         raise InputError(
@@ -46,8 +44,7 @@ def gather_evidence(study: Study, data: Data) -> Evidence:
         )
     rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
     strata = {
-        name: ratings[ratings["participant_id"].isin(participants)]
-        for name, participants in strata_shown(study, data.participants).items()
+        name: ratings[ratings["participant_id"].isin(participants)] for name, participants in data.strata_shown.items()
     }
     return Evidence(rated, sample_of(study, rated), {"all": ratings} | strata, compared_strata(study, strata))
 

@@ -16,7 +16,7 @@ from tasks.judging.evidence import Evidence, gather_evidence
 from tasks.judging.judge import Judge, Material
 from tasks.judging.judges import make_judge
 from tasks.judging.proof import prove, shortfalls
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact, Record, Store
 
@@ -57,7 +57,7 @@ class ProvenJudge:
 
 
 @task(name="judge", cache_policy=NO_CACHE)
-def prepare_judge(study: Study, data: Data, store: Store, secret: Secret) -> ProvenJudge:
+def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -> ProvenJudge:
     """The study's judge, held against the humans before it is used; `secret` gives the key of a name, or None.
 
     Raises:
@@ -112,7 +112,9 @@ def scores_key(judge: str, outputs: str) -> str:
     return fingerprint([VERSION, judge, outputs])
 
 
-def study_judge(study: Study, data: Data, store: Store, secret: Secret = lambda name: None) -> tuple[Judge, Evidence]:
+def study_judge(
+    study: Study, data: StudyData, store: Store, secret: Secret = lambda name: None
+) -> tuple[Judge, Evidence]:
     """The study's judge, not yet proved, and the ratings that it learns from or is held against.
 
     Raises:

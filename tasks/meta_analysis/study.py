@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from configs.schema import Study
-from tasks.meta_analysis.groups import holm, leave_one_out, pool_table
+from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import MORE, STATISTICS
+from tasks.survey.holm import holm
 
 KEYS = ["experiment", "contrast", "dimension"]
 UNMARKED = ["k", "estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"]

@@ -11,12 +11,13 @@ from typing import Any
 
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
+from tasks.methods import METHODS
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.local.pool import Pool, Slot
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION, REFERENCE_VERSION = 2, 1
+VERSION, REFERENCE_VERSION = 3, 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class TrainingRun:
     """What is to be trained. Cells with equal keys share the run."""
 
     base: BaseRef
-    optimiser: str
+    method: str
     digest: str
     """Of the training data."""
     recipe: Recipe
@@ -35,7 +36,7 @@ class TrainingRun:
     @cached_property
     def key(self) -> str:
         recipe, architecture = self.recipe, self.base.architecture
-        own = [recipe.dpo] if self.optimiser == "dpo" else [recipe.grpo, recipe.max_new_tokens, architecture.reasoning]
+        own = METHODS[self.method].identity(recipe, architecture)
         return fingerprint([
             VERSION, self.base.key, architecture.target_modules, self.digest, recipe.lora, recipe.max_length, own,
             self.seed, self.steps,
@@ -44,13 +45,11 @@ class TrainingRun:
     @property
     def settings(self) -> dict[str, Any]:
         """What it depends on beside base and data, flat, as a person reads it."""
-        own: dict[str, Any] = {"max_length": self.recipe.max_length}
-        for name in ("lora", self.optimiser):
-            values = getattr(self.recipe, name).model_dump(mode="json")
-            own |= {f"{name}.{key}": value for key, value in values.items()}
-        own |= {"max_new_tokens": self.recipe.max_new_tokens} if self.optimiser == "grpo" else {}
-        own |= {"steps": self.steps} if self.steps else {}
-        return own | {"target_modules": self.base.architecture.target_modules, "seed": self.seed}
+        architecture = self.base.architecture
+        lora = {f"lora.{key}": value for key, value in self.recipe.lora.model_dump(mode="json").items()}
+        own = METHODS[self.method].identity(self.recipe, architecture) | ({"steps": self.steps} if self.steps else {})
+        last = {"target_modules": architecture.target_modules, "seed": self.seed}
+        return {"max_length": self.recipe.max_length} | lora | own | last
 
 
 def train_adapter(run: TrainingRun, data: Path, card: str, store: Store, pool: Pool) -> Artifact:
@@ -67,7 +66,7 @@ def train_adapter(run: TrainingRun, data: Path, card: str, store: Store, pool: P
         started, checkpoints = time.monotonic(), store.path("checkpoints", run.key)
         record = slot.run(
             "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-            revision=base.revision, recipe=run.recipe.model_dump(mode="json"), optimiser=run.optimiser, data=str(data),
+            revision=base.revision, recipe=run.recipe.model_dump(mode="json"), method=run.method, data=str(data),
             seed=run.seed, steps=run.steps, adapter=str(folder / "adapter"), checkpoints=str(checkpoints),
             reference=str(store.path("reference", f"{base.key}-{REFERENCE_VERSION}.txt")),
         )  # fmt: skip

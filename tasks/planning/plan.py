@@ -11,18 +11,19 @@ import pandas as pd
 from configs.load import load_study
 from configs.schema import CONTROL, Study
 from flows.cells import wanted_run
-from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
+from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
 from tasks.generation.step import Prompts, outputs_key
 from tasks.judging.step import scores_key, study_judge
-from tasks.methods.budget import steps_of_epochs
+from tasks.methods import METHODS
+from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
 from tasks.planning.history import Made, seconds_each, why
-from tasks.preferences.step import Prepared, prepare_experiment
-from tasks.ratings.reading.load import Data
+from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
+from tasks.ratings.study_data import StudyData
 from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
@@ -89,25 +90,26 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     settings = load_study(study, overrides)
     bench = Bench(settings, workers)
     ratings = read_ratings.fn(settings, bench.store, simulated_export(settings, bench.store))
-    data = load_data(ratings)
-    prepared = {
-        name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
-    }
+    data = load_data(settings, ratings)
     if not settings.experiments:
         return Plan(settings, [], bench.pool.size)
+    preferences = {name: keep_preferences(settings, name, data, ratings, bench.store) for name in settings.experiments}
+    prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
     judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
     return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.pool.size, proof, dollars)
 
 
-def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]], judge: str) -> Iterator[Planned]:
+def _planned(
+    bench: Bench, data: StudyData, prepared: dict[str, dict[str, TrainingSet]], judge: str
+) -> Iterator[Planned]:
     study, history, grid = bench.study, bench.history.cells(), cells(bench.study)
     texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
     bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
     architectures = {cell.name: cell.architecture for cell in grid}
     rates: dict[str | None, dict[str, float]] = {
-        optimiser: seconds_each(history, architectures, optimiser) for optimiser in ("dpo", "grpo", None)
+        method: seconds_each(history, architectures, method) for method in (*METHODS, None)
     }
     users: dict[str, str] = {}
     written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
@@ -122,7 +124,12 @@ def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]],
 
 
 def _training(
-    bench: Bench, cell: Cell, base: BaseRef | None, prepared: Prepared | None, made: Made | None, users: dict[str, str]
+    bench: Bench,
+    cell: Cell,
+    base: BaseRef | None,
+    prepared: TrainingSet | None,
+    made: Made | None,
+    users: dict[str, str],
 ) -> tuple[Planned, str | None]:
     """The cell with its training planned, and its run's key; `users` collects who makes each run."""
     study = bench.study
@@ -178,12 +185,12 @@ def _answers(
 
 
 def _seconds(
-    planned: Planned, prepared: Prepared | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
+    planned: Planned, prepared: TrainingSet | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
 ) -> float | None:
     """Expected seconds, by what earlier runs of the architecture took a pair and a prompt."""
     total = 0.0
     for runs, size, of in (
-        (planned.training == RUNS, planned.n_pairs, prepared.optimiser if prepared else ""),
+        (planned.training == RUNS, planned.n_pairs, prepared.method if prepared else ""),
         (planned.answers == RUNS, n_prompts, None),
     ):
         known = rates.get(of, {})
@@ -194,14 +201,15 @@ def _seconds(
     return total
 
 
-def _gpu_hours(study: Study, planned: Planned, prepared: Prepared | None, n_prompts: int, texts: Texts) -> float:
+def _gpu_hours(study: Study, planned: Planned, prepared: TrainingSet | None, n_prompts: int, texts: Texts) -> float:
     architecture = next(item for item in study.architectures if item.name == planned.architecture)
     if architecture.tiny:
         return 0.0
     hours, size, recipe = 0.0, architecture.parameters, study.recipe
     if planned.training == RUNS and prepared:
-        steps = prepared.steps or steps_of_epochs(prepared.optimiser, prepared.size, recipe)
-        hours += training_hours(size, prepared.optimiser, steps, texts, recipe)
+        method = METHODS[prepared.method]
+        steps = prepared.steps or method.steps(prepared.size, recipe)
+        hours += method.gpu_hours(size, steps, texts, recipe)
     return hours + (answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0)
 
 

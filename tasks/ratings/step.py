@@ -12,7 +12,8 @@ from prefect.cache_policies import NO_CACHE
 from configs.load import load_codebook
 from configs.schema import Study
 from tasks.ratings.landing.snapshot import collection_of, snapshot_data
-from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.reading.load import check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Record, Store
@@ -49,11 +50,12 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
         return {"categories": data.categories, "dropped": data.dropped} | origin
 
     artifact = store.make("ratings", fingerprint([VERSION, codebooks, source, dimensions]), build)
-    check_strata(study, load_data(artifact).participants)
+    check_strata(study, load_data(study, artifact).participants)
     return artifact
 
 
-def load_data(artifact: Artifact) -> Data:
-    """The tables of a `read_ratings` artifact."""
+def load_data(study: Study, artifact: Artifact) -> StudyData:
+    """The tables of a `read_ratings` artifact, as the study splits and groups them."""
     tables = {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in TABLES}
-    return Data(**tables, categories=artifact.record["categories"], dropped=artifact.record["dropped"])
+    counts = {name: artifact.record[name] for name in ("categories", "dropped")}
+    return StudyData(**tables, **counts, study=study)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from configs.schema import CONTROL, Study, split_contrast
+from tasks.methods import methods_of
 from tasks.reporting.audit_section import audit_finding
 from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.paper import known_ratios
@@ -341,10 +342,10 @@ def method(study: Study, tables: Tables, facts: Facts) -> list[str]:
 def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
-    optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
+    methods = joined(sorted(method.title for method in methods_of(study)), " or ")
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. "
+        f"{methods}: {models}. The control is the architecture without fine-tuning. "
         f"{_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",

@@ -11,8 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import CONTROL, Study, split_contrast
-from tasks.preferences.strata import members, strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
@@ -24,7 +23,7 @@ VERSION = 3
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
-def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
+def survey_tables(study: Study, data: StudyData, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
     """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
     contrasts = [[experiment.conditions, list(experiment.contrasts)] for experiment in study.experiments.values()]
     key = fingerprint([
@@ -42,7 +41,7 @@ def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> 
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
 
 
-def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
+def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
     positive = study.survey.positive_from or data.categories // 2 + 2
     terms, models = ordinal_regression(study, data)
@@ -59,9 +58,8 @@ def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     }
 
 
-def _reliability(study: Study, data: Data) -> pd.DataFrame:
-    strata = {"all": set(data.participants["participant_id"])}
-    strata |= strata_shown(study, data.participants)
+def _reliability(study: Study, data: StudyData) -> pd.DataFrame:
+    strata = {"all": set(data.participants["participant_id"]), **data.strata_shown}
     rows = []
     for dimension in study.dimensions:
         for stratum, ids in strata.items():
@@ -75,7 +73,7 @@ def _reliability(study: Study, data: Data) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _contrasts(study: Study, data: Data) -> pd.DataFrame:
+def _contrasts(study: Study, data: StudyData) -> pd.DataFrame:
     """The difference in ratings between the strata of each contrast of two conditions with strata."""
     rows = []
     for settings in study.experiments.values():
@@ -83,7 +81,7 @@ def _contrasts(study: Study, data: Data) -> pd.DataFrame:
             sides = [settings.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
             if len(sides) < 2 or None in sides or sides[0] == sides[1]:
                 continue
-            a, b = (members(data.participants, study.strata[str(side)]) for side in sides)
+            a, b = (data.strata[str(side)] for side in sides)
             if min(len(a), len(b)) < study.survey.min_participants:
                 continue
             for dimension in study.evaluation.dimensions:

@@ -33,6 +33,8 @@ import psutil
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tasks.preferences.split import held_out  # noqa: E402
+
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
 from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
@@ -40,7 +42,6 @@ from tasks.judging.evidence import mean_ratings  # noqa: E402
 from tasks.methods.budget import steps_of_epochs  # noqa: E402
 from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
 from tasks.planning.bench import Bench  # noqa: E402
-from tasks.preferences.split import held_out  # noqa: E402
 from tasks.preferences.step import prepare_experiment  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import CPU, QUIET, Pool  # noqa: E402

@@ -44,8 +44,9 @@ def runs(place: Place) -> set[Path]:
 
 
 @pytest.fixture
-def warm(place: Place, finished: Place) -> Place:
+def warm(place: Place, databases: Path, finished: Place) -> Place:
     """A place that has the bases of the finished study, so that a test spends its time on cells."""
+    place.has(databases)
     shutil.copytree(finished.folder / "home" / "store" / "bases", place.folder / "home" / "store" / "bases")
     return place
 

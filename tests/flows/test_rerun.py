@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tasks.preferences.split import held_out
 
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation
 from tasks.planning import plan as planning
 from tasks.planning.plan import CACHED, RUNS, Plan, plan_study
-from tasks.preferences.split import held_out
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.snapshot import collection_of
 from tasks.runtime.store import Store

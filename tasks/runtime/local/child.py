@@ -21,6 +21,7 @@ from typing import Any
 
 from configs.errors import InputError
 from configs.schema import Architecture, Recipe
+from tasks.methods import METHODS
 
 _loaded: dict[str, Any] = {}
 Say = Callable[[str], None]
@@ -48,39 +49,35 @@ def train(say: Say, architecture: dict, **job: Any) -> dict[str, Any]:
     import pandas as pd
     import torch
 
-    from tasks.methods.dpo import remember_reference
     from tasks.runtime.local.sharded import run_sharded
 
-    if job["optimiser"] == "dpo":
-        base, pairs = _base(settings, job["source"], job["revision"]), pd.read_parquet(job["data"])
-        remember_reference(base, pairs, Recipe.model_validate(job["recipe"]), Path(job["reference"]), say)
-        del base
+    base, table = _base(settings, job["source"], job["revision"]), pd.read_parquet(job["data"])
+    recipe = Recipe.model_validate(job["recipe"])
+    METHODS[job["method"]].before_sharding(base, table, recipe, Path(job["reference"]), say)
+    del base
     _unload()  # the processes that train need the memory
     say(f"training over {settings.gpus} processes")
     return run_sharded(settings, {"architecture": architecture, **job}, torch.cuda.is_available())
 
 
 def train_on(
-    say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, optimiser: str, data: str,
+    say: Say, architecture: dict, source: str, revision: str | None, recipe: dict, method: str, data: str,
     seed: int, steps: int | None, adapter: str, checkpoints: str, reference: str, processes: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train an adapter on a table of pairs (dpo) or of rewards (grpo), in this process or as one of several."""
+    """Train an adapter on the table that the method reads, in this process or as one of several."""
     import pandas as pd
 
     from tasks.architectures.load import load_base
-    from tasks.methods.dpo import train_dpo
-    from tasks.methods.grpo import train_grpo, uses_vllm
     from tasks.methods.run import Run, margin_at_end
 
     settings, plan = Architecture.model_validate(architecture), Recipe.model_validate(recipe)
-    method, margin = {"dpo": (train_dpo, "margin"), "grpo": (train_grpo, "reward_std")}[optimiser]
     run = Run(seed, Path(adapter), Path(checkpoints), Path(reference), steps, processes)
     base = _base(settings, source, revision) if processes == 1 else load_base(settings, source, revision, "cpu")
-    trained = method(base, settings, pd.read_parquet(data), plan, run, say)
-    if optimiser == "grpo" and uses_vllm():
+    trained = METHODS[method].train(base, settings, pd.read_parquet(data), plan, run, say)
+    if METHODS[method].leaves_base_changed():
         del base
-        _unload()  # vLLM was given the adapter merged into the base, which rounding does not survive
-    return {**vars(trained), "margin": margin_at_end(trained.curve, margin)}
+        _unload()
+    return {**vars(trained), "margin": margin_at_end(trained.curve, METHODS[method].margin)}
 
 
 def generate(
@@ -131,7 +128,8 @@ def _settle() -> None:
     """
     import trl
 
-    _ = trl.DPOTrainer, trl.GRPOTrainer  # imported at first use
+    for method in METHODS.values():
+        getattr(trl, method.trainer)  # imported at first use
     gc.collect()
     gc.freeze()
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tasks.preferences.split import held_out
 
 from configs.load import load_study
 from configs.schema import Condition, Study
 from tasks.preferences.condition import NoPreferences, TrainingData, stratified, training_data, training_ratings
-from tasks.preferences.split import held_out
 from tasks.ratings.reading.load import Data
 from tests.conftest import make_data
 
