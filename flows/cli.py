@@ -175,7 +175,8 @@ METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default
     "τ² with its interval, prediction interval, every effect left out, Holm's adjustment.",
 )
 def meta(options: Namespace) -> int:
-    from flows.meta import pool_file, summary, write_pooled
+    from tasks.meta_analysis.pool_file import pool_file, summary
+    from tasks.reporting.pooled_file import write_pooled
 
     _set_up_logging()
     result = pool_file(options.effects, options.by, options.method)
