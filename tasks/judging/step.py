@@ -72,10 +72,8 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
     def build(folder: Path) -> Record:
         scores = judge.score_rated(evidence.sample)
         judged = pd.DataFrame(scores, columns=dimensions).assign(response_id=evidence.sample["response_id"].to_numpy())
-        agreement, strata = prove(
-            judged, evidence.ratings, dimensions, data.categories,
-            evidence.pairs, settings.draws, study.seed, study.survey.level,
-        )  # fmt: skip
+        human = (evidence.ratings, dimensions, data.categories, evidence.pairs)
+        agreement, strata = prove(judged, *human, settings.draws, study.seed, study.survey.level)
         line = calibrate(judged, evidence.ratings["all"], dimensions, data.categories)
         for name, table in zip(PROOF, (agreement, strata, line), strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)

@@ -81,7 +81,8 @@ class Keeper:
         if self._shows_mlflow:
             self._start_mlflow()
         self._until(lambda: _ask(self.port, "/api/health") is not None)
-        self._make_pool()
+        if _ask(self.port, f"/api/work_pools/{POOL}") is None:
+            _ask(self.port, "/api/work_pools/", {"name": POOL, "type": "process"})
         self._close_stale_runs()
         self._start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here")
         self._deploy()
@@ -144,10 +145,6 @@ class Keeper:
         places = ["--backend-store-uri", self.tracking, "--default-artifact-root", artifacts]
         address = ["--host", HOST, "--port", str(self.mlflow_port), "--workers", "1"]
         self._start("MLflow", "mlflow", "server", *places, *address)
-
-    def _make_pool(self) -> None:
-        if _ask(self.port, f"/api/work_pools/{POOL}") is None:
-            _ask(self.port, "/api/work_pools/", {"name": POOL, "type": "process"})
 
     def _close_stale_runs(self) -> None:
         """Mark the runs that never ended, since the machine went down, as crashed; else others would wait for them."""

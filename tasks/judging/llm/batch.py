@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from configs.schema import LlmJudgeSettings
@@ -30,6 +30,7 @@ SEARCHED_BACK = 3 * 86400.0
 ENDED = ("completed", "expired", "cancelled", "failed")
 ABOUT_THE_BATCH = ("batch_expired", "batch_cancelled")
 """Error codes of lines that the endpoint never came to."""
+ENDPOINT: Final = "/v1/chat/completions"
 NAME = "pluralign"
 """The key of a batch's name in its metadata."""
 Texts = Mapping[bytes, tuple[str, str]]
@@ -120,7 +121,7 @@ class Batches:
         import openai
 
         lines = [
-            {"custom_id": key.hex(), "method": "POST", "url": "/v1/chat/completions", "body": request}
+            {"custom_id": key.hex(), "method": "POST", "url": ENDPOINT, "body": request}
             for key, request in requests.items()
         ]
         content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
@@ -128,9 +129,8 @@ class Batches:
         for attempt in range(self._settings.retries + 1):
             try:
                 batch = await self._client.api.batches.create(
-                    input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h",
-                    metadata={NAME: name},
-                )  # fmt: skip
+                    input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h", metadata={NAME: name}
+                )
             except (openai.APIConnectionError, openai.InternalServerError):
                 if attempt == self._settings.retries:
                     raise
@@ -170,13 +170,14 @@ class Batches:
         mine = {key: verdict for key, verdict in answers.items() if key in known}
         if len(mine) < len(answers):
             log.warning("judge %s: batch %s answers what it was not asked", self._settings.model, batch.id)
-        kept = {key: verdict for key, verdict in mine.items() if _stands(verdict)}
+        final = ABOUT_THE_TEXT.values()  # reasons that asking again does not change
+        kept = {key: verdict for key, verdict in mine.items() if verdict.grades or verdict.reason in final}
         if any(not verdict.reason.startswith(NO_ANSWER) for verdict in mine.values()):
             self._faults.update({key: verdict for key, verdict in mine.items() if key not in kept})
         self._store.add(self._judge, kept.items())
         self._store.collect_batch(name)
-        log.info("judge %s: batch %s %s: %d of %d verdicts", self._settings.model, batch.id, batch.status, len(kept),
-                 len(known))  # fmt: skip
+        counts = f"{len(kept)} of {len(known)} verdicts"
+        log.info("judge %s: batch %s %s: %s", self._settings.model, batch.id, batch.status, counts)
         if batch.status == "failed":
             errors = [error.message or "" for error in (batch.errors.data if batch.errors else None) or []]
             raise self._failed(f"batch {batch.id}: {'; '.join(errors) or 'failed'}")
@@ -184,11 +185,6 @@ class Batches:
 
     def _failed(self, reason: str) -> JudgeFailed:
         return JudgeFailed(f"judge {self._settings.model}: {reason}")
-
-
-def _stands(verdict: Verdict) -> bool:
-    """Whether a verdict is final: scored, or without a score for a reason that asking again does not change."""
-    return bool(verdict.grades) or verdict.reason in ABOUT_THE_TEXT.values()
 
 
 def _verdicts(files: Iterator[bytes], rubric: Rubric) -> Iterator[tuple[bytes, Verdict]]:

@@ -49,7 +49,7 @@ class LlmJudge(Judge):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
         self._batches: Batches | None = None
-        self._wanted, self._done, self._said = 0, 0, time.monotonic()
+        self._wanted, self._done, self._logged = 0, 0, time.monotonic()
 
     @classmethod
     def of(cls, settings: LlmJudgeSettings, material: Material) -> LlmJudge:
@@ -138,7 +138,7 @@ class LlmJudge(Judge):
         async with self._open:
             verdict = await self._judge(pair)
             await self._keep(key, verdict)
-        self._say()
+        self._log_progress()
         return verdict
 
     async def _judge(self, pair: tuple[str, str]) -> Verdict:
@@ -166,16 +166,16 @@ class LlmJudge(Judge):
         rows, self._waiting, self._write = self._waiting, [], None
         await asyncio.to_thread(self._store.add, self.identity, rows)
 
-    def _say(self) -> None:
+    def _log_progress(self) -> None:
         self._done += 1
         assert self._client
-        if time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        if time.monotonic() - self._logged > SECONDS_BETWEEN_LINES:
+            self._logged = time.monotonic()
             cost = f", ${self._client.budget.spent:.2f} so far" if self._settings.price else ""
+            progress = f"{self._done} verdicts of {self._wanted} asked for in this run"
             log.info(
-                "judge %s: %d verdicts of %d asked for in this run, %d calls at once%s",
-                self._settings.model, self._done, self._wanted, self._client.limits.window, cost,
-            )  # fmt: skip
+                "judge %s: %s, %d calls at once%s", self._settings.model, progress, self._client.limits.window, cost
+            )
 
     # ---- the loop
 

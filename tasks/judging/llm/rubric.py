@@ -53,25 +53,22 @@ class Rubric:
     def request(self, settings: LlmJudgeSettings, prompt: str, answer: str) -> dict[str, Any]:
         """The body of a chat completion. The texts travel as JSON strings in a message of their own, so that no quote
         in them ends the data, and the schema allows grades and nothing else."""
+        texts = json.dumps({"prompt": prompt, "answer": answer}, ensure_ascii=False)
+        user = {"role": "user", "content": texts.encode(errors="replace").decode()}
+        verdict = {"name": "verdict", "strict": True, "schema": self.schema}
         return {
-            "model": settings.model, "temperature": settings.temperature, "max_tokens": settings.max_tokens,
-            "messages": [
-                {"role": "system", "content": self.text},
-                {"role": "user", "content": json.dumps({"prompt": prompt, "answer": answer}, ensure_ascii=False)
-                 .encode(errors="replace").decode()},
-            ],
-            "response_format": {
-                "type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": self.schema},
-            },
-        }  # fmt: skip
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+            "messages": [{"role": "system", "content": self.text}, user],
+            "response_format": {"type": "json_schema", "json_schema": verdict},
+        }
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         grade = {"type": "integer", "enum": list(range(1, self.categories + 1))}
-        return {
-            "type": "object", "properties": dict.fromkeys(self.dimensions, grade), "required": list(self.dimensions),
-            "additionalProperties": False,
-        }  # fmt: skip
+        properties, required = dict.fromkeys(self.dimensions, grade), list(self.dimensions)
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
     def read(self, completion: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
         """The grades of a chat completion, or none and the reason; what is not exactly a verdict is not guessed at."""

@@ -118,7 +118,10 @@ class Verdicts:
                 "SELECT name, id, keys FROM batches LEFT JOIN submitted USING (name) "
                 "WHERE name NOT IN (SELECT name FROM collected) ORDER BY name"
             )
-            return [(name, id, _split(keys)) for name, id, keys in rows]
+            return [
+                (name, id, [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)])
+                for name, id, keys in rows
+            ]
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with self._lock, self._connection() as connection:
@@ -131,7 +134,3 @@ class Verdicts:
             self._open.execute("PRAGMA synchronous = FULL")
             self._open.executescript(SCHEMA)
         return self._open
-
-
-def _split(keys: bytes) -> list[bytes]:
-    return [keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES)]

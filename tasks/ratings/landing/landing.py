@@ -87,7 +87,8 @@ def land(
         before = collection.latest()
         _check_same(before, key, codebooks)
         reads, tables, changes = _merged(before, matched, codebooks, key)
-        rejected, dropped = _all_rejected(reads), _all_dropped(reads)
+        rejected = _all_rejected(reads)
+        dropped = count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
         absent = [codebook.name for codebook in codebooks if codebook not in [one.codebook for one in matched]]
         about = _about(reads, changes, rejected, dropped, absent)
         folder = collection.path / "landings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{about['exports']['digest'][:8]}"
@@ -127,7 +128,8 @@ def _merged(
     for export in matched:
         read = _read(export, codebooks, key, tables)
         rows = len(tables.ratings)
-        tables, changed = merge(tables, _of(read))
+        own = {name: part.table.assign(codebook=export.codebook.name) for name, part in read.valid.parts.items()}
+        tables, changed = merge(tables, Tables(**own))
         reads.append(read)
         sizes.append(len(tables.ratings) - rows)
         changes = {name: changes[name] + changed[name] for name in TABLES}
@@ -146,20 +148,10 @@ def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tab
     return _Read(export, sources, validate(codebook, sources, pseudonyms(key, codebook.name), siblings, known))
 
 
-def _of(read: _Read) -> Tables:
-    """The usable tables of an export, with its codebook's name."""
-    name = read.export.codebook.name
-    return Tables(**{table: part.table.assign(codebook=name) for table, part in read.valid.parts.items()})
-
-
 def _all_rejected(reads: Sequence[_Read]) -> pd.DataFrame:
     ids = set[str]().union(*(ids_of(read.export.codebook, read.sources) for read in reads))
     parts = [rejected_of(read.export.codebook, read.valid, ids, read.export.names) for read in reads]
     return pd.concat(parts, ignore_index=True)
-
-
-def _all_dropped(reads: Sequence[_Read]) -> dict[str, int]:
-    return count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
 
 
 def _lost(before: Snapshot | None, reads: Sequence[_Read], key: bytes) -> pd.DataFrame:
@@ -199,7 +191,8 @@ def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> st
     faults = faults_of(rejected)
     first = f"the first: {describe_fault(faults.iloc[0], faults)}" if len(faults) else ""
     if strict and first:
-        total = sum(len(source.frame) + len(source.unread) for read in reads for source in _files(read).values())
+        sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
+        total = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
         bad = len(faults[["file", "row"]].drop_duplicates())
         return f"{bad:,} of {total:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
@@ -207,15 +200,13 @@ def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> st
     return None
 
 
-def _files(read: _Read) -> dict[str, Source]:
-    """File → source."""
-    return {getattr(read.export.codebook, name).file: source for name, source in read.sources.items()}
-
-
 def _about(
-    reads: Sequence[_Read], changes: dict[str, Changes], rejected: pd.DataFrame, dropped: dict[str, int],
+    reads: Sequence[_Read],
+    changes: dict[str, Changes],
+    rejected: pd.DataFrame,
+    dropped: dict[str, int],
     absent: list[str],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """What there is to tell of a landing."""
     exports = [read.export for read in reads]
     files = {export.names[file]: file_digest(path) for export in exports for file, path in export.paths.items()}

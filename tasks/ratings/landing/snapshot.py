@@ -122,7 +122,8 @@ class Collection:
                 getattr(tables, name).to_parquet(partial / f"{name}.parquet", index=False)
             lost.to_parquet(partial / "lost.parquet", index=False)
             for path in partial.iterdir():
-                _flush(path)
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())  # on the disk before something points to it
             write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
             os.rename(partial, final)
         finally:
@@ -141,12 +142,6 @@ def collection_of(study: Study, home: Path) -> Collection:
 def content_id(tables: Tables) -> str:
     """The id of canonical tables."""
     return fingerprint([frame_digest(getattr(tables, name)) for name in FIXED])
-
-
-def _flush(path: Path) -> None:
-    """See that a file is on the disk before something points to it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequence[Codebook]) -> Data:
@@ -172,10 +167,8 @@ def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequ
     parts = [_of_codebook(tables, codebook, dimensions) for codebook in used]
     lost = snapshot.lost()
     dropped = lost.loc[lost["codebook"].isin([codebook.name for codebook in used]), "reason"].value_counts().to_dict()
-    data = stack(
-        ratings=[part.ratings for part in parts], participants=[part.participants for part in parts],
-        responses=[part.responses for part in parts], categories=snapshot.manifest["categories"], dropped=dropped,
-    )  # fmt: skip
+    frames = {name: [getattr(part, name) for part in parts] for name in FIXED}
+    data = stack(**frames, categories=snapshot.manifest["categories"], dropped=dropped)
     return _answered(data, dimensions)
 
 

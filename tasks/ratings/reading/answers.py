@@ -44,7 +44,7 @@ UNKNOWN_PARTICIPANT = "unknown participant"
 
 @dataclass(frozen=True)
 class References:
-    """Whom and what a rating may be by and about; `rejected`: responses of the export that can't be used."""
+    """The participants and responses that a rating may name; `rejected`: responses of the export that can't be used."""
 
     participants: Collection[str]
     responses: Collection[str]
@@ -62,7 +62,8 @@ def usable_ratings(
     broken = _one_reason_a_row(broken_rules(asked, rules, table.participant, details))
     frame = asked[~asked.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
     who, what = renamed(frame[table.participant], rename), frame[table.response].str.strip()
-    cells = _cells(table, frame, _pairs(who, what))
+    pairs = pd.factorize(who)[0].astype("int64") * what.nunique() + pd.factorize(what)[0]
+    cells = _cells(table, frame, pairs)
     answered = frame.index.isin(cells["row"]) | frame.index.isin(broken["row"])
     strange = _strange(codebook, who[answered], what[answered], references)
     broken, cells = (rows[~rows["row"].isin(strange["row"])] for rows in (broken, cells))
@@ -114,12 +115,6 @@ def _one_reason_a_row(broken: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([of_rows, broken[~broken["row"].isin(of_rows["row"])]])
 
 
-def _pairs(who: pd.Series, what: pd.Series) -> np.ndarray:
-    """A number for each pair of participant and response."""
-    different = what.nunique()
-    return pd.factorize(who)[0].astype("int64") * different + pd.factorize(what)[0]
-
-
 def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     """at (the row's place), row, pair, dimension (its place), category: every answer with a label of the codebook."""
     label = label_reader(table)
@@ -139,18 +134,19 @@ def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.Da
 
 
 def _strange(codebook: Codebook, who: pd.Series, what: pd.Series, references: References) -> pd.DataFrame:
-    """Rows by a participant, or about a response, that there is not; nothing is shown of a stranger's row."""
+    """Rows whose participant or response is unknown or can't be used; no value is shown of an unknown participant."""
     table = codebook.ratings
     nobody = ~who.isin(references.participants)
     no_response = ~what.isin(references.responses) & ~nobody
     refused = no_response & what.isin(references.rejected)
     unknown = no_response & ~refused
     no_text, no_row = f"{codebook.responses.file} does not hold it", f"{codebook.participants.file} does not hold it"
-    return pd.concat([
+    parts = [
         entries(what.index[refused], REJECTED_RESPONSE, table.response, what[refused]),
         entries(what.index[unknown], UNKNOWN_RESPONSE, table.response, what[unknown], no_text),
         entries(who.index[nobody], UNKNOWN_PARTICIPANT, table.participant, detail=no_row),
-    ])  # fmt: skip
+    ]
+    return pd.concat(parts)
 
 
 def _conflicting(

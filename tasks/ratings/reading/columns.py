@@ -149,7 +149,8 @@ def broken_rules(
     `details`: column → what to add about a text of it.
     """
     try:
-        _schema(rules).validate(frame, lazy=True)
+        checks = {column: [_check(*rule) for rule in asked] for column, asked in rules.items()}
+        pa.DataFrameSchema({name: pa.Column(checks=own) for name, own in checks.items()}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         if cases["index"].isna().any():  # its own message would show cells
@@ -159,12 +160,6 @@ def broken_rules(
         parts = [_entries_of(alike, secret, details) for _, alike in cases.groupby(["column", "check"], sort=False)]
         return pd.concat(parts, ignore_index=True)
     return entries([], "")
-
-
-def _schema(rules: Rules) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({
-        column: pa.Column(checks=[_check(reason, good) for reason, good in asked]) for column, asked in rules.items()
-    })  # fmt: skip
 
 
 def _check(reason: str, good: Callable[[str], bool]) -> pa.Check:

@@ -55,19 +55,20 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
         participants=[one.participants.table for one in valid.values()],
         responses=[one.responses.table for one in valid.values()],
         categories=codebooks[0].ratings.categories,
-        dropped=_sum_counts(_dropped(one) for one in valid.values()),
+        dropped=pd.DataFrame([_dropped(one) for one in valid.values()]).sum().to_dict(),
     )
 
 
 def stack(
-    ratings: list[pd.DataFrame], participants: list[pd.DataFrame], responses: list[pd.DataFrame], categories: int,
+    ratings: list[pd.DataFrame],
+    participants: list[pd.DataFrame],
+    responses: list[pd.DataFrame],
+    categories: int,
     dropped: dict[str, int],
-) -> Data:  # fmt: skip
+) -> Data:
     """One codebook's tables above another's; ratings without an `order` are interleaved."""
     people = pd.concat(participants, ignore_index=True)
-    for name in people.columns.drop(
-        ["participant_id", "language"]
-    ):  # what a questionnaire doesn't ask, nobody declares
+    for name in people.columns.drop(["participant_id", "language"]):  # nobody declares what was not asked
         people[name] = [() if isinstance(terms, float) else tuple(terms) for terms in people[name]]
     stacked = pd.concat(ratings, ignore_index=True)
     if "order" not in stacked:
@@ -185,11 +186,3 @@ def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; ratings.folder says where the export lies")
     return paths
-
-
-def _sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for part in counts:
-        for reason, rows in part.items():
-            total[reason] = total.get(reason, 0) + rows
-    return total

@@ -31,9 +31,13 @@ class TableResult:
 
 
 def table_result(
-    source: Source, table: pd.DataFrame, kept: Iterable[int], rejected: Sequence[pd.DataFrame],
-    dropped: Sequence[pd.DataFrame] = (), repeated: Iterable[int] = (),
-) -> TableResult:  # fmt: skip
+    source: Source,
+    table: pd.DataFrame,
+    kept: Iterable[int],
+    rejected: Sequence[pd.DataFrame],
+    dropped: Sequence[pd.DataFrame] = (),
+    repeated: Iterable[int] = (),
+) -> TableResult:
     """The result, each row counted once: one of `kept` stays so, whatever is rejected or dropped of it."""
     unread = entries([one.row for one in source.unread], "", detail=[one.detail for one in source.unread])
     faults = in_order([unread.assign(reason=[one.reason for one in source.unread]), *rejected])

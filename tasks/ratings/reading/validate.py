@@ -1,4 +1,4 @@
-"""The tables of one codebook's export: what of them can be used, and why not the rest. No row is lost unsaid.
+"""The tables of one codebook's export: what of them can be used, and why not the rest. Every row is accounted for.
 
 A fault costs as little as can be: an unknown label its rating, an unknown answer its attribute, a bad id its row.
 """
@@ -64,9 +64,12 @@ def read_export(codebook: Codebook, paths: dict[str, Path], read: Callable[..., 
 
 
 def validate(
-    codebook: Codebook, sources: dict[str, Source], rename: Rename, siblings: Sequence[Codebook] = (),
+    codebook: Codebook,
+    sources: dict[str, Source],
+    rename: Rename,
+    siblings: Sequence[Codebook] = (),
     known: Known = Known(),
-) -> Valid:  # fmt: skip
+) -> Valid:
     """What can be used of an export; `siblings`: other questionnaires, whose labels are told as such.
 
     Raises:
@@ -93,21 +96,25 @@ def usable_responses(codebook: Codebook, source: Source) -> TableResult:
     table, frame = codebook.responses, source.frame
     broken = broken_rules(frame, responses_rules(table), None, {})
     good = frame[~frame.index.isin(broken["row"])]
-    responses = pd.DataFrame({
+    columns = {
         "response_id": good[table.response].str.strip(),
         "prompt_id": good[table.prompt or table.response].str.strip(),
         "prompt": good[table.prompt_text] if table.prompt_text else "",
         "response": good[table.response_text],
-    }).astype("str")  # fmt: skip
+    }
+    responses = pd.DataFrame(columns).astype("str")
     first = first_like(responses["response_id"])
     own = first == np.arange(len(first))
     same = (responses.to_numpy() == responses.to_numpy()[first]).all(axis=1)
     ids, details = responses["response_id"][~same], names_of_first(responses.index, first, ~same)
     other = entries(responses.index[~same], ANOTHER_TEXT, table.response, ids, details)
     return table_result(
-        source, responses[own].reset_index(drop=True), kept=responses.index[own], rejected=[broken, other],
+        source,
+        responses[own].reset_index(drop=True),
+        kept=responses.index[own],
+        rejected=[broken, other],
         repeated=responses.index[same & ~own],
-    )  # fmt: skip
+    )
 
 
 # ---- participants
