@@ -27,7 +27,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import Architecture, Dpo, Lora, Pretraining, Recipe  # noqa: E402
+from configs.schema import Architecture, Lora, Pretraining, Recipe  # noqa: E402
 from tasks.architectures.cost import PEAK  # noqa: E402
 from tasks.architectures.load import BaseRef  # noqa: E402
 from tasks.architectures.tiny import train_tokenizer  # noqa: E402
@@ -72,7 +72,7 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
     base = BaseRef(architecture, size, str(place / "model"))
     recipe = Recipe(
         max_length=options.length, max_new_tokens=8 if options.dry_run else 256, lora=Lora(rank=16, alpha=32),
-        dpo=Dpo(batch_size=min(32, options.pairs), learning_rate=2e-5),
+        dpo={"batch_size": min(32, options.pairs), "learning_rate": 2e-5},
     )  # fmt: skip
     tables = [some_pairs(responses, options, seed) for seed in range(CONDITIONS)]
     mine, runs = ours(base, recipe, tables, place / "ours")

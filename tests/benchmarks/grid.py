@@ -33,16 +33,15 @@ import psutil
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tasks.preferences.split import held_out  # noqa: E402
-
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
 from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
 from tasks.judging.evidence import mean_ratings  # noqa: E402
-from tasks.methods.budget import steps_of_epochs  # noqa: E402
+from tasks.methods import METHODS  # noqa: E402
 from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
+from tasks.methods.training_set import training_sets  # noqa: E402
 from tasks.planning.bench import Bench  # noqa: E402
-from tasks.preferences.step import prepare_experiment  # noqa: E402
+from tasks.preferences.experiment import keep_preferences  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import CPU, QUIET, Pool  # noqa: E402
 from tasks.runtime.store import Store  # noqa: E402
@@ -96,7 +95,7 @@ def stock(study: Any, base: Any, conditions: dict[str, Path], folder: Path) -> S
     for name, data in conditions.items():
         pairs = pd.read_parquet(data)
         rows = expanded(pairs)
-        steps = steps_of_epochs("dpo", len(pairs), recipe)
+        steps = METHODS["dpo"].steps(len(pairs), recipe)
         job = {
             "base": base.source, "dtype": "float32", "rows": str(as_chat(rows, folder / "rows.parquet")),
             "folder": str(folder / name.replace("/", "-")), "beta": recipe.dpo.beta,
@@ -153,7 +152,7 @@ def spread(study: Any, prepared: Any, folder: Path) -> tuple[Path, Any]:
     rows = expanded(pairs).set_axis(["prompt", "text_a", "text_b"], axis=1).assign(target=1.0, weight=1.0)
     path = folder / "spread.parquet"
     rows.to_parquet(path, index=False)
-    steps = steps_of_epochs("dpo", len(pairs), study.recipe)
+    steps = METHODS["dpo"].steps(len(pairs), study.recipe)
     dpo = study.recipe.dpo.model_copy(update={"batch_size": -(-len(rows) // steps)})
     return path, study.recipe.model_copy(update={"dpo": dpo})
 
@@ -196,7 +195,7 @@ def agreement(found: list[np.ndarray]) -> str:
 def judge_of(study: Any, data: Any) -> EmbeddedJudge:
     """The demo's judge."""
     dimensions = list(study.evaluation.dimensions)
-    held = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
+    held = data.evaluation(data.ratings)
     rated = mean_ratings(held, dimensions, data.categories)
     return EmbeddedJudge(rated.merge(data.responses[["response_id", "response"]], on="response_id"), dimensions)
 
@@ -216,12 +215,13 @@ def main() -> None:
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
         ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
-        data = load_data(ratings)
+        data = load_data(study, ratings)
+        preferences = {name: keep_preferences(study, name, data, ratings, bench.store) for name in study.experiments}
         conditions = {
             f"{experiment}/{name}": made
             for experiment in study.experiments
-            for name, made in prepare_experiment.fn(study, experiment, data, ratings, bench.store).items()
-            if made.optimiser == "dpo"
+            for name, made in training_sets(study, experiment, preferences[experiment], bench.store).items()
+            if made.method == "dpo"
         }
         conditions = {name: conditions[name] for name in options.conditions or conditions}
         judge = judge_of(study, data)

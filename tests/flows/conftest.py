@@ -54,7 +54,7 @@ experiments:
     question: DPO or GRPO?
     conditions:
       dpo: {dimensions: [toxicity], scale: 5-point}
-      grpo: {dimensions: [toxicity], scale: 5-point, optimiser: grpo}
+      grpo: {dimensions: [toxicity], scale: 5-point, method: grpo}
     contrasts:
       dpo - grpo: {focus: [toxicity]}
 architectures: [tiny-llama, tiny-gptneox]

@@ -13,24 +13,30 @@ from flows import keys
 from tasks.judging.evidence import compared_strata, gather_evidence, sample_of
 from tasks.judging.llm.judge import endpoint_key
 from tasks.judging.step import ProvenJudge, prepare_judge, study_judge
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Store
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}
 
 
+@pytest.fixture
+def simulated(paper: Study, simulated: Data) -> StudyData:
+    """As the paper's study splits and groups them."""
+    return StudyData.of(paper, simulated)
+
+
 def study(paper: Study, **judge: Any) -> Study:
     return Study(**paper.model_dump() | {"judge": {"kind": "embedded", **judge}})
 
 
-def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> ProvenJudge:
+def prepared(paper: Study, data: StudyData, folder: Path, **judge: Any) -> ProvenJudge:
     made = prepare_judge.fn(study(paper, **judge), data, Store(folder), lambda name: None)
     made.close()
     return made
 
 
-def proof_calls(settings: Study, data: Data, folder: Path) -> int:
+def proof_calls(settings: Study, data: StudyData, folder: Path) -> int:
     judge, evidence = study_judge(settings, data, Store(folder))
     return judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
 
@@ -62,7 +68,9 @@ def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.
 # ---- the proof
 
 
-def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(paper: Study, simulated: Data) -> None:
+def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(
+    paper: Study, simulated: StudyData
+) -> None:
     small, larger = (study(paper, proof={"sample": size}) for size in (20, 40))
     rated = gather_evidence(small, simulated).rated
     few, more = (set(sample_of(settings, rated)["response_id"]) for settings in (small, larger))
@@ -73,7 +81,7 @@ def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(
     assert len(sample_of(study(paper), rated)) == len(rated)
 
 
-def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data, tmp_path: Path) -> None:
+def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: StudyData, tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
         settings = study(paper, **judge)
@@ -88,7 +96,7 @@ def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data
 
 
 def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
-    paper: Study, simulated: Data, tmp_path: Path
+    paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     def identity(**changes: Any) -> str:
         return study_judge(study(paper, **{**LLM, **changes}), simulated, Store(tmp_path))[0].identity
@@ -98,7 +106,7 @@ def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_r
 
 
 def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_not_stop(
-    paper: Study, simulated: Data, tmp_path: Path
+    paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     floor = {"floor": {"agreement": 0.99}}
     assert prepared(paper, simulated, tmp_path).stops == ""
@@ -106,7 +114,7 @@ def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_n
     assert prepared(paper, simulated, tmp_path, proof={**floor, "below": "mark"}).stops == ""
 
 
-def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: Data) -> None:
+def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: StudyData) -> None:
     settings = study(paper)
     evidence = gather_evidence(settings, simulated)
     assert evidence.pairs == [("female", "male"), ("liberal", "conservative"), ("white", "black")]

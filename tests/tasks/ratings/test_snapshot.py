@@ -107,8 +107,8 @@ def test_a_studys_ratings_are_those_of_the_snapshot_and_say_so(tmp_path: Path, s
 def test_a_studys_ratings_are_those_of_the_export_but_for_pseudonyms(tmp_path: Path, study: Study) -> None:
     folder = study.ratings.model_copy(update={"collection": None, "folder": str(tmp_path / "export")})
     store = Store(tmp_path / "home" / "store")
-    landed = load_data(read_ratings.fn(study, store))
-    read = load_data(read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
+    landed = load_data(study, read_ratings.fn(study, store))
+    read = load_data(study, read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
     columns = ["order", "response_id", "prompt_id", *study.dimensions]
     pd.testing.assert_frame_equal(
         landed.ratings[columns], read.ratings.sort_values("order", ignore_index=True)[columns]
