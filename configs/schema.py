@@ -6,6 +6,7 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
@@ -154,7 +155,7 @@ class Contrast(Frozen):
     published: dict[str, Published] = {}
 
 
-class Ratio(Frozen):
+class RatioSettings(Frozen):
     """How many times as large the effect of contrast `of` is as that of contrast `to`; `published`: the paper's."""
 
     of: str
@@ -177,7 +178,7 @@ class Experiment(Frozen):
     conditions of a method take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
-    ratios: tuple[Ratio, ...] = ()
+    ratios: tuple[RatioSettings, ...] = ()
     """Of pooled effects, as in "53% more than"."""
     figure: str = ""
     """Which figure of the paper shows the same, for who puts both side by side."""
@@ -395,7 +396,7 @@ class Recipe(Frozen):
 
 
 Measure = Literal["agreement", "weighted_kappa", "spearman", "alpha"]
-"""How far a judge agrees with the humans: see `tasks/judging/agreement.py`."""
+"""How far a judge agrees with the humans: see `tasks/judging/proof.py`."""
 
 
 class Proof(Frozen):
@@ -413,13 +414,6 @@ class Proof(Frozen):
     """Below the floor the study stops before anything is trained or judged, or goes on and says so in its report."""
 
 
-class EmbeddedJudge(Frozen):
-    """A text regression of the human ratings of held-out prompts."""
-
-    kind: Literal["embedded"] = "embedded"
-    proof: Proof = Proof()
-
-
 class Price(Frozen):
     """US dollars a million tokens; for a batch, those of the batch."""
 
@@ -427,13 +421,77 @@ class Price(Frozen):
     output: Annotated[float, Field(ge=0)]
 
 
-class LlmJudge(Frozen):
+class BaseJudgeSettings(Frozen):
+    """What the settings of every judge hold, and what they say of the judge before it is made ready.
+
+    The settings' `kind` chooses the judge: `tasks/judging/judges.py` makes it.
+    """
+
+    learns: ClassVar[bool] = False
+    """Whether it is fitted on the ratings of held-out prompts."""
+    paid: ClassVar[bool] = False
+    """Whether a verdict takes a call that may cost something."""
+    key: ClassVar[str] = ""
+    """The environment variable in which its key is looked for, "" where it has none."""
+    proof: Proof = Proof()
+
+    @property
+    def title(self) -> str:
+        """What it is called within a sentence."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        """What it is called where a sentence begins."""
+        return self.title
+
+    @property
+    def method(self) -> str:
+        """What gives the scores, where a sentence begins."""
+        return self.title
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it can't do without the key that the variable `key` names."""
+        return False
+
+    @property
+    def waits(self) -> bool:
+        """Whether its scores may take hours in which this machine has nothing to do."""
+        return False
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        """Raise `ValueError` where it can't judge one of these dimensions."""
+
+
+class EmbeddedJudgeSettings(BaseJudgeSettings):
+    """A text regression of the human ratings of held-out prompts."""
+
+    learns = True
+    kind: Literal["embedded"] = "embedded"
+
+    @property
+    def title(self) -> str:
+        return "the embedded judge"
+
+    @property
+    def subject(self) -> str:
+        return "The embedded judge"
+
+    @property
+    def method(self) -> str:
+        return "A text regression of the ratings of held-out prompts"
+
+
+class LlmJudgeSettings(BaseJudgeSettings):
     """A chat model behind an OpenAI-compatible endpoint.
 
     The key comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`. A verdict is kept for the same
     model, rubric, `temperature`, `max_tokens`, prompt and answer; all else may change without asking again.
     """
 
+    paid = True
+    key = "OPENAI_API_KEY"
     kind: Literal["llm"]
     model: str
     base_url: str | None = None
@@ -456,7 +514,6 @@ class LlmJudge(Frozen):
     """For the estimate of `pluralign plan` and for `max_cost`; no price is assumed."""
     max_cost: Positive | None = None
     """US dollars that a run may spend on the judge; it stops before it would pass them."""
-    proof: Proof = Proof()
 
     @model_validator(mode="after")
     def _ceiling_has_a_price(self) -> Self:
@@ -464,8 +521,25 @@ class LlmJudge(Frozen):
             raise ValueError("max_cost: needs price, or what is spent is not known")
         return self
 
+    @property
+    def title(self) -> str:
+        return self.model
 
-Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]
+    @property
+    def needs_key(self) -> bool:
+        return self.base_url is None
+
+    @property
+    def waits(self) -> bool:
+        return self.batch
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        for name, dimension in dimensions.items():
+            if self.language == "de" and not dimension.german:
+                raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+
+
+JudgeSettings = Annotated[EmbeddedJudgeSettings | LlmJudgeSettings, Field(discriminator="kind")]
 
 
 # ---- the study
@@ -490,7 +564,7 @@ class Study(Frozen):
     architectures: tuple[Architecture, ...] = ()
     recipe: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
-    judge: Judge = EmbeddedJudge()
+    judge: JudgeSettings = EmbeddedJudgeSettings()
 
     @property
     def label(self) -> str:
@@ -518,10 +592,7 @@ class Study(Frozen):
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)
-        if self.judge.kind == "llm" and self.judge.language == "de":
-            for name in self.evaluation.dimensions:
-                if not self.dimensions[name].german:
-                    raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+        self.judge.check_dimensions({name: self.dimensions[name] for name in self.evaluation.dimensions})
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             raise ValueError(

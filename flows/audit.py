@@ -17,6 +17,7 @@ from tasks.preferences.experiment import Preferences
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
+from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
@@ -39,7 +40,7 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     check_audit(settings)
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(settings, ratings)
     with clock.stage("preferences"):
         preferences = {

@@ -11,12 +11,13 @@ from prefect.runtime import flow_run
 from flows.artifacts import show_table
 from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
-from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
 from tasks.effects.correction import correct_effects, correct_pooled, outside
 from tasks.judging.llm.rubric import unscored_table
+from tasks.meta_analysis.pool_file import pool_file
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
+from tasks.reporting.pooled_file import write_pooled
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)

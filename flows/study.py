@@ -16,12 +16,13 @@ from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import CellResult, Joined, run_cells
 from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
+from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge, prepare_judge
+from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.history import Result, moved
@@ -31,6 +32,7 @@ from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact
 from tasks.simulation.language import is_well_formed
+from tasks.simulation.step import simulated_export
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -49,12 +51,12 @@ def run_study(
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
-    judge: Judge | None = None
+    judge: ProvenJudge | None = None
     earlier: Result | None = None
     prepared: dict[str, dict[str, TrainingSet]] = {}
     if settings.experiments:
@@ -66,7 +68,7 @@ def run_study(
         with clock.stage("audit"):
             tables |= audit_ratings(bench, data, preferences)
         with clock.stage("judge"):
-            judge = prepare_judge(settings, data, bench.store)
+            judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
         if not judge.stops:
             with clock.stage("cells"), closing(judge):

@@ -166,7 +166,7 @@ def _shared(finished: Finished) -> list[str]:
     """What every number of the study rests on."""
     facts, study = finished.facts, finished.study
     snapshot = f"snapshot {facts['snapshot']}" if "snapshot" in facts else f"digest {facts['ratings_digest']}"
-    judge = "fitted on the ratings of held-out prompts" if study.judge.kind == "embedded" else study.judge.model
+    judge = "fitted on the ratings of held-out prompts" if study.judge.learns else study.judge.title
     held = finished.data.evaluation(finished.data.ratings)
     return [
         f"ratings: {snapshot}, run of {facts['created']}",
@@ -187,9 +187,8 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
         raise InputError(f"{participant!r}: neither an effect ({SHAPE}) nor a participant of this run")
     held = len(data.evaluation(own))
     given = own[list(study.dimensions)].notna().to_numpy().sum()
-    judged = "and fit the judge, on whose scores every effect rests" if study.judge.kind == "embedded" else (
-        "and are what the judge is held against"
-    )  # fmt: skip
+    fits, tries = "and fit the judge, on whose scores every effect rests", "and are what the judge is held against"
+    judged = fits if study.judge.learns else tries
     lines = [
         f"{participant}: {given} ratings of {len(own)} responses; {held} responses are to held-out prompts: "
         f"they train nothing, {judged}" if held else f"{participant}: {given} ratings of {len(own)} responses"

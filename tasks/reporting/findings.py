@@ -343,15 +343,13 @@ def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
     methods = joined(sorted(method.title for method in methods_of(study)), " or ")
-    judge = "A text regression of the ratings of held-out prompts"
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
         f"{methods}: {models}. The control is the architecture without fine-tuning. "
         f"{_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
-        f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
-        f"{judged}.",
+        f"Judging. {study.judge.method} scores every answer from 0 to 1 on {judged}.",
         "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
         "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
         "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "
