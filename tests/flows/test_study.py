@@ -11,13 +11,9 @@ import pytest
 
 from tasks.effects import correction
 from tasks.judging import proof as agreement
-from tests.flows.conftest import Place, new_place, run
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
-
-
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
 
 
 @pytest.fixture
