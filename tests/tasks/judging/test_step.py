@@ -13,6 +13,7 @@ from flows import keys
 from tasks.judging.evidence import compared_strata, gather_evidence, sample_of
 from tasks.judging.llm.judge import endpoint_key
 from tasks.judging.step import ProvenJudge, prepare_judge, study_judge
+from tasks.ratings.reading.load import Data
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Store
 from tests.endpoint import Endpoint
