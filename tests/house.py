@@ -135,6 +135,9 @@ class House:
         for module in self._outside(METHODS):
             for line, name in _compared(module, names):
                 yield module.path, line, f"asks for the method {name!r} by its name; ask the method itself"
+            for node in module.nodes:
+                if isinstance(node, ast.Attribute) and node.attr in names:
+                    yield module.path, node.lineno, f"reads what belongs to the method {node.attr!r}; ask the method"
             for line, target in self._imported(module):
                 if target.name in doors:
                     yield module.path, line, f"imports {target.name} past METHODS"
@@ -215,7 +218,11 @@ def _called(node: ast.Call) -> str:
 def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Name and value of an assignment or a keyword argument."""
     if isinstance(node, ast.Assign):
-        yield from ((_last(target), node.value) for target in node.targets)
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                yield from zip(map(_last, target.elts), node.value.elts, strict=False)
+            else:
+                yield _last(target), node.value
     elif isinstance(node, ast.AnnAssign) and node.value:
         yield _last(node.target), node.value
     elif isinstance(node, ast.keyword):

@@ -86,7 +86,7 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
         judge.close()  # what it is asked next, opens it again
 
 
-def score_outputs(judge: ProvenJudge, outputs: Artifact, prompts: pd.DataFrame, store: Store) -> Artifact:
+def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
     Raises:
@@ -120,5 +120,5 @@ def study_judge(
     """
     evidence = gather_evidence(study, data)
     dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
-    material = Material(dimensions, data.categories, evidence.rated, store.root / "verdicts.db", secret)
+    material = Material(dimensions, data.categories, evidence.rated, store.workspace("verdicts.db"), secret)
     return make_judge(study.judge, material), evidence

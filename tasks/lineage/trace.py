@@ -16,11 +16,12 @@ from configs.renamed import with_present_names
 from configs.schema import CONTROL, Study, split_contrast
 from tasks.effects.identity import EffectId, parse_effect_id
 from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.methods.step import ADAPTER, RUNS
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
-from tasks.runtime.store import Artifact, Store
+from tasks.runtime.store import Artifact, Store, home_store
 
 SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
 COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_unscored", "marked"]
@@ -68,7 +69,7 @@ def _finished(name: str, output: Path | None) -> Finished:
     if not path.exists():
         raise InputError(f"{path}: no such file; run the study first, or say with --output where its outputs are")
     facts = json.loads(path.read_text())
-    store = Store(home() / "store")
+    store = home_store()
     ratings = store.find("ratings", facts["ratings_digest"])
     if ratings is None:
         raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
@@ -150,7 +151,7 @@ def _run(key: object, mlflow: object) -> str:
     if not isinstance(key, str):
         return ": untouched"
     logged = f", MLflow run {mlflow}" if isinstance(mlflow, str) else ""
-    return f": run {key}, adapter {home() / 'store' / 'training-runs' / key / 'adapter'}{logged}"
+    return f": run {key}, adapter {home_store().where(RUNS, key)}/{ADAPTER}{logged}"
 
 
 def _ratings(finished: Finished, effect: EffectId, condition: str) -> list[str]:

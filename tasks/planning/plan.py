@@ -10,17 +10,17 @@ import pandas as pd
 
 from configs.load import load_study
 from configs.schema import CONTROL, Study
-from flows.cells import wanted_run
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
-from tasks.generation.step import Prompts, outputs_key
+from tasks.generation.step import Answer, Prompts
 from tasks.judging.step import scores_key, study_judge
 from tasks.methods import METHODS
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
 from tasks.planning.history import Made, seconds_each, why
+from tasks.planning.results import wanted_run
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
@@ -92,13 +92,13 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     ratings = read_ratings.fn(settings, bench.store, simulated_export(settings, bench.store))
     data = load_data(settings, ratings)
     if not settings.experiments:
-        return Plan(settings, [], bench.pool.size)
+        return Plan(settings, [], bench.runner.size)
     preferences = {name: keep_preferences(settings, name, data, ratings, bench.store) for name in settings.experiments}
     prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
     judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
-    return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.pool.size, proof, dollars)
+    return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.runner.size, proof, dollars)
 
 
 def _planned(
@@ -168,7 +168,7 @@ def _answers(
         return replace(planned, answers=SHARED)
     if base is None:
         return replace(planned, judged=len(prompts.table))
-    key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
+    key = Answer(base=base, run_key=run, prompts=prompts.digest, recipe=study.recipe).key
     made = store.find("outputs", key) is not None
     scored = made and store.find("scores", scores_key(judge, key)) is not None
     if not scored and key in users:

@@ -105,6 +105,7 @@ class Place:
 
 
 def new_place(folder: Path) -> Place:
+    folder.mkdir(exist_ok=True)
     place = Place(folder)
     Path(place.study).write_text(STUDY)
     return place

@@ -15,7 +15,7 @@ from tasks.judging.llm.judge import endpoint_key
 from tasks.judging.step import ProvenJudge, prepare_judge, study_judge
 from tasks.ratings.reading.load import Data
 from tasks.ratings.study_data import StudyData
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}
@@ -32,13 +32,13 @@ def study(paper: Study, **judge: Any) -> Study:
 
 
 def prepared(paper: Study, data: StudyData, folder: Path, **judge: Any) -> ProvenJudge:
-    made = prepare_judge.fn(study(paper, **judge), data, Store(folder), lambda name: None)
+    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder), lambda name: None)
     made.close()
     return made
 
 
 def proof_calls(settings: Study, data: StudyData, folder: Path) -> int:
-    judge, evidence = study_judge(settings, data, Store(folder))
+    judge, evidence = study_judge(settings, data, FolderStore(folder))
     return judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
 
 
@@ -93,14 +93,18 @@ def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Stud
         assert proof_calls(settings, simulated, tmp_path) == 0
         again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
         assert len(endpoint.requests) == 40
-    assert again.judge.identity == first.judge.identity == study_judge(settings, simulated, Store(tmp_path))[0].identity
+    assert (
+        again.judge.identity
+        == first.judge.identity
+        == study_judge(settings, simulated, FolderStore(tmp_path))[0].identity
+    )
 
 
 def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
     paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     def identity(**changes: Any) -> str:
-        return study_judge(study(paper, **{**LLM, **changes}), simulated, Store(tmp_path))[0].identity
+        return study_judge(study(paper, **{**LLM, **changes}), simulated, FolderStore(tmp_path))[0].identity
 
     assert identity(proof={"draws": 7}) == identity(at_once=2) == identity(base_url="http://x") == identity()
     assert len({identity(), identity(model="n"), identity(language="de"), identity(temperature=1.0)}) == 4
