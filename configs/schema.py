@@ -455,11 +455,6 @@ class BaseJudgeSettings(Frozen):
         """Whether it can't do without the key that the variable `key` names."""
         return False
 
-    @property
-    def waits(self) -> bool:
-        """Whether its scores may take hours in which this machine has nothing to do."""
-        return False
-
     def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
         """Raise `ValueError` where it can't judge one of these dimensions."""
 
@@ -528,10 +523,6 @@ class LlmJudgeSettings(BaseJudgeSettings):
     @property
     def needs_key(self) -> bool:
         return self.base_url is None
-
-    @property
-    def waits(self) -> bool:
-        return self.batch
 
     def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
         for name, dimension in dimensions.items():
