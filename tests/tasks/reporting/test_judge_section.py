@@ -10,7 +10,7 @@ import pytest
 
 from tasks.judging.tables import JudgeAgreement, JudgeStrata
 from tasks.runtime.tables import columns_of
-from tests.tasks.reporting.made_up import FACTS, HOSTILE, blank, made_up, pooled_row, study, written
+from tests.tasks.reporting.made_up import FACTS, HOSTILE, blank, full, made_up, pooled_row, study, written
 
 
 def proof_row(dimension: str, stratum: str = "all", **changes: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def difference(low: float, high: float, measure: str = "alpha") -> dict[str, Any
 def report(folder: Path, facts: dict[str, Any] | None = None, **tables: list[dict[str, Any]]) -> str:
     """The Markdown of a report with these rows, and a proof."""
     tables = {"judge_agreement": [proof_row("toxicity"), proof_row("toxicity", "female")], **tables}
-    frames = {name: pd.DataFrame(found) for name, found in tables.items()}
+    frames = {name: full(name, pd.DataFrame(found)) for name, found in tables.items()}
     return written(study(), frames, folder, {**FACTS, "judge": facts or {}})[1]
 
 
