@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 
 from configs.errors import InputError
-from configs.schema import CONTROL, Dimension, Study, split_contrast
+from configs.schema import Dimension, Study
 from configs.schema import EmbeddedJudge as EmbeddedSettings
 from configs.schema import LlmJudge as LlmSettings
 from tasks.judging.calibration import calibrate
@@ -95,7 +95,8 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
             judged, ratings, dimensions, data.categories, pairs, proof.draws, study.seed, study.survey.level
         )
         line = calibrate(judged, ratings["all"], dimensions, data.categories)
-        for name, table in zip(PROOF, (agreement, strata, line), strict=True):
+        tables: tuple[pd.DataFrame, ...] = (agreement, strata, line)
+        for name, table in zip(PROOF, tables, strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"dimensions": dimensions, "categories": data.categories, "identity": identity}
 
@@ -210,13 +211,8 @@ def _sample(study: Study, rated: pd.DataFrame) -> pd.DataFrame:
 
 def _compared(study: Study, shown: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
     """The strata that the study's contrasts compare, where both are shown."""
-    pairs: dict[tuple[str, str], None] = {}
-    for experiment in study.experiments.values():
-        for contrast in experiment.contrasts:
-            sides = [experiment.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
-            if len(sides) == 2 and sides[0] != sides[1] and all(side in shown for side in sides):
-                pairs[str(sides[0]), str(sides[1])] = None
-    return list(pairs)
+    pairs = [pair for experiment in study.experiments.values() for pair in experiment.compared_strata.values()]
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(shown)]
 
 
 def _judge_rated(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import CONTROL, Contrast, Study
 from tasks.reporting.audit_section import audit_finding
 from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.paper import known_ratios
@@ -186,7 +186,7 @@ def marked_sentences(study: Study, tables: Tables) -> list[str]:
 
 def ratio_text(study: Study, row: Row) -> str:
     """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
-    of, to = (split_contrast(row[side]) for side in ("of", "to"))
+    of, to = (Contrast(row[side]).sides for side in ("of", "to"))
     names = [side[0] if side[1] == CONTROL else f"{side[0]} {MINUS} {side[1]}" for side in (of, to)]
     what = in_sentence(title_of(study, row["dimension"]))
     if not finite(row["ci_low"], row["ci_high"]):

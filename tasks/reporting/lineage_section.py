@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from configs.schema import CONTROL, Study
-from tasks.effects.identity import EffectId
+from configs.schema import CONTROL, Contrast, Study
+from tasks.effects.identity import EffectKey
 from tasks.reporting.document import Fold, Link, Rows, Table, Text
 from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import DASH, MINUS, number, whole
@@ -31,7 +31,7 @@ def every_effect(study: Study, tables: Tables, name: str) -> list[Any]:
         "sides that are not well-formed; they are scored like any other. Marked: limits of health that a run fails. "
         "Runs lead to the table of training runs."
     )
-    example = EffectId(name, found[0]["contrast"], found[0]["dimension"], found[0]["architecture"])
+    example = EffectKey(name, Contrast(found[0]["contrast"]), found[0]["dimension"], found[0]["architecture"])
     trace = f"What one of them rests on: pluralign trace {study.name} {example}; without the architecture, the pool."
     table = Table(header, "lllrrrrrrlll", body)
     return [Fold(f"Every effect: {whole(len(body))}", [Text(f"{text} {trace}"), table, Rows(("effects", "scores"))])]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.schema import Study, split_contrast
+from configs.schema import Study
 from tasks.audit.tables import Audit
 from tasks.effects.tables import Cells, Effects, Scores
 from tasks.generation.tables import Health
@@ -68,12 +68,15 @@ def pooled_rows(study: Study, tables: Tables, experiment: str) -> list[Row]:
     by_key = {(row["contrast"], row["dimension"]): row for row in rows(tables, "pooled", experiment=experiment)}
     found = []
     for name, contrast in study.experiments[experiment].contrasts.items():
-        first, second = split_contrast(name)
         for dimension in study.evaluation.dimensions:
             row, known = by_key.get((name, dimension)), contrast.published.get(dimension)
             if row is None:
                 continue
-            row |= {"first": first, "second": second, "focus": not contrast.focus or dimension in contrast.focus}
+            row |= {
+                "first": name.first,
+                "second": name.second,
+                "focus": not contrast.focus or dimension in contrast.focus,
+            }
             if known and not finite(row["published"]):
                 row["published"] = _float(known.estimate)
             row["published_p"] = row["published_p"] or (known.p if known and known.p else "")
