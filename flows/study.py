@@ -29,6 +29,7 @@ from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact
+from tasks.simulation.language import is_well_formed
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -68,7 +69,9 @@ def run_study(
         if not judge.stops:
             with clock.stage("cells"), closing(judge):
                 snapshot = ratings.record.get("snapshot", ratings.key)
-                inputs = Inputs(data, snapshot, prepared, judge, Prompts.of(bench.evaluation_prompts(data)))
+                prompts = Prompts.of(bench.evaluation_prompts(data))
+                grammatical = is_well_formed if settings.ratings.simulate else None
+                inputs = Inputs(data, snapshot, prepared, judge, prompts, grammatical)
                 results = run_cells(bench, inputs)
             with clock.stage("meta-analysis"):
                 tables |= pool_study(bench, inputs, Joined(results))

@@ -107,7 +107,7 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
             scorer.close()  # what it is asked next, opens it again
 
 
-def score_outputs(judge: Judge, outputs: Artifact, prompts: pd.DataFrame, store: Store) -> Artifact:
+def score_outputs(judge: Judge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
     Raises:
@@ -153,7 +153,7 @@ def _scorer(study: Study, rated: pd.DataFrame, categories: int, store: Store) ->
 
 def _chat_model(study: Study, settings: LlmSettings, categories: int, store: Store) -> LlmJudge:
     rubric = make_rubric(settings, _evaluated(study), categories)
-    return LlmJudge(settings, rubric, Verdicts(store.root / "verdicts.db"), lambda: _key(settings))
+    return LlmJudge(settings, rubric, Verdicts(store.workspace("verdicts.db")), lambda: _key(settings))
 
 
 def _key(settings: LlmSettings) -> str:

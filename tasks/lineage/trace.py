@@ -15,11 +15,12 @@ from configs.load import load_study
 from configs.schema import CONTROL, Study
 from tasks.effects.identity import EffectKey
 from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.methods.step import ADAPTER, RUNS
 from tasks.preferences.split import held_out
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data
 from tasks.runtime.home import home
-from tasks.runtime.store import Store
+from tasks.runtime.store import home_store
 
 SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
 COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_unscored", "marked"]
@@ -59,7 +60,7 @@ def _finished(name: str, output: Path | None) -> Finished:
     if not path.exists():
         raise InputError(f"{path}: no such file; run the study first, or say with --output where its outputs are")
     facts = json.loads(path.read_text())
-    ratings = Store(home() / "store").find("ratings", facts["ratings_digest"])
+    ratings = home_store().find("ratings", facts["ratings_digest"])
     if ratings is None:
         raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
     try:
@@ -133,7 +134,7 @@ def _run(key: object, mlflow: object) -> str:
     if not isinstance(key, str):
         return ": untouched"
     logged = f", MLflow run {mlflow}" if isinstance(mlflow, str) else ""
-    return f": run {key}, adapter {home() / 'store' / 'training-runs' / key / 'adapter'}{logged}"
+    return f": run {key}, adapter {home_store().where(RUNS, key)}/{ADAPTER}{logged}"
 
 
 def _ratings(finished: Finished, effect: EffectKey, condition: str) -> list[str]:

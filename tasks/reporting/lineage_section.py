@@ -6,9 +6,11 @@ from typing import Any
 
 from configs.schema import CONTROL, Contrast, Study
 from tasks.effects.identity import EffectKey
+from tasks.methods.step import ADAPTER, RUNS
 from tasks.reporting.document import Fold, Link, Rows, Table, Text
 from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import DASH, MINUS, number, whole
+from tasks.runtime.store import place
 
 SHORT = 10
 """So many characters of a key tell runs apart for a reader."""
@@ -82,7 +84,7 @@ def lineage(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     names = {key: dict.fromkeys(f"{c['experiment']} / {c['condition']}" for c in own) for key, own in users.items()}
     body = [
         [key[:SHORT], own[0]["architecture"], ", ".join(names[key]), whole(own[0]["seed"]), whole(own[0]["n_pairs"]),
-         own[0]["mlflow_run_id"] or DASH, f"store/training-runs/{key}/adapter"]
+         own[0]["mlflow_run_id"] or DASH, f"store/{place(RUNS, key)}/{ADAPTER}"]
         for key, own in users.items()
     ]  # fmt: skip
     header = ["Run", "Architecture", "Conditions", "Seed", "Pairs", "MLflow run", "Adapter, in PLURALIGN_HOME"]
