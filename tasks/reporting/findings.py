@@ -9,10 +9,11 @@ import math
 
 from configs.schema import CONTROL, Contrast, Study
 from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.facts import Facts
 from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.paper import known_ratios
 from tasks.reporting.regression_section import regression_finding
-from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows
+from tasks.reporting.tables import Row, Tables, contrast_text, pooled_rows, rows
 from tasks.reporting.words import (
     DASH,
     MINUS,
@@ -310,7 +311,7 @@ def in_part(tables: Tables, facts: Facts) -> str:
     """Whether cells failed, in one sentence; nothing where the study is whole."""
     cells = rows(tables, "cells")
     failed = sum(row["status"] == "failed" for row in cells)
-    if not failed and facts.get("status") != "in part":
+    if not failed and facts.status != "in part":
         return ""
     return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
 
@@ -404,7 +405,5 @@ def published_note(study: Study) -> list[str]:
 
 
 def _counted(facts: Facts, key: str) -> str:
-    """`1,095 participants`; nothing where it isn't known. Keys may have underscores or spaces."""
-    counts = {str(name).replace("_", " "): value for name, value in (facts.get("counts") or {}).items()}
-    value = counts.get(key)
-    return f"{whole(value)} {key}" if isinstance(value, int | float) else ""
+    """`1,095 participants`; nothing where it isn't known."""
+    return f"{whole(facts.counts[key])} {key}" if key in facts.counts else ""

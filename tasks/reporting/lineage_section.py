@@ -8,7 +8,8 @@ from configs.schema import CONTROL, Contrast, Study
 from tasks.effects.identity import EffectKey
 from tasks.methods.step import ADAPTER, RUNS
 from tasks.reporting.document import Fold, Link, Rows, Table, Text
-from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
+from tasks.reporting.facts import Facts
+from tasks.reporting.tables import Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import DASH, MINUS, number, whole
 from tasks.runtime.store import place
 
@@ -70,7 +71,7 @@ def lineage(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     cells = [row for row in rows(tables, "cells") if row["training_run"]]
     if not cells:
         return []
-    snapshot = facts.get("snapshot") or facts.get("ratings_digest") or "unknown"
+    snapshot = facts.snapshot or facts.ratings_digest or "unknown"
     text = (
         "From a number to its rows: below each table stands the file that it is made of. A pooled effect leads to its "
         "forest plot; the experiment's list of every effect leads to the training runs here; a run has its MLflow run, "

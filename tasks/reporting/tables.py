@@ -29,7 +29,6 @@ from tasks.survey.tables import (
 
 Row = dict[str, Any]
 Tables = Mapping[str, pd.DataFrame]
-Facts = Mapping[str, Any]
 
 DECLARED: dict[str, type[Table]] = {
     name_of(table): table

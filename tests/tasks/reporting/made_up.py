@@ -15,17 +15,27 @@ from configs.schema import CONTROL, Study
 from tasks.effects.tables import Differences
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
+from tasks.reporting.facts import Facts
 from tasks.reporting.report import write_report
 from tasks.reporting.tables import DECLARED
 from tasks.runtime.tables import columns_of
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"
-FACTS: dict[str, Any] = {
-    "created": "2025-01-01T00:00:00+00:00", "status": "in part", "seed": 0, "ratings_digest": "0123abcd",
-    "sources": ["made up for this test"], "seconds": {"survey": 1.5}, "versions": {"pandas": "3"},
-    "counts": {"participants": 1095, "ratings": 27375, "responses": 1761, "training prompts": 440,
-               "evaluation_prompts": 147},
-}  # fmt: skip
+FACTS = Facts(
+    created="2025-01-01T00:00:00+00:00",
+    status="in part",
+    ratings_digest="0123abcd",
+    sources=("made up for this test",),
+    seconds={"survey": 1.5},
+    versions={"pandas": "3"},
+    counts={
+        "participants": 1095,
+        "ratings": 27375,
+        "responses": 1761,
+        "training prompts": 440,
+        "evaluation prompts": 147,
+    },
+)
 
 
 def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
@@ -237,9 +247,7 @@ def pooled_row(
     }  # fmt: skip
 
 
-def written(
-    study: Study, tables: dict[str, pd.DataFrame], folder: Path, facts: dict[str, Any] | None = None
-) -> tuple[str, str]:
+def written(study: Study, tables: dict[str, pd.DataFrame], folder: Path, facts: Facts = FACTS) -> tuple[str, str]:
     """The report's HTML and Markdown."""
-    path = write_report(study, tables, FACTS if facts is None else facts, folder)
+    path = write_report(study, tables, facts, folder)
     return path.read_text(encoding="utf-8"), (folder / "report.md").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
+from tasks.reporting.facts import Facts
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import findings
 from tasks.reporting.regression import change, holm, odds, terms
@@ -51,7 +52,7 @@ def test_participants_are_counted_by_what_they_declare(tmp_path: Path) -> None:
 def test_many_values_are_folded(values: int, folded: bool, tmp_path: Path) -> None:
     rows = [("age", f"value {number}", 10, 0.1) for number in range(values)]
     table = pd.DataFrame(rows, columns=["attribute", "value", "n", "share"])
-    html, _ = written(study(), {"participants": table}, tmp_path, facts={})
+    html, _ = written(study(), {"participants": table}, tmp_path, facts=Facts())
     assert (f"<summary>{values} values of 1 attribute" in html) == folded
 
 
