@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from tasks.reporting.facts import Facts
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import findings
-from tasks.reporting.regression import change, holm, odds, terms
+from tasks.reporting.regression import change, odds, terms
 from tests.tasks.reporting.made_up import made_up, model_row, study, term_row, written
 
 
@@ -82,12 +82,6 @@ def test_reliability_that_is_unknown_leaves_its_place_empty(tmp_path: Path) -> N
 
 
 # ---- Holm's adjustment
-
-
-def test_holm_by_hand() -> None:
-    # ordered .01 .02 .04: 3 x .01 = .03; 2 x .02 = .04; max(.04, 1 x .04) = .04
-    assert holm([0.04, 0.01, math.nan, 0.02]) == pytest.approx([0.04, 0.03, math.nan, 0.04], nan_ok=True)
-    assert holm([]) == []
 
 
 def test_holm_is_over_all_terms_of_all_dimensions() -> None:
