@@ -15,6 +15,7 @@ from configs.schema import CONTROL, Study
 from tasks.effects.tables import Differences
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
+from tasks.planning.cell_tables import doses_table
 from tasks.reporting.facts import Facts
 from tasks.reporting.report import write_report
 from tasks.reporting.tables import DECLARED
@@ -126,7 +127,7 @@ def term_row(
     with np.errstate(over="ignore"):
         ends = np.exp([estimate, estimate - 1.96 * error, estimate + 1.96 * error])
     return {
-        **blank("ordinal_regression"),
+        **blank("ordinal_regression"), "p_holm": math.erfc(abs(estimate) / error / math.sqrt(2)),
         "dimension": dimension, "term": f"{attribute}[{value}]", "attribute": attribute, "value": value,
         "n_participants": n, "estimate": estimate, "std_error": error, "z": estimate / error,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "odds_ratio": ends[0], "ci_low": ends[1],
@@ -211,7 +212,8 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         "mean_words",
         "marked",
     ]
-    return {"cells": pd.DataFrame(cells, columns=columns), "health": pd.DataFrame(health, columns=marks)}
+    grid = pd.DataFrame(cells, columns=columns)
+    return {"cells": grid, "doses": doses_table(grid), "health": pd.DataFrame(health, columns=marks)}
 
 
 def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
