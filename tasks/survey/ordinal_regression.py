@@ -36,10 +36,10 @@ GROUPS = {"participant": "participant_id", "response": "response_id"}
 def ordinal_regression(study: Study, data: Data) -> tuple[DataFrame[OrdinalRegression], DataFrame[OrdinalModels]]:
     """The terms and the facts of one model a dimension; both empty without `survey.reference`.
 
-    p_holm is adjusted over all terms of all dimensions. ci_low and ci_high bound the odds ratio (95%); percent = 100 · (odds ratio − 1), as the paper prints effects.
-    Ratings of participants who leave one of the attributes undeclared are left out. A dimension whose ratings no model
-    can be fitted to has its reason in `notes`. Terms of fewer than `survey.min_participants` are in the model, but are
-    not shown.
+    p_holm is adjusted over all terms of all dimensions; ci_low and ci_high bound the odds ratio (95%); percent =
+    100 · (odds ratio − 1), as the paper prints effects. Ratings of participants who leave one of the attributes
+    undeclared are left out. A dimension whose ratings no model can be fitted to has its reason in `notes`. Terms of
+    fewer than `survey.min_participants` are in the model, but are not shown.
     """
     if not study.survey.reference:
         return OrdinalRegression.checked([]), OrdinalModels.checked([])
