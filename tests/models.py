@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.schema import Architecture, Dpo, Grpo, Pretraining, Recipe, Tiny
+from configs.schema import Architecture, Pretraining, Recipe, Tiny
 from tasks.architectures.load import Base, BaseRef, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
+from tasks.methods.dpo import DpoSettings
+from tasks.methods.grpo import GrpoSettings
 from tasks.methods.run import Run
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.store import FolderStore, StoredFile
@@ -19,7 +21,8 @@ from tasks.simulation.language import prompts, replies
 
 RECIPE = Recipe(
     max_length=96, max_new_tokens=48, pretraining=Pretraining(steps=60, batch_size=8),
-    dpo=Dpo(beta=0.5, learning_rate=1e-3, batch_size=8), grpo=Grpo(prompts=4, group_size=4, prompts_per_step=2),
+    dpo=DpoSettings(beta=0.5, learning_rate=1e-3, batch_size=8),
+    grpo=GrpoSettings(prompts=4, group_size=4, prompts_per_step=2),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from configs.schema import CONTROL, Contrast, Study
+from tasks.methods import methods_of
 from tasks.reporting.audit_section import audit_finding
 from tasks.reporting.facts import Facts
 from tasks.reporting.judge_section import judge_finding
@@ -342,16 +343,14 @@ def method(study: Study, tables: Tables, facts: Facts) -> list[str]:
 def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
-    optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
-    judge = "A text regression of the ratings of held-out prompts"
+    methods = joined(sorted(method.title for method in methods_of(study)), " or ")
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. "
+        f"{methods}: {models}. The control is the architecture without fine-tuning. "
         f"{_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
-        f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
-        f"{judged}.",
+        f"Judging. {study.judge.method} scores every answer from 0 to 1 on {judged}.",
         "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
         "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
         "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import CONTROL, Experiment, Study
+from tasks.methods import METHODS
 from tasks.reporting.audit_section import audit
 from tasks.reporting.document import Caution, Code, Fold, Items, Link, Picture, Rows, Section, Table, Text
 from tasks.reporting.drawing import Figure
@@ -166,10 +167,10 @@ def _conditions(study: Study, experiment: Experiment) -> Table:
     body = [
         [name, stratum_title(study, c.stratum) if c.stratum else "everybody",
          ", ".join(title_of(study, dimension) for dimension in c.dimensions), c.scale, AGGREGATIONS[c.aggregation],
-         c.optimiser.upper()]
+         METHODS[c.method].title]
         for name, c in experiment.conditions.items()
     ]  # fmt: skip
-    return Table(["Condition", "Whose ratings", "Of what", "Scale", "Disagreement", "Optimiser"], "llllll", body)
+    return Table(["Condition", "Whose ratings", "Of what", "Scale", "Disagreement", "Method"], "llllll", body)
 
 
 def pooled_table(study: Study, found: list[Row], figures: Mapping[str, Figure]) -> Table:

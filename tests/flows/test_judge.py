@@ -27,9 +27,9 @@ def by_words(text: str, dimension: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def judged(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Endpoint]:
+def judged(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Endpoint]:
     """A study below its floor that goes on, with a judge that refuses some answers."""
-    place = new_place(tmp_path_factory.mktemp("judged"))
+    place = new_place(tmp_path_factory.mktemp("judged")).has(databases)
     refuses = lambda number, text: "refusal" if len(text) % 3 == 0 else OK  # noqa: E731
     with Endpoint(fault=refuses, grade=by_words) as endpoint:
         state = run(place, judge=settings(endpoint, proof={"floor": {"agreement": 0.9}, "below": "mark"}), **ONE_BASE)

@@ -44,10 +44,11 @@ def runs(place: Place) -> set[Path]:
 
 
 @pytest.fixture
-def warm(place: Place, finished: Place) -> Place:
-    """A place that has the bases of the finished study, so that a test spends its time on cells."""
-    shutil.copytree(finished.folder / "home" / "store" / "bases", place.folder / "home" / "store" / "bases")
-    return place
+def warm(place: Place, databases: Path, finished: Place) -> Place:
+    """A place with all that the finished study made but for its cells, on which a test spends its time."""
+    cells = shutil.ignore_patterns("training-runs", "outputs", "scores", "checkpoints", "*.lock")
+    shutil.copytree(finished.folder / "home" / "store", place.folder / "home" / "store", ignore=cells)
+    return place.has(databases)
 
 
 def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_written(warm, finished):

@@ -43,9 +43,9 @@ def stop_at(step: int) -> Callable[[str], None]:
     return progress
 
 
-def trained(optimiser: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
+def trained(method: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
     architecture, base = llama
-    if optimiser == "dpo":
+    if method == "dpo":
         return train_dpo(base, architecture, some_pairs(16), EVERY_STEP, run, progress)
     return train_grpo(base, architecture, some_rewards(), EVERY_STEP, run, progress)
 
@@ -64,14 +64,14 @@ def every_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("every_step_is_logged")
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
-def test_a_stopped_run_goes_on_to_the_same_weights(optimiser, llama, tmp_path):
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_a_stopped_run_goes_on_to_the_same_weights(method, llama, tmp_path):
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
-    assert trained(optimiser, llama, whole).resumed_from == 0
+    assert trained(method, llama, whole).resumed_from == 0
     for step in (2, 5):
         with pytest.raises(Stopped):
-            trained(optimiser, llama, broken, stop_at(step))
-    again = trained(optimiser, llama, broken)
+            trained(method, llama, broken, stop_at(step))
+    again = trained(method, llama, broken)
     assert again.resumed_from == 4  # the log of step 5 came before its checkpoint
     assert adapter(broken) == adapter(whole)
     assert [entry["step"] for entry in again.curve] == [1, 2, 3, 4, 5, 6]
