@@ -7,10 +7,11 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
+from tasks.methods.drops import drops_table
 from tasks.methods.training_set import training_sets
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences

@@ -336,7 +336,7 @@ def _finish(state: State, table: str = "", columns: list[str] | None = None) -> 
     """Print what a flow came to, with columns of one of its tables; the exit code."""
     import pandas as pd
 
-    from flows.facts import Outcome
+    from flows.outcome import Outcome
 
     outcome = _result(state, Outcome)
     if outcome is None:

@@ -7,8 +7,9 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from tasks.methods.drops import drops_table
 from tasks.planning.bench import Bench
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from configs.errors import InputError
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import Study
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import stable_share
 
@@ -68,10 +68,5 @@ def sample_of(study: Study, rated: pd.DataFrame) -> pd.DataFrame:
 
 def compared_strata(study: Study, shown: Collection[str]) -> list[tuple[str, str]]:
     """The strata that the study's contrasts compare, where both may be shown."""
-    pairs: dict[tuple[str, str], None] = {}
-    for experiment in study.experiments.values():
-        for contrast in experiment.contrasts:
-            sides = [experiment.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
-            if len(sides) == 2 and sides[0] != sides[1] and all(side in shown for side in sides):
-                pairs[str(sides[0]), str(sides[1])] = None
-    return list(pairs)
+    pairs = [pair for experiment in study.experiments.values() for pair in experiment.compared_strata.values()]
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(shown)]

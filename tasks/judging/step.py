@@ -11,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.effects.correction import calibrate
+from tasks.judging.calibration import calibrate
 from tasks.judging.evidence import Evidence, gather_evidence
 from tasks.judging.judge import Judge, Material
 from tasks.judging.judges import make_judge
@@ -75,7 +75,8 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
         human = (evidence.ratings, dimensions, data.categories, evidence.pairs)
         agreement, strata = prove(judged, *human, settings.draws, study.seed, study.survey.level)
         line = calibrate(judged, evidence.ratings["all"], dimensions, data.categories)
-        for name, table in zip(PROOF, (agreement, strata, line), strict=True):
+        tables: tuple[pd.DataFrame, ...] = (agreement, strata, line)
+        for name, table in zip(PROOF, tables, strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"dimensions": dimensions, "categories": data.categories, "identity": judge.identity}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from configs.schema import Study
 from tasks.judging.proof import shortfalls
 from tasks.reporting.document import Caution, Fold, Table, Text
-from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
+from tasks.reporting.facts import Facts
+from tasks.reporting.tables import Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import (
     DASH,
     MINUS,
@@ -33,7 +35,7 @@ def judge(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     found = rows(tables, "judge_agreement")
     if not found:
         return []
-    told = facts.get("judge") or {}
+    told = facts.judge or {}
     below = [Caution(sentence) for sentence in judge_finding(study, tables)]
     everybody = [row for row in found if row["stratum"] == "all"] or found
     groups = [row for row in found if row not in everybody]
@@ -201,7 +203,7 @@ def _corrected(study: Study, tables: Tables) -> list[Any]:
     return [Fold("Effects, plain and corrected", [Table(header, "lllrrrr", body)])]
 
 
-def _account(told: Facts) -> list[Any]:
+def _account(told: Mapping[str, Any]) -> list[Any]:
     if "calls" not in told:
         return []
     cost = f", ${told['dollars']:,.2f} at the prices of the settings" if told.get("dollars") else ""

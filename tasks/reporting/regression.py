@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
-
 from tasks.reporting.tables import Row, Tables, rows
 from tasks.reporting.words import FEW, MINUS, attribute_title, finite, interval, number
-from tasks.survey.holm import holm
 
 SIGNIFICANT = 0.05
 SEPARATED = 10.0
@@ -19,13 +16,12 @@ HERE, PAPER, BOTH, OPPOSITE, NEITHER = (
 
 
 def terms(tables: Tables) -> list[Row]:
-    """The rows of the regression; adds `holm` (adjusted over all terms of all dimensions), `predictor`, `verdict`."""
+    """The rows of the regression; adds `holm` (its p_holm), `predictor`, `verdict`."""
     found = rows(tables, "ordinal_regression")
-    p = pd.Series([row["p"] for row in found], dtype=float)
-    for row, adjusted in zip(found, holm(p), strict=True):
+    for row in found:
         few = " †" if row["n_participants"] < FEW else ""
         name = f"{attribute_title(row['attribute'])}: {row['value']}" if row["value"] else row["term"]
-        row |= {"holm": adjusted, "predictor": f"{name}{few}", "verdict": _verdict(row)}
+        row |= {"holm": row["p_holm"], "predictor": f"{name}{few}", "verdict": _verdict(row)}
     return found
 
 
