@@ -12,7 +12,7 @@ from configs.errors import InputError, one_of
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, holm, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.table import read_effects
-from tasks.reporting.forest import MOST_FORESTS, MOST_LINES, draw_forests
+from tasks.reporting.house.forest import MOST_FORESTS, MOST_LINES, draw_forests
 from tasks.runtime.files import write_atomically
 
 log = logging.getLogger(__name__)
