@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandera.typing import DataFrame
 from prefect.runtime import flow_run
 
 from configs.load import load_codebook
 from configs.schema import Study
-from flows.cells import CellResult
+from flows.cells import TRAINING, CellResult
 from tasks.architectures.step import known_revision
+from tasks.effects.tables import Cells
 from tasks.generation.health import marks
+from tasks.generation.tables import Health
 from tasks.planning.bench import Bench
 from tasks.preferences.step import Prepared
 from tasks.preferences.strata import strata_shown
+from tasks.preferences.tables import Drops
 from tasks.ratings.reading.load import Data
 from tasks.runtime.store import Artifact
 
@@ -63,12 +67,12 @@ class Clock:
         log.info("%s: done in %.1f s", name, self.seconds[name])
 
 
-def drops_table(data: Data, prepared: dict[str, dict[str, Prepared]]) -> pd.DataFrame:
+def drops_table(data: Data, prepared: dict[str, dict[str, Prepared]]) -> DataFrame[Drops]:
     rows = [("all", "reading", reason, rows, len(data.ratings)) for reason, rows in data.dropped.items()]
     for experiment, conditions in prepared.items():
         for condition, made in conditions.items():
             rows += [(f"{experiment} / {condition}", *drop) for drop in made.drops]
-    return pd.DataFrame(rows, columns=["condition", "step", "reason", "dropped", "kept"])
+    return Drops.checked(rows)
 
 
 def cell_tables(study: Study, results: list[CellResult]) -> dict[str, pd.DataFrame]:
@@ -79,15 +83,13 @@ def cell_tables(study: Study, results: list[CellResult]) -> dict[str, pd.DataFra
     cells = [vars(r.cell) | {name: getattr(r, name) for name in names} for r in results]
     controls = {r.cell.architecture: r.health for r in results if r.status == "control"}
     health = [
-        vars(r.cell) | r.health | {"unscored": r.unscored} | r.training | {
+        vars(r.cell) | r.health | {"unscored": r.unscored} | dict.fromkeys(TRAINING) | r.training | {
             "marked": "; ".join(marks(r.health, controls.get(r.cell.architecture), r.training, study.limits))
         }
         for r in results
         if r.health
     ]  # fmt: skip
-    return {
-        "cells": pd.DataFrame(cells).astype({"n_pairs": "Int64", "weight": "Int64"}), "health": pd.DataFrame(health)
-    }  # fmt: skip
+    return {"cells": Cells.checked(cells), "health": Health.checked(health)}
 
 
 def study_facts(

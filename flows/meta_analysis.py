@@ -13,7 +13,7 @@ from flows.cells import CellResult, Joined
 from flows.facts import cell_tables
 from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
-from tasks.effects.correction import correct_effects, correct_pooled, outside
+from tasks.effects.correction import outside
 from tasks.judging.llm.rubric import unscored_table
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
@@ -24,11 +24,10 @@ def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.Dat
     """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
     study, categories = bench.study, inputs.data.categories
     scores, health = _read(joined.results, "score"), cell_tables(study, joined.results)["health"]
-    effects = measure_effects(study, scores, health, categories)
     line = outside(inputs.judge.tables["judge_calibration"], scores)
+    effects = measure_effects(study, scores, health, categories, line)
     return {
-        "scores": scores, "effects": correct_effects(effects, line),
-        "pooled": correct_pooled(pool_effects(study, effects), line), "judge_calibration": line,
+        "scores": scores, "effects": effects, "pooled": pool_effects(study, effects, line), "judge_calibration": line,
         **pool_otherwise(study, effects), "pairwise": pool_pairs(study, scores, health, categories),
         "unscored": unscored_table(_read(joined.results, "reason")),
     }  # fmt: skip

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.errors import InputError
 from configs.schema import Condition, Study
+from tasks.audit.tables import Audit
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import (
     Labels,
@@ -31,11 +33,6 @@ from tasks.preferences.scales import to_scale
 from tasks.preferences.strata import members
 from tasks.ratings.reading.load import Data
 
-COLUMNS = [
-    "experiment", "condition", "stratum", "n_participants", "n_ratings", "share_of_participants", "share_of_ratings",
-    "retained", "share_of_preferences", "majority_loses", "majority_unheard", "n_majorities", "chance_loses",
-    "chance_sd",
-]  # fmt: skip
 CHANCE_GROUPS = 20
 """Random groups of a stratum's size that its own majority is held against."""
 TIE = 1e-9
@@ -54,7 +51,7 @@ def check_audit(study: Study) -> None:
         raise InputError(f"{study.name}: no {' and no '.join(missing)}; an audit asks what conditions do to strata")
 
 
-def audit(study: Study, data: Data) -> pd.DataFrame:
+def audit(study: Study, data: Data) -> DataFrame[Audit]:
     """One row an experiment, condition and stratum; NaN where a denominator is 0.
 
     Returns:
@@ -101,9 +98,7 @@ def audit(study: Study, data: Data) -> pd.DataFrame:
             found = _shares(voices, belongs).join(_heard(own, directions))
             found = found.join(_spread(_heard(others, directions)["majority_loses"]))
             rows.append(found.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
-    counts = ["n_participants", "n_ratings", "n_majorities"]
-    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
-    return table[COLUMNS].astype(dict.fromkeys(counts, "int64"))
+    return Audit.checked(pd.concat(rows) if rows else [])
 
 
 def _made(study: Study, data: Data, condition: Condition, labels: Mapping[str, Labels]) -> TrainingData | None:

@@ -12,17 +12,15 @@ from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.schema import CONTROL, Experiment, Study, split_contrast
+from tasks.effects.tables import Differences
 
-COLUMNS = [
-    "experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts", "n_seeds",
-    "n_unscored", "n_malformed", "marked",
-]  # fmt: skip
 SIDE = ["architecture", "experiment", "condition"]
 
 
-def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
+def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> DataFrame[Differences]:
     """Every contrast of every experiment on every evaluated dimension, one row an architecture that has both sides.
 
     scores: experiment, architecture, condition, seed, prompt_id, dimension, score; the control's experiment is
@@ -32,7 +30,9 @@ def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories
     return effects_of(contrasts, study, scores, health, categories)
 
 
-def pairwise_effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
+def pairwise_effects(
+    study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
+) -> DataFrame[Differences]:
     """Effects like those of `effects`, of every two conditions of an experiment that can be compared."""
     contrasts = {name: pairs(settings, study) for name, settings in study.experiments.items()}
     return effects_of(contrasts, study, scores, health, categories)
@@ -54,7 +54,7 @@ def pairs(experiment: Experiment, study: Study) -> list[str]:
 
 def effects_of(
     contrasts: Mapping[str, Sequence[str]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
-) -> pd.DataFrame:
+) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
     wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
     groups = wide.groupby(level=[*SIDE, "dimension"])
@@ -68,8 +68,8 @@ def effects_of(
             if pair is not None:
                 found = _effect(*pair, 1 / (categories - 1))
                 seen = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
-                rows.append([experiment, contrast, dimension, model, *found, *seen])
-    return pd.DataFrame(rows, columns=COLUMNS)
+                rows.append((experiment, contrast, dimension, model, *found, *seen))
+    return Differences.checked(rows)
 
 
 def _every_seed(

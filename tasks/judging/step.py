@@ -17,7 +17,7 @@ from configs.errors import InputError
 from configs.schema import CONTROL, Dimension, Study, split_contrast
 from configs.schema import EmbeddedJudge as EmbeddedSettings
 from configs.schema import LlmJudge as LlmSettings
-from tasks.effects.correction import calibrate
+from tasks.judging.calibration import calibrate
 from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
 from tasks.judging.llm.judge import LlmJudge, identity_of
 from tasks.judging.llm.rubric import make_rubric

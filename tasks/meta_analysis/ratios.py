@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.schema import Study
 from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit
-
-COLUMNS = [
-    "experiment", "of", "to", "dimension", "k", "estimate_of", "estimate_to", "ratio", "ci_low", "ci_high", "published",
-]  # fmt: skip
+from tasks.meta_analysis.tables import Ratios
 
 
 class Ratio(NamedTuple):
@@ -25,7 +23,7 @@ class Ratio(NamedTuple):
     high: float
 
 
-def ratios(study: Study, effects: pd.DataFrame, method: str = "dl") -> pd.DataFrame:
+def ratios(study: Study, effects: pd.DataFrame, method: str = "dl") -> DataFrame[Ratios]:
     """The ratios that the experiments name, over the architectures that have both effects."""
     estimates = effects.set_index(["experiment", "contrast", "dimension", "architecture"])[["estimate", "std_error"]]
     rows = []
@@ -35,8 +33,8 @@ def ratios(study: Study, effects: pd.DataFrame, method: str = "dl") -> pd.DataFr
             shared = both[0].join(both[1], how="inner", lsuffix="_of", rsuffix="_to").dropna()
             a, a_error, b, b_error = (shared[column].to_numpy(float) for column in shared)
             values = list(ratio(a, a_error, b, b_error, method)) if len(shared) > 1 else [np.nan] * 5
-            rows.append([name, item.of, item.to, item.dimension, len(shared), *values, item.published])
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append((name, item.of, item.to, item.dimension, len(shared), *values, item.published))
+    return Ratios.checked(rows)
 
 
 def _of(estimates: pd.DataFrame, key: tuple[str, str, str]) -> pd.DataFrame:

@@ -76,7 +76,9 @@ def banner(study: Study) -> list[str]:
     if study.ratings.simulate:
         sentences.append("The ratings were drawn by a simulation; no person gave them.")
     if tiny:
-        sentences.append(f"{which} tiny ones, built and pre-trained within this study, far smaller than any model in use.")
+        sentences.append(
+            f"{which} tiny ones, built and pre-trained within this study, far smaller than any model in use."
+        )
     if tiny and not study.ratings.simulate:
         sentences.append(
             "The ratings are real, and so is what the survey section says of them. The effects of such tiny models on "

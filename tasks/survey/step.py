@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -18,6 +19,7 @@ from tasks.runtime.store import Artifact, Record, Store
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
 from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.reliability import reliability
+from tasks.survey.tables import Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
 VERSION = 3
@@ -59,7 +61,7 @@ def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     }
 
 
-def _reliability(study: Study, data: Data) -> pd.DataFrame:
+def _reliability(study: Study, data: Data) -> DataFrame[Reliability]:
     strata = {"all": set(data.participants["participant_id"])}
     strata |= strata_shown(study, data.participants)
     rows = []
@@ -72,10 +74,10 @@ def _reliability(study: Study, data: Data) -> pd.DataFrame:
             if values["n_responses"] and np.isnan(values["alpha"]):
                 log.warning("alpha of %s, %s: all ratings equal, so there is none", stratum, dimension)
             rows.append({"dimension": dimension, "stratum": stratum, **values})
-    return pd.DataFrame(rows)
+    return Reliability.checked(rows)
 
 
-def _contrasts(study: Study, data: Data) -> pd.DataFrame:
+def _contrasts(study: Study, data: Data) -> DataFrame[SurveyContrasts]:
     """The difference in ratings between the strata of each contrast of two conditions with strata."""
     rows = []
     for settings in study.experiments.values():
@@ -89,5 +91,4 @@ def _contrasts(study: Study, data: Data) -> pd.DataFrame:
             for dimension in study.evaluation.dimensions:
                 values = group_difference(data.ratings, a, b, dimension, data.categories)
                 rows.append({"contrast": contrast, "dimension": dimension, **values})
-    columns = ["contrast", "dimension", "estimate", "std_error", "ci_low", "ci_high", "n_a", "n_b"]
-    return pd.DataFrame(rows, columns=columns)
+    return SurveyContrasts.checked(rows)

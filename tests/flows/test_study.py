@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.effects import correction
-from tasks.judging import proof as agreement
+from tasks.reporting.tables import DECLARED
+from tasks.runtime.tables import columns_of
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ def test_every_table_has_its_columns(finished):
         "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
-        "judge_agreement": " ".join(agreement.COLUMNS),
+        "judge_agreement": " ".join(columns_of(DECLARED["judge_agreement"])),
         "judge_strata": "dimension contrast measure difference ci_low ci_high",
-        "judge_calibration": " ".join(correction.COLUMNS),
+        "judge_calibration": " ".join(columns_of(DECLARED["judge_calibration"])),
         "unscored": "experiment condition reason n",
         "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
         "n_malformed marked corrected corrected_std_error",
@@ -44,6 +44,9 @@ def test_every_table_has_its_columns(finished):
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
+    files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
+    assert files == {name: list(columns_of(table)) for name, table in DECLARED.items() if name in files}
+    assert set(DECLARED) - set(files) == {"moved"}
 
 
 def test_conditions_with_the_same_data_share_one_training_run(finished):

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.schema import Dimension, LlmJudge
+from tasks.judging.tables import Unscored
 from tasks.runtime.fingerprint import fingerprint
 
 VERSION = 2
@@ -121,11 +123,11 @@ def make_rubric(settings: LlmJudge, dimensions: Mapping[str, Dimension], categor
     return Rubric(text, tuple(dimensions), categories)
 
 
-def unscored_table(reasons: pd.DataFrame) -> pd.DataFrame:
-    """How many answers of each condition are unscored for each reason: experiment, condition, reason, n.
+def unscored_table(reasons: pd.DataFrame) -> DataFrame[Unscored]:
+    """How many answers of each condition are unscored for each reason.
 
     reasons: one row an answer and dimension, with the columns of the scores and reason, "" where it is scored.
     """
     keys = ["experiment", "condition", "reason"]
     each = reasons[reasons["reason"] != ""].drop_duplicates(["architecture", "seed", "prompt_id", *keys])
-    return each.groupby(keys, sort=False).size().rename("n").reset_index()
+    return Unscored.checked(each.groupby(keys, sort=False).size().rename("n").reset_index())

@@ -165,9 +165,8 @@ def _most(study: Study, audited: list[Row], start: str, verb: str, key: str, n: 
     same = [row["name"] for row in alike if top[key] - row[key] <= TIE]
     of = f"{percent(top[key])} of {whole(top[n])} response pairs"
     chance = f" (random groups of as many lose {percent(top['chance_loses'])})" if key == "majority_loses" else ""
-    return [
-        f"{start} majority that {verb} most often is that of {_raters(study, top)} under {named(same, NAMED)}: {of}{chance}."
-    ]
+    who = f"{_raters(study, top)} under {named(same, NAMED)}"
+    return [f"{start} majority that {verb} most often is that of {who}: {of}{chance}."]
 
 
 def _beyond_chance(study: Study, audited: list[Row]) -> list[str]:
@@ -181,7 +180,8 @@ def _beyond_chance(study: Study, audited: list[Row]) -> list[str]:
     names = [f"{_raters(study, row)} under {row['name']}" for row in over]
     return [
         "Under conditions on everybody's ratings, these majorities lose more often than those of random groups of the "
-        f"same size, by over two standard deviations: {named(names, NAMED) or 'none'} ({len(over)} of {len(known)}; chance: one in forty)."
+        f"same size, by over two standard deviations: {named(names, NAMED) or 'none'} ({len(over)} of {len(known)}; "
+        "chance: one in forty)."
     ]
 
 
@@ -233,6 +233,4 @@ def _full(study: Study, audited: list[Row]) -> Fold:
     return Fold("All conditions and groups", [Text(text.strip()), groups, every])
 
 
-CHAPTER = Chapter(
-    "audit", "Whose voice is in the data", [Audit], findings=_findings, parts=_parts, figures=draw_audit
-)
+CHAPTER = Chapter("audit", "Whose voice is in the data", [Audit], findings=_findings, parts=_parts, figures=draw_audit)

@@ -96,7 +96,9 @@ def _draw_sizes(axes: Any, groups: list[Row]) -> None:
 _SHARES = ("share_of_participants", "share_of_ratings")
 
 
-def _draw_map(axes: Any, item: Map, audited: list[Row], lines: Sequence[str], groups: list[Row], labelled: bool) -> None:
+def _draw_map(
+    axes: Any, item: Map, audited: list[Row], lines: Sequence[str], groups: list[Row], labelled: bool
+) -> None:
     """A heat map with its values; no shade and a dash where there is none."""
     from matplotlib import colormaps
 

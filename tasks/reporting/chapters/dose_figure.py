@@ -44,10 +44,12 @@ def draw_doses(results: Results) -> list[Drawing]:
     styles = {name: STYLES[at % len(STYLES)] for at, name in enumerate(names)}
     for x, (_, own) in enumerate(panels):
         _panel(canvas.add_subplot(grid[0, x]), study, own, styles)
-    legend = marks(*(
-        (study.experiments[name].title, {"color": colour, "marker": shape, "ls": "", "ms": 6, "mec": "white"})
-        for name, (colour, shape) in styles.items()
-    ))
+    legend = marks(
+        *(
+            (study.experiments[name].title, {"color": colour, "marker": shape, "ls": "", "ms": 6, "mec": "white"})
+            for name, (colour, shape) in styles.items()
+        )
+    )
     canvas.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False)
     caption = (
         "Pooled effects against no fine-tuning, with HKSJ 95% intervals, by the number of response pairs that the "

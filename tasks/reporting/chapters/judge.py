@@ -156,9 +156,10 @@ def _sides(study: Study, row: Row) -> str:
     word, low, high = "more", row["ci_low"], row["ci_high"]
     if row["difference"] < 0:
         word, low, high = "less", -high, -low
+    what = in_sentence(title_of(study, row["dimension"]))
     return (
-        f"{in_sentence(title_of(study, row['dimension']))}, {MEASURES[row['measure']]} with {first} {word} than with {second} raters "
-        f"by {number(abs(row['difference']))} ({interval(low, high)})"
+        f"{what}, {MEASURES[row['measure']]} with {first} {word} than with {second} raters by "
+        f"{number(abs(row['difference']))} ({interval(low, high)})"
     )
 
 

@@ -62,11 +62,12 @@ def _model_steps(results: Results) -> list[str]:
         "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
         "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "
         "outputs that are not well-formed are scored like any other.",
-        "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald interval"
-        f"{', as in the paper' if results.has_published else ''}. Since k, the number of architectures, is small, that interval is too narrow; the "
-        "Hartung–Knapp–Sidik–Jonkman (HKSJ) interval stands beside it. An effect is called clear where both exclude "
-        "zero. p is adjusted by Holm's method within an experiment where it says so. No interval knows who was asked: "
-        "all architectures learn from the same ratings, so other raters might have given another effect.",
+        "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald "
+        f"interval{', as in the paper' if results.has_published else ''}. Since k, the number of architectures, is "
+        "small, that interval is too narrow; the Hartung–Knapp–Sidik–Jonkman (HKSJ) interval stands beside it. An "
+        "effect is called clear where both exclude zero. p is adjusted by Holm's method within an experiment where it "
+        "says so. No interval knows who was asked: all architectures learn from the same ratings, so other raters "
+        "might have given another effect.",
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import Study
+from tasks.meta_analysis.pooling import Z95
 from tasks.meta_analysis.tables import Ratios
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.drawing import (
@@ -38,7 +39,22 @@ def published_effects(results: Results) -> list[Row]:
     An experiment that extends another is an addition of the study's own.
     """
     own = [name for name, experiment in results.study.experiments.items() if not experiment.extends]
-    return [row for name in own for row in results.pooled(name) if finite(row["published"], row["estimate"])]
+    beside = [row for name in own for row in results.pooled(name) if finite(row["published"], row["estimate"])]
+    for row in beside:
+        low, high, _ = published_interval(row["published"], row["published_p"])
+        row |= {"published_ci_low": low, "published_ci_high": high}
+    return beside
+
+
+def published_interval(estimate: float, p: str) -> tuple[float, float, bool]:
+    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without a p."""
+    from scipy.stats import norm
+
+    match = re.fullmatch(r"\s*(<?)\s*(0?\.\d+)\s*", p)
+    if not match or not finite(estimate) or not 0 < float(match[2]) < 1:
+        return math.nan, math.nan, False
+    reach = Z95 * abs(estimate) / float(norm.isf(float(match[2]) / 2))
+    return estimate - reach, estimate + reach, bool(match[1])
 
 
 def at_most(row: Row) -> bool:

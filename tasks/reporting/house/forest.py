@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.meta_analysis.heterogeneity import TITLES
+from tasks.meta_analysis.pooling import Z95
 from tasks.reporting.house.drawing import GREY, INK, ORANGE, PURPLE, cut, house_style, new_canvas, wrapped, write_canvas
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, number

@@ -17,10 +17,12 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_study
 from configs.schema import Study
-from tasks.audit.audit import COLUMNS, audit, check_audit
+from tasks.audit.audit import audit, check_audit
+from tasks.audit.tables import Audit
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.condition import condition_labels, stratified, training_data, training_ratings
 from tasks.ratings.reading.load import Data
+from tasks.runtime.tables import columns_of
 from tests.conftest import make_data
 
 EA = "emotional-awareness"
@@ -76,7 +78,7 @@ def x_and_y(settings: Mapping[str, Any], ratings: Data | None = None) -> tuple[d
 
 def test_what_was_asked_by_hand() -> None:
     table = audit(study({"c": {}}), data(ROWS))
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(columns_of(Audit))
     assert table[["experiment", "condition", "stratum"]].to_numpy().tolist() == [["e", "c", "x"], ["e", "c", "y"]]
     assert table[["n_participants", "n_ratings", "n_majorities"]].to_numpy().tolist() == [[3, 4, 1], [1, 2, 1]]
     assert table["share_of_participants"].tolist() == [3 / 4, 1 / 4]
@@ -402,7 +404,7 @@ def test_a_study_without_experiments_or_strata_is_told_what_it_lacks() -> None:
     with pytest.raises(InputError, match="no experiments and no strata"):
         check_audit(bare)
     check_audit(study({"c": {}}))
-    assert list(audit(study({"c": {}}, ""), data(ROWS)).columns) == COLUMNS
+    assert list(audit(study({"c": {}}, ""), data(ROWS)).columns) == list(columns_of(Audit))
     assert audit(bare, data(ROWS)).empty
 
 

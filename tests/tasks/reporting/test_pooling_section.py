@@ -25,7 +25,7 @@ from tasks.reporting.lineage_section import every_effect, lineage
 from tasks.reporting.paper import pairs, published_interval
 from tasks.reporting.paper_section import against_the_paper
 from tasks.reporting.pooling_section import budgets, pooling
-from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
+from tests.tasks.reporting.made_up import FACTS, HOSTILE, full, made_up, pooled_row, study, written
 
 FIVE, BINARY = "5-point - control", "binary - control"
 
@@ -109,7 +109,11 @@ def test_effects_that_hang_on_one_architecture_are_counted_and_it_is_named() -> 
          "ci_low": -0.3, "ci_high": high, "hksj_ci_low": -0.4, "hksj_ci_high": high}
         for name, high in (("a", -0.05), ("b", 0.1))
     ]  # fmt: skip
-    text = texts(pooling(study(), {"pooled": pd.DataFrame([row]), "leave_one_out": pd.DataFrame(without)}, {}))
+    text = texts(
+        pooling(
+            study(), {"pooled": pd.DataFrame([row]), "leave_one_out": full("leave_one_out", pd.DataFrame(without))}, {}
+        )
+    )
     assert "of 1 clear effects 1 would not be so without one architecture (b)." in text
     assert "Egger's test is not made: with fewer than 10 effects it tells nothing" in text
 

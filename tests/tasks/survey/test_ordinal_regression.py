@@ -12,7 +12,9 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from tasks.ratings.reading.load import Data, check_strata, load_ratings
-from tasks.survey.ordinal_regression import MODELS, TERMS, indicator_terms, ordinal_regression
+from tasks.runtime.tables import columns_of
+from tasks.survey.ordinal_regression import indicator_terms, ordinal_regression
+from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
 REFERENCE = {"gender": "she/her/hers", "ethnicity": "White"}
 
@@ -104,7 +106,8 @@ def test_participants_of_one_rating_each_have_no_random_intercept(simulated: Dat
 
 def test_without_a_reference_there_is_no_model(simulated: Data) -> None:
     terms, models = ordinal_regression(load_study("demo", {"survey": {"draws": 10}}), simulated)
-    assert (list(terms), list(models), len(terms), len(models)) == (TERMS, MODELS, 0, 0)
+    columns = [list(columns_of(table)) for table in (OrdinalRegression, OrdinalModels)]
+    assert ([list(terms), list(models)], len(terms), len(models)) == (columns, 0, 0)
 
 
 def test_a_reference_that_nobody_declares_is_refused(simulated: Data) -> None:
