@@ -9,6 +9,7 @@ from tasks.audit.tables import Audit
 from tasks.reporting.chapters.audit_figure import draw_audit
 from tasks.reporting.chapters.audit_voices import each_group, voices
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, numbers, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
@@ -210,24 +211,16 @@ def _full(study: Study, audited: list[Row]) -> Fold:
     """Each group, and every condition with every group."""
     groups = Table.of(
         each_group(audited),
-        ("Group", "l", lambda r: r["group"]),
-        ("Participants", "r", lambda r: whole(r["n_participants"])),
-        ("Share", "r", lambda r: percent(r["share_of_participants"])),
+        *(*texts({"Group": "group"}), *counts({"Participants": "n_participants"})),
+        *shares({"Share": "share_of_participants"}),
     )
     every = Table.of(
         audited,
-        ("Condition", "l", lambda r: r["name"]),
-        ("Group", "l", lambda r: r["group"]),
-        ("Ratings", "r", lambda r: whole(r["n_ratings"])),
-        ("Share of ratings", "r", lambda r: percent(r["share_of_ratings"])),
-        ("Share of preferences", "r", lambda r: percent(r["share_of_preferences"])),
-        ("Voice", "r", lambda r: number(r["voice"], 2)),
-        ("Retained", "r", lambda r: percent(r["retained"])),
-        ("Majority loses", "r", lambda r: percent(r["majority_loses"])),
-        ("by chance", "r", _chance),
-        ("of pairs", "r", lambda r: whole(r["heard"])),
-        ("Majority unheard", "r", lambda r: percent(r["majority_unheard"])),
-        ("of pairs", "r", lambda r: whole(r["n_majorities"])),
+        *(*texts({"Condition": "name", "Group": "group"}), *counts({"Ratings": "n_ratings"})),
+        *shares({"Share of ratings": "share_of_ratings", "Share of preferences": "share_of_preferences"}),
+        *(*numbers({"Voice": "voice"}, 2), *shares({"Retained": "retained", "Majority loses": "majority_loses"})),
+        *(("by chance", "r", _chance), *counts({"of pairs": "heard"})),
+        *(*shares({"Majority unheard": "majority_unheard"}), *counts({"of pairs": "n_majorities"})),
     )
     text = f"Voice: share of preferences, of the weight that trains, over share of ratings. {raters_label(study)}"
     return Fold("All conditions and groups", [Text(text.strip()), groups, every])

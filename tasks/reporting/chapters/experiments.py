@@ -10,6 +10,7 @@ from tasks.effects.tables import Cells, Effects
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.chapters.experiments_figure import draw_experiments
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, p_values, span, texts
 from tasks.reporting.house.document import Column, Fold, Link, Part, Rows, Section, Table, Text
 from tasks.reporting.house.effects import (
     SIGNIFICANT,
@@ -29,10 +30,8 @@ from tasks.reporting.house.words import (
     better,
     finite,
     in_sentence,
-    interval,
     joined,
     number,
-    p_value,
     short_key,
     stratum_title,
     title_of,
@@ -173,17 +172,11 @@ def _pooled_table(results: Results, pooled: list[Row]) -> Table:
     """
     study, columns = results.study, list[Column]()
     for column in (
-        ("Contrast", "l", lambda r: _to_forest(results, r)),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("k", "r", lambda r: whole(r["k"])),
-        ("Effect", "r", lambda r: number(r["estimate"])),
-        ("95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
-        ("p", "r", lambda r: p_value(r["p"])),
-        ("Published", "r", lambda r: number(r["published"])),
+        *(("Contrast", "l", lambda r: _to_forest(results, r)), dimension_column(study), *counts({"k": "k"})),
+        *(*numbers({"Effect": "estimate"}), span(), *p_values({"p": "p"}), *numbers({"Published": "published"})),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
-        ("95% CI (HKSJ)", "r", lambda r: interval(r["hksj_ci_low"], r["hksj_ci_high"])),
-        ("p (HKSJ)", "r", lambda r: p_value(r["hksj_p"])),
-        ("Holm", "r", lambda r: p_value(r["hksj_p_holm"])),
+        span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"),
+        *p_values({"p (HKSJ)": "hksj_p", "Holm": "hksj_p_holm"}),
         ("I²", "r", lambda r: f"{number(r['i2'], 0)}%" if finite(r["i2"]) else DASH),
         ("Marked", "r", lambda r: whole(r["n_marked"]) if r["n_marked"] > 0 else DASH),
     ):
@@ -225,16 +218,10 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
 
     table = Table.of(
         effects,
-        ("Contrast", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Architecture", "l", lambda r: r["architecture"]),
-        ("Effect", "r", lambda r: number(r["estimate"])),
-        ("SE", "r", lambda r: number(r["std_error"])),
-        ("Prompts", "r", lambda r: whole(r["n_prompts"])),
-        ("Seeds", "r", lambda r: whole(r["n_seeds"])),
-        ("Unscored", "r", lambda r: whole(r["n_unscored"])),
-        ("Malformed", "r", lambda r: whole(r["n_malformed"])),
-        ("Marked", "l", lambda r: r["marked"]),
+        *(*effect_of(study), *texts({"Architecture": "architecture"})),
+        *numbers({"Effect": "estimate", "SE": "std_error"}),
+        *counts({"Prompts": "n_prompts", "Seeds": "n_seeds", "Unscored": "n_unscored", "Malformed": "n_malformed"}),
+        *texts({"Marked": "marked"}),
         ("Run, first", "l", lambda r: run(r, 0)),
         ("Run, second", "l", lambda r: run(r, 1)),
     )

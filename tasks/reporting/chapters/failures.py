@@ -5,10 +5,10 @@ from __future__ import annotations
 from tasks.effects.tables import Cells
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import effect_of, texts
 from tasks.reporting.house.document import Caution, Part, Table, Text
-from tasks.reporting.house.effects import contrast_text
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import title_of, whole
+from tasks.reporting.house.words import whole
 
 LONGEST_ERROR = 300
 
@@ -42,9 +42,7 @@ def _parts(results: Results) -> list[Part]:
         return [Text(f"All {whole(len(cells))} cells finished."), *_fewer(results)]
     table = Table.of(
         failed,
-        ("Experiment", "l", lambda r: r["experiment"]),
-        ("Architecture", "l", lambda r: r["architecture"]),
-        ("Condition", "l", lambda r: r["condition"]),
+        *texts({"Experiment": "experiment", "Architecture": "architecture", "Condition": "condition"}),
         ("Why", "l", lambda r: _shortened(r["error"])),
     )
     text = f"{len(failed)} of {len(cells)} cells failed. Effects that need them are missing from the pool."
@@ -56,9 +54,7 @@ def _fewer(results: Results) -> list[Part]:
     fewer = [row for row in results.pooled() if row["k"] < total]
     table = Table.of(
         fewer,
-        ("Experiment", "l", lambda r: r["experiment"]),
-        ("Contrast", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(results.study, r["dimension"])),
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study)),
         ("k", "r", lambda r: f"{whole(r['k'])} of {total}"),
     )
     return [Text("Pooled over fewer architectures:"), table] if fewer else []

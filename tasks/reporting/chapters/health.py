@@ -8,6 +8,7 @@ from configs.schema import Study
 from tasks.generation.tables import Health
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, numbers, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
 from tasks.reporting.house.effects import contrast_text, direction, unmarked
 from tasks.reporting.house.tables import Row
@@ -70,25 +71,20 @@ def _parts(results: Results) -> list[Part]:
     table = Table.of(
         [_over_architectures(group) for group in groups.values()],
         ("Condition", "l", lambda r: _cell_name(r | {"seed": 0.0})),
-        ("Well-formed, mean", "r", lambda r: percent(r["mean"]["well_formed"])),
-        ("least", "r", lambda r: percent(r["well_formed"])),
-        ("least in", "l", lambda r: r["architecture"]),
-        ("Finished", "r", lambda r: percent(r["mean"]["finished"])),
-        ("Empty", "r", lambda r: percent(r["mean"]["empty"])),
-        ("Repetitive", "r", lambda r: percent(r["mean"]["repetitive"])),
-        ("Words", "r", lambda r: number(r["mean"]["mean_words"], 1)),
-        ("Steps", "r", lambda r: whole(r["mean"]["steps"])),
-        ("Margin", "r", lambda r: number(r["mean"]["margin"], 2)),
+        *shares({"Well-formed, mean": "well_formed", "least": "least"}),
+        *texts({"least in": "architecture"}),
+        *shares({"Finished": "finished", "Empty": "empty", "Repetitive": "repetitive"}),
+        *(*numbers({"Words": "mean_words"}, 1), *counts({"Steps": "steps"}), *numbers({"Margin": "margin"}, 2)),
     )
     return [Text(_what_it_is(results.study)), *_marked(cells), table, *_interrupted(cells)]
 
 
 def _over_architectures(group: list[Row]) -> Row:
-    """The cell of a condition with the least well-formed outputs, and as `mean` the means over all of its cells."""
+    """A condition: the means over its cells, and where its outputs are `least` well-formed."""
     least = min(group, key=lambda row: row["well_formed"] if finite(row["well_formed"]) else 2.0)
     known = {key: [row[key] for row in group if finite(row[key])] for key in least if isinstance(least[key], float)}
     means = {key: sum(values) / len(values) if values else math.nan for key, values in known.items()}
-    return least | {"mean": means}
+    return least | means | {"least": least["well_formed"]}
 
 
 def _cell_name(row: Row) -> str:
@@ -125,9 +121,9 @@ def _marked(cells: list[Row]) -> list[Part]:
     )
     table = Table.of(
         failing,
-        ("Architecture", "l", lambda r: r["architecture"]),
+        *texts({"Architecture": "architecture"}),
         ("Condition", "l", _cell_name),
-        ("Limits it fails", "l", lambda r: r["marked"]),
+        *texts({"Limits it fails": "marked"}),
     )
     return [Caution(warning), Fold(f"The {len(failing)} marked cells", [table])]
 

@@ -7,8 +7,8 @@ from tasks.judging.proof import shortfalls
 from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, Unscored
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, shares, span, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
-from tasks.reporting.house.effects import contrast_text
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
@@ -92,8 +92,7 @@ def _agreement(study: Study, proved: list[Row]) -> Table:
     return Table.of(
         lines,
         ("Raters", "l", lambda r: raters_title(study, r["stratum"])),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Who", "l", lambda r: r["who"]),
+        *(dimension_column(study), *texts({"Who": "who"})),
         ("n", "r", lambda r: whole(r["n"] if r["who"] == "judge" else r["n_human"])),
         ("Agreement", "r", lambda r: _with_ends(r, "agreement", 1)),
         ("Weighted κ", "r", lambda r: _with_ends(r, "weighted_kappa", 2)),
@@ -140,11 +139,8 @@ def _strata(results: Results) -> list[Part]:
     sides = "; ".join(_sides(study, row) for row in clear)
     table = Table.of(
         compared,
-        ("Groups", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Measure", "l", lambda r: MEASURES[r["measure"]]),
-        ("Difference", "r", lambda r: number(r["difference"])),
-        ("95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
+        *(*effect_of(study, "Groups"), ("Measure", "l", lambda r: MEASURES[r["measure"]])),
+        *(*numbers({"Difference": "difference"}), span()),
     )
     warning = [Caution(f"The judge does not agree alike with all groups: {sides}.")] if clear else []
     return [Text(text), *warning, Fold("Every comparison", [table])]
@@ -173,8 +169,7 @@ def _unscored(results: Results) -> list[Part]:
     table = Table.of(
         reasons,
         ("Condition", "l", lambda r: f"{r['experiment']} / {r['condition']}"),
-        ("Why", "l", lambda r: r["reason"]),
-        ("Answers", "r", lambda r: whole(r["n"])),
+        *(*texts({"Why": "reason"}), *counts({"Answers": "n"})),
     )
     text = f"{whole(total)} answers are unscored; they count on neither side of an effect, and are never guessed at."
     return [Text(text), Fold("Unscored, and why", [table])]
@@ -197,11 +192,8 @@ def _correction(results: Results) -> list[Part]:
     )
     table = Table.of(
         lines,
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Responses", "r", lambda r: whole(r["n"])),
-        ("Slope", "r", lambda r: number(r["slope"], 2)),
-        ("95% CI", "r", lambda r: interval(r["slope_low"], r["slope_high"], 2)),
-        ("Outputs outside", "r", lambda r: percent(r["outside"])),
+        *(dimension_column(study), *counts({"Responses": "n"}), *numbers({"Slope": "slope"}, 2)),
+        *(span("95% CI", "slope_low", "slope_high", 2), *shares({"Outputs outside": "outside"})),
         ("Corrected", "l", lambda r: f"no: {r['why_not']}" if r["why_not"] else "yes"),
         caption="Outputs outside: with a score beyond those of all rated responses, where the line is a guess.",
     )
@@ -214,13 +206,9 @@ def _corrected(results: Results) -> list[Part]:
     corrected = [row for row in results.pooled() if finite(row["corrected"])]
     table = Table.of(
         corrected,
-        ("Experiment", "l", lambda r: r["experiment"]),
-        ("Contrast", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(results.study, r["dimension"])),
-        ("Effect", "r", lambda r: number(r["estimate"])),
-        ("95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
-        ("Corrected", "r", lambda r: number(r["corrected"])),
-        ("95% CI", "r", lambda r: interval(r["corrected_ci_low"], r["corrected_ci_high"])),
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study)),
+        *(*numbers({"Effect": "estimate"}), span(), *numbers({"Corrected": "corrected"})),
+        span("95% CI", "corrected_ci_low", "corrected_ci_high"),
     )
     return [Fold("Effects, plain and corrected", [table])] if corrected else []
 

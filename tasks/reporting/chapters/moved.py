@@ -5,10 +5,10 @@ from __future__ import annotations
 from configs.schema import Study
 from tasks.meta_analysis.tables import Moved
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, effect_of, numbers
 from tasks.reporting.house.document import Fold, Part, Table, Text
-from tasks.reporting.house.effects import contrast_text
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, label_sentence, number, title_of, whole
+from tasks.reporting.house.words import finite, label_sentence, whole
 
 
 def _parts(results: Results) -> list[Part]:
@@ -35,13 +35,11 @@ def _parts(results: Results) -> list[Part]:
 def _table(study: Study, moved: list[Row]) -> Table:
     return Table.of(
         moved,
-        ("Contrast", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Before", "r", lambda r: number(r["before"])),
-        ("Now", "r", lambda r: number(r["after"])),
-        ("Change", "r", lambda r: number(r["change"])),
-        ("k before", "r", lambda r: whole(r["k_before"])),
-        ("k now", "r", lambda r: whole(r["k_after"])),
+        *(
+            *effect_of(study),
+            *numbers({"Before": "before", "Now": "after", "Change": "change"}),
+        ),
+        *counts({"k before": "k_before", "k now": "k_after"}),
         ("Beyond its interval", "l", lambda r: "yes" if r["beyond"] == 1 else "no"),
     )
 

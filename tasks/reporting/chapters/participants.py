@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, shares, texts
 from tasks.reporting.house.document import Fold, Part, Table, Text
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import attribute_title, finite, joined, percent, raters_label, stratum_title, whole
@@ -31,9 +32,7 @@ def _parts(results: Results) -> list[Part]:
     table = Table.of(
         declared,
         ("Attribute", "l", lambda r: attribute_title(r["attribute"])),
-        ("Value", "l", lambda r: r["value"]),
-        ("Participants", "r", lambda r: whole(r["n"])),
-        ("Share", "r", lambda r: percent(r["share"])),
+        *(*texts({"Value": "value"}), *counts({"Participants": "n"}), *shares({"Share": "share"})),
     )
     title = f"{whole(len(declared))} values of {whole(len(attributes))} attributes"
     return [Text(text.strip()), Fold(title, [table]) if len(declared) > LONG else table]

@@ -9,10 +9,11 @@ from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMet
 from tasks.reporting.chapters.dose_figure import draw_doses
 from tasks.reporting.chapters.health import marked_runs
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values, span, texts
 from tasks.reporting.house.document import Column, Fold, Part, Rows, Table, Text
-from tasks.reporting.house.effects import contrast_text, direction, trusted, unmarked, with_interval
+from tasks.reporting.house.effects import direction, trusted, unmarked, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, finite, interval, joined, number, p_value, title_of, whole
+from tasks.reporting.house.words import DASH, finite, interval, joined, number, whole
 
 Key = tuple[str, str, str]
 
@@ -94,11 +95,6 @@ def _egger(pooled: list[Row]) -> str:
 # ---- tables
 
 
-def _line(results: Results) -> tuple[Column, Column]:
-    """The columns that say which effect a line is of."""
-    return ("Contrast", "l", contrast_text), ("Dimension", "l", lambda r: title_of(results.study, r["dimension"]))
-
-
 def _without_marked(results: Results, pooled: list[Row]) -> list[Part]:
     """Pooled effects that rest on marked runs, with and without them."""
     marked = [row for row in pooled if row["n_marked"] > 0]
@@ -106,11 +102,9 @@ def _without_marked(results: Results, pooled: list[Row]) -> list[Part]:
         return []
     table = Table.of(
         marked,
-        *_line(results),
+        *effect_of(results.study),
         ("Marked", "l", lambda r: f"{whole(r['n_marked'])} of {whole(r['k'])}"),
-        ("Effect", "r", lambda r: number(r["estimate"])),
-        ("95% CI (HKSJ)", "r", lambda r: interval(*trusted(r))),
-        ("Without", "r", lambda r: number(r["unmarked_estimate"])),
+        *(*estimate("Effect"), *numbers({"Without": "unmarked_estimate"})),
         ("95% CI (HKSJ)", "r", lambda r: interval(*trusted(unmarked(r)))),
     )
     return [Fold(f"With and without marked runs: {len(marked)} effects", [table, Rows(("pooled",))])]
@@ -119,16 +113,16 @@ def _without_marked(results: Results, pooled: list[Row]) -> list[Part]:
 def _heterogeneity(results: Results, pooled: list[Row]) -> Table:
     return Table.of(
         pooled,
-        ("Experiment", "l", lambda r: r["experiment"]),
-        *_line(results),
-        ("k", "r", lambda r: whole(r["k"])),
-        ("Q", "r", lambda r: number(r["q"], 1)),
-        ("p of Q", "r", lambda r: p_value(r["q_p"])),
-        ("τ²", "r", lambda r: number(r["tau2"], 5)),
-        ("95% CI of τ²", "r", lambda r: interval(r["tau2_low"], r["tau2_high"], 5)),
+        *(
+            *texts({"Experiment": "experiment"}),
+            *effect_of(results.study),
+            *counts({"k": "k"}),
+        ),
+        *(*numbers({"Q": "q"}, 1), *p_values({"p of Q": "q_p"})),
+        *(*numbers({"τ²": "tau2"}, 5), span("95% CI of τ²", "tau2_low", "tau2_high", 5)),
         ("I²", "r", lambda r: f"{number(r['i2'], 0)}%"),
         ("95% CI of I²", "r", lambda r: f"{number(r['i2_low'], 0)} to {number(r['i2_high'], 0)}%"),
-        ("95% prediction", "r", lambda r: interval(r["pi_low"], r["pi_high"])),
+        span("95% prediction", "pi_low", "pi_high"),
         caption="Intervals of τ² and I²: Q-profile. Prediction: for another architecture, with HKSJ's error and t.",
     )
 
@@ -146,7 +140,7 @@ def _other_methods(results: Results, focused: list[Row]) -> list[Part]:
         return TITLES[method], "r", cell
 
     methods = [by(method) for method in TITLES if any(key[3] == method for key in known)]
-    table = Table.of(focused, *_line(results), *methods, caption="Effect and HKSJ 95% interval.")
+    table = Table.of(focused, *effect_of(results.study), *methods, caption="Effect and HKSJ 95% interval.")
     return [Fold("The same effects by other methods", [table, Rows(("pooling_methods",))])]
 
 
@@ -162,8 +156,7 @@ def _left_out(results: Results, focused: list[Row]) -> list[Part]:
         row["range"] = [end(other["estimate"] for other in row["without"]) for end in (min, max)]
     table = Table.of(
         lines,
-        *_line(results),
-        ("All", "r", lambda r: number(r["estimate"])),
+        *(*effect_of(results.study), *numbers({"All": "estimate"})),
         ("Range", "r", lambda r: interval(*r["range"])),
         ("Most moved without", "l", lambda r: r["most"]["without"]),
         ("Then", "r", lambda r: number(r["most"]["estimate"])),
@@ -183,15 +176,13 @@ def _pairs(results: Results) -> list[Part]:
     )
     table = Table.of(
         pairs,
-        ("Experiment", "l", lambda r: r["experiment"]),
-        ("Pair", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(results.study, r["dimension"])),
-        ("k", "r", lambda r: whole(r["k"])),
-        ("Difference", "r", lambda r: number(r["estimate"])),
-        ("95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
-        ("p (Holm)", "r", lambda r: p_value(r["p_holm"])),
-        ("95% CI (HKSJ)", "r", lambda r: interval(r["hksj_ci_low"], r["hksj_ci_high"])),
-        ("p (HKSJ, Holm)", "r", lambda r: p_value(r["hksj_p_holm"])),
+        *(
+            *texts({"Experiment": "experiment"}),
+            *effect_of(results.study, "Pair"),
+            *counts({"k": "k"}),
+        ),
+        *(*numbers({"Difference": "estimate"}), span(), *p_values({"p (Holm)": "p_holm"})),
+        *(span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"), *p_values({"p (HKSJ, Holm)": "hksj_p_holm"})),
     )
     return [Fold("Every two conditions compared", [Text(text), table, Rows(("pairwise",))])]
 

@@ -13,8 +13,9 @@ from tasks.reporting.chapters.published_figure import (
     ratio_sides,
 )
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values
 from tasks.reporting.house.document import Part, Rows, Table, Text
-from tasks.reporting.house.effects import contrast_text, direction, trusted
+from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
@@ -24,7 +25,6 @@ from tasks.reporting.house.words import (
     interval,
     label_sentence,
     number,
-    p_value,
     title_of,
     whole,
 )
@@ -95,13 +95,8 @@ def _effects_table(results: Results, beside: list[Row]) -> Table:
     return Table.of(
         beside,
         ("Experiment", "l", lambda r: study.experiments[r["experiment"]].title),
-        ("Contrast", "l", contrast_text),
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Ours", "r", lambda r: number(r["estimate"])),
-        ("95% CI (HKSJ)", "r", lambda r: interval(*trusted(r))),
-        ("p (HKSJ)", "r", lambda r: p_value(r["hksj_p"])),
-        ("Published", "r", lambda r: number(r["published"])),
-        ("95% CI from p", "r", _published_interval),
+        *(*effect_of(study), *estimate("Ours"), *p_values({"p (HKSJ)": "hksj_p"})),
+        *(*numbers({"Published": "published"}), ("95% CI from p", "r", _published_interval)),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
         ("In our CI", "l", lambda r: "yes" if _inside(r) else "no"),
     )
@@ -115,18 +110,15 @@ def _ratios_table(results: Results) -> Table:
     """A line a ratio; an interval without bounds says so."""
     return Table.of(
         known_ratios(results),
-        ("Ratio", "l", lambda r: ratio_name(results.study, r)),
-        ("k", "r", lambda r: whole(r["k"])),
-        ("Effect", "r", lambda r: number(r["estimate_of"])),
-        ("Divided by", "r", lambda r: number(r["estimate_to"])),
-        ("Ratio", "r", lambda r: number(r["ratio"], 2)),
-        (
-            "95% CI (Fieller)",
-            "r",
-            lambda r: interval(r["ci_low"], r["ci_high"], 2) if finite(r["ci_low"]) else "no bounds",
-        ),
-        ("Published", "r", lambda r: number(r["published"], 2)),
+        *(("Ratio", "l", lambda r: ratio_name(results.study, r)), *counts({"k": "k"})),
+        *(*numbers({"Effect": "estimate_of", "Divided by": "estimate_to"}), *numbers({"Ratio": "ratio"}, 2)),
+        ("95% CI (Fieller)", "r", _bounds),
+        *numbers({"Published": "published"}, 2),
     )
+
+
+def _bounds(row: Row) -> str:
+    return interval(row["ci_low"], row["ci_high"], 2) if finite(row["ci_low"]) else "no bounds"
 
 
 CHAPTER = Chapter(

@@ -19,6 +19,7 @@ from tasks.reporting.chapters.regression_terms import (
     terms,
 )
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, dimension_column, numbers, p_values, texts
 from tasks.reporting.house.document import Caution, Column, Fold, Items, Part, Table, Text
 from tasks.reporting.house.effects import SIGNIFICANT
 from tasks.reporting.house.latex import LatexTable
@@ -31,7 +32,6 @@ from tasks.reporting.house.words import (
     joined,
     named,
     number,
-    p_value,
     raters_label,
     title_of,
     whole,
@@ -158,13 +158,10 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
     if not shown:
         return []
     columns: list[Column] = [
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Predictor", "l", lambda r: r["predictor"]),
-        ("n", "r", lambda r: whole(r["n_participants"])),
+        *(dimension_column(study), *texts({"Predictor": "predictor"}), *counts({"n": "n_participants"})),
         ("Change in the odds", "r", lambda r: f"{change(r['percent'])} {_stars(r['p'])}".strip()),
         ("Odds ratio, 95% CI", "r", odds_interval),
-        ("p", "r", lambda r: p_value(r["p"])),
-        ("p (Holm)", "r", lambda r: p_value(r["p_holm"])),
+        *p_values({"p": "p", "p (Holm)": "p_holm"}),
     ]
     text = f"n: participants. * p < .05, ** p < .01, *** p < .001, not adjusted.{_dagger(study, shown)}"
     if any(finite(r["published"]) or r["published_p"] for r in shown):
@@ -185,13 +182,9 @@ def _stars(p: float) -> str:
 def _full(study: Study, every: list[Row]) -> Fold:
     """Every term, a table a dimension."""
     columns: list[Column] = [
-        ("Predictor", "l", lambda r: r["predictor"]),
-        ("n", "r", lambda r: whole(r["n_participants"])),
-        ("Estimate", "r", lambda r: number(r["estimate"])),
-        ("SE", "r", lambda r: number(r["std_error"])),
-        ("z", "r", lambda r: number(r["z"], 2)),
-        ("p", "r", lambda r: p_value(r["p"])),
-        ("p (Holm)", "r", lambda r: p_value(r["p_holm"])),
+        *(*texts({"Predictor": "predictor"}), *counts({"n": "n_participants"})),
+        *(*numbers({"Estimate": "estimate", "SE": "std_error"}), *numbers({"z": "z"}, 2)),
+        *p_values({"p": "p", "p (Holm)": "p_holm"}),
         ("Odds ratio", "r", lambda r: odds(r["odds_ratio"])),
         ("95% CI", "r", odds_interval),
         ("Change in the odds", "r", lambda r: change(r["percent"])),
@@ -214,17 +207,12 @@ def _facts(study: Study, models: list[Row]) -> list[Part]:
     """What the models rest on, a line a dimension; references, where they differ, and notes below."""
     if not models:
         return []
+    numbers_of = {"Ratings": "n_ratings", "Participants": "n_participants", "Responses": "n_responses"}
     table = Table.of(
         models,
-        ("Dimension", "l", lambda r: title_of(study, r["dimension"])),
-        ("Ratings", "r", lambda r: whole(r["n_ratings"])),
-        ("Participants", "r", lambda r: whole(r["n_participants"])),
-        ("Responses", "r", lambda r: whole(r["n_responses"])),
-        ("Left out", "r", lambda r: whole(r["left_out"])),
-        ("SD of participants", "r", lambda r: number(r["sd_participant"], 2)),
-        ("SD of responses", "r", lambda r: number(r["sd_response"], 2)),
-        ("Log-likelihood", "r", lambda r: number(r["log_likelihood"], 1)),
-        ("AIC", "r", lambda r: number(r["aic"], 1)),
+        *(dimension_column(study), *counts({**numbers_of, "Left out": "left_out"})),
+        *numbers({"SD of participants": "sd_participant", "SD of responses": "sd_response"}, 2),
+        *numbers({"Log-likelihood": "log_likelihood", "AIC": "aic"}, 1),
         ("Converged", "l", lambda r: "yes" if r["converged"] else "no"),
     )
     text = (

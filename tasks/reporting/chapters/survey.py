@@ -8,9 +8,10 @@ from typing import Any
 
 from configs.schema import Study
 from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, shares, span
 from tasks.reporting.house.document import Part, Table, Text
 from tasks.reporting.house.drawing import GREY, INK, PURPLE, Drawing, cut, in_lines, marks, new_canvas, wrapped
-from tasks.reporting.house.effects import by_how_much, contrast_text, direction, not_clear
+from tasks.reporting.house.effects import by_how_much, direction, not_clear
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
@@ -98,24 +99,18 @@ def _each_contrast(results: Results) -> list[Row]:
 
 def _parts(results: Results) -> list[Part]:
     study, parts = results.study, list[Part]()
-    dimension = ("Dimension", "l", lambda r: title_of(study, r["dimension"]))
     if disagreement := results.rows(Disagreement):
         text = "Disagreement is any variation among the ratings that one response got, of responses with at least two."
-        responses = ("Responses", "r", lambda r: whole(r["n_responses"]))
-        share = ("With disagreement", "r", lambda r: percent(r["disagreement"]))
-        parts += [Text(text), Table.of(disagreement, dimension, responses, share)]
+        columns = (*counts({"Responses": "n_responses"}), *shares({"With disagreement": "disagreement"}))
+        parts += [Text(text), Table.of(disagreement, dimension_column(study), *columns)]
     if picture := results.picture("cooccurrence"):
         parts += [Text("One response can be seen as good and bad at once."), *picture]
     parts += _reliability(results)
     if contrasts := _each_contrast(results):
         table = Table.of(
             contrasts,
-            ("Raters", "l", contrast_text),
-            dimension,
-            ("Difference", "r", lambda r: number(r["estimate"])),
-            ("95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
-            ("n first", "r", lambda r: whole(r["n_a"])),
-            ("n second", "r", lambda r: whole(r["n_b"])),
+            *(*effect_of(study, "Raters"), *numbers({"Difference": "estimate"}), span()),
+            *counts({"n first": "n_a", "n second": "n_b"}),
         )
         parts += [Text("Differences between groups of raters, in mean rating on 0–1, one mean a participant."), table]
     return parts
