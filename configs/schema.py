@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
 from configs.errors import one_of
 
@@ -133,8 +134,38 @@ class Published(Frozen):
     p: str | None = None
 
 
-class Contrast(Frozen):
-    """What is known beforehand about a contrast `A - B`: the dimensions that the paper looks at, and its values."""
+class Contrast(str):
+    """Two conditions, or a condition and the control, of which the second is taken from the first: `A - B`, a text.
+
+    `Contrast("5-point - control")` has `first` "5-point" and `second` "control".
+
+    Raises:
+        ValueError: when it is not two different names with ` - ` between them.
+    """
+
+    first: str
+    second: str
+
+    def __new__(cls, name: str) -> Self:
+        sides = [side.strip() for side in name.split(" - ")]
+        if len(sides) != 2 or not all(sides) or sides[0] == sides[1]:
+            raise ValueError(f"contrasts: {name!r} is not of the form 'A - B'")
+        contrast = super().__new__(cls, " - ".join(sides))
+        contrast.first, contrast.second = sides
+        return contrast
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(cls, str_schema())
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Both names."""
+        return self.first, self.second
+
+
+class ContrastSettings(Frozen):
+    """What is known beforehand about a contrast: the dimensions that the paper looks at, and its values."""
 
     focus: tuple[str, ...] = ()
     published: dict[str, Published] = {}
@@ -162,18 +193,28 @@ class Experiment(Frozen):
     """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
     conditions of an optimiser take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
-    contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
+    contrasts: Annotated[dict[Contrast, ContrastSettings], Field(min_length=1)]
     ratios: tuple[Ratio, ...] = ()
     """Of pooled effects, as in "53% more than"."""
     figure: str = ""
     """Which figure of the paper shows the same, for who puts both side by side."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse_contrasts(cls, data: Any) -> Any:
+        """Here rather than key by key, so that the message says of which experiment the contrast is."""
+        contrasts = data.get("contrasts") if isinstance(data, dict) else None
+        if not isinstance(contrasts, dict):
+            return data
+        parsed = {Contrast(name) if isinstance(name, str) else name: settings for name, settings in contrasts.items()}
+        return data | {"contrasts": parsed}
 
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
         if CONTROL in self.conditions:
             raise ValueError(f"conditions: {CONTROL!r} is the untouched architecture; choose another name")
         for name in self.contrasts:
-            for side in split_contrast(name):
+            for side in name.sides:
                 if side not in (*self.conditions, CONTROL):
                     raise one_of(f"contrasts.{name}", side, (*self.conditions, CONTROL))
         for number, ratio in enumerate(self.ratios):
@@ -182,17 +223,16 @@ class Experiment(Frozen):
                     raise one_of(f"ratios.{number}", contrast, self.contrasts)
         return self
 
-
-def split_contrast(name: str) -> tuple[str, str]:
-    """`"5-point - control"` → `("5-point", "control")`.
-
-    Raises:
-        ValueError: when it is not two different names with ` - ` between them.
-    """
-    sides = tuple(side.strip() for side in name.split(" - "))
-    if len(sides) != 2 or not all(sides) or sides[0] == sides[1]:
-        raise ValueError(f"contrasts: {name!r} is not of the form 'A - B'")
-    return sides
+    @property
+    def compared_strata(self) -> dict[Contrast, tuple[str, str]]:
+        """Contrasts of two conditions that are trained on the ratings of different strata, with these strata."""
+        strata = {contrast: [self.conditions[side].stratum for side in contrast.sides if side != CONTROL]
+                  for contrast in self.contrasts}  # fmt: skip
+        return {
+            contrast: (both[0], both[1])
+            for contrast, both in strata.items()
+            if len(both) == 2 and both[0] and both[1] and both[0] != both[1]
+        }
 
 
 class Evaluation(Frozen):

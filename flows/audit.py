@@ -7,11 +7,12 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
 from tasks.planning.bench import Bench
+from tasks.preferences.drops import drops_table
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
@@ -43,10 +44,12 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     with clock.stage("audit"):
         tables = audit_ratings(bench, data, ratings)
     with clock.stage("preferences"):
-        prepared = {
-            name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
+        drops = {
+            f"{name} / {condition}": made.drops
+            for name in settings.experiments
+            for condition, made in prepare_experiment(settings, name, data, ratings, bench.store).items()
         }
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
-    tables["drops"] = drops_table(data, prepared)
+    tables["drops"] = drops_table(data, drops)
     return report_alone("audit", bench, data, ratings, tables, clock, output)

@@ -17,7 +17,7 @@ from configs.load import load_codebook, load_study, parse_overrides, shipped
 if TYPE_CHECKING:
     from prefect.states import State
 
-    from flows.facts import Outcome
+    from flows.outcome import Outcome
 
 Result = TypeVar("Result")
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
@@ -281,7 +281,7 @@ def _set_up_logging() -> None:
 
 
 def _finish(command: str, state: State) -> int:
-    from flows.facts import Outcome
+    from flows.outcome import Outcome
 
     result = _result(state, Outcome)
     if result is None:

@@ -7,9 +7,10 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.planning.bench import Bench
+from tasks.preferences.drops import drops_table
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
 from tasks.runtime.store import Artifact

@@ -20,6 +20,7 @@ class Encoded:
     cut: bool = False
 
 
+END_OF_THINKING = "</think>"
 TEMPLATE_VALUES = {"date_string": "1 January 2026"}
 """What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
 
@@ -78,3 +79,25 @@ def _ids(tokenizer: Any, dialogues: Sequence[Dialogue]) -> list[list[int]]:
 def _messages(prompt: str, response: str | None) -> list[dict[str, str]]:
     asked = [{"role": "user", "content": prompt}]
     return asked if response is None else [*asked, {"role": "assistant", "content": response.strip()}]
+
+
+def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:
+    """The answer after `</think>`, and whether there was thinking.
+
+    Thinking that never ends leaves no answer. It need not begin with `<think>`, which some templates put into the
+    prompt; a reasoning model that was cut off before `</think>` was still thinking.
+    """
+    if not reasoning:
+        return text.strip(), False
+    _, mark, answer = text.rpartition(END_OF_THINKING)
+    if mark:
+        return answer.strip(), True
+    unended = not finished or text.lstrip().startswith("<think>")
+    return ("" if unended else text.strip()), unended
+
+
+def end_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Token ids that end an answer, by the model's generation settings and the tokenizer."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}

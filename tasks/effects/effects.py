@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
 
-from configs.schema import CONTROL, Experiment, Study, split_contrast
+from configs.schema import CONTROL, Contrast, Experiment, Study
 from tasks.effects.tables import Differences
 
 SIDE = ["architecture", "experiment", "condition"]
@@ -38,7 +38,7 @@ def pairwise_effects(
     return effects_of(contrasts, study, scores, health, categories)
 
 
-def pairs(experiment: Experiment, study: Study) -> list[str]:
+def pairs(experiment: Experiment, study: Study) -> list[Contrast]:
     """`A - B` for every two conditions, as the experiment's contrasts have it, else in the order of the conditions.
 
     Conditions on the ratings of groups are compared within one attribute only: two attributes overlap.
@@ -49,11 +49,16 @@ def pairs(experiment: Experiment, study: Study) -> list[str]:
         return study.strata[stratum].attribute if stratum else ""
 
     both = [(a, b) for a, b in combinations(experiment.conditions, 2) if whose(a) == whose(b)]
-    return [f"{b} - {a}" if f"{b} - {a}" in experiment.contrasts else f"{a} - {b}" for a, b in both]
+    contrasts = [(Contrast(f"{a} - {b}"), Contrast(f"{b} - {a}")) for a, b in both]
+    return [turned if turned in experiment.contrasts else contrast for contrast, turned in contrasts]
 
 
 def effects_of(
-    contrasts: Mapping[str, Sequence[str]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
+    contrasts: Mapping[str, Sequence[Contrast]],
+    study: Study,
+    scores: pd.DataFrame,
+    health: pd.DataFrame,
+    categories: int,
 ) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
     wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
@@ -63,7 +68,7 @@ def effects_of(
     models, rows = [architecture.name for architecture in study.architectures], []
     for experiment, names in contrasts.items():
         for contrast, dimension, model in product(names, study.evaluation.dimensions, models):
-            both = [(CONTROL if name == CONTROL else experiment, name) for name in split_contrast(contrast)]
+            both = [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
             pair = _every_seed([sides.get((model, *side, dimension)) for side in both], both)
             if pair is not None:
                 found = _effect(*pair, 1 / (categories - 1))

@@ -10,20 +10,20 @@ from typing import Any
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.chat import encode_prompts
+from tasks.architectures.chat import encode_prompts, end_ids, strip_thinking
 from tasks.architectures.load import Base
 from tasks.methods.lora import lent
 from tasks.methods.memory import halving
 
-END_OF_THINKING = "</think>"
 
-
-def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool) -> pd.DataFrame:
+def generate(
+    base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool
+) -> tuple[pd.DataFrame, int]:
     """Answers to `prompts` (prompt_id, prompt).
 
     Returns:
-        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped). Its attribute
-        `at_once`: how many prompts went through the model at once, at the end.
+        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped); and how many
+        prompts went through the model at once, at the end.
     """
     encoded = [ids[-recipe.max_length :] for ids in encode_prompts(base.tokenizer, prompts["prompt"].tolist())]
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
@@ -43,24 +43,7 @@ def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Re
                 decoded = base.tokenizer.decode(ids, skip_special_tokens=True)
                 text, thought = strip_thinking(decoded, reasoning, finished)
                 rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
-    found = pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
-    found.attrs["at_once"] = at_once
-    return found
-
-
-def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:
-    """The answer after `</think>`, and whether there was thinking.
-
-    Thinking that never ends leaves no answer. It need not begin with `<think>`, which some templates put into the
-    prompt; a reasoning model that was cut off before `</think>` was still thinking.
-    """
-    if not reasoning:
-        return text.strip(), False
-    _, mark, answer = text.rpartition(END_OF_THINKING)
-    if mark:
-        return answer.strip(), True
-    unended = not finished or text.lstrip().startswith("<think>")
-    return ("" if unended else text.strip()), unended
+    return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1), at_once
 
 
 @contextmanager
@@ -88,13 +71,6 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
             temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
         )[:, longest:].tolist()  # fmt: skip
     return [_until_end(row, end_ids(model, tokenizer)) for row in output]
-
-
-def end_ids(model: Any, tokenizer: Any) -> set[int]:
-    """Token ids that end an answer, by the model's generation settings and the tokenizer."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
 
 
 def _until_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 
 from configs.errors import InputError
-from configs.schema import CONTROL, Dimension, Study, split_contrast
+from configs.schema import Dimension, Study
 from configs.schema import EmbeddedJudge as EmbeddedSettings
 from configs.schema import LlmJudge as LlmSettings
 from tasks.judging.calibration import calibrate
@@ -95,7 +95,8 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
             judged, ratings, dimensions, data.categories, pairs, proof.draws, study.seed, study.survey.level
         )
         line = calibrate(judged, ratings["all"], dimensions, data.categories)
-        for name, table in zip(PROOF, (agreement, strata, line), strict=True):
+        tables: tuple[pd.DataFrame, ...] = (agreement, strata, line)
+        for name, table in zip(PROOF, tables, strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"dimensions": dimensions, "categories": data.categories, "identity": identity}
 
@@ -106,7 +107,7 @@ def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
             scorer.close()  # what it is asked next, opens it again
 
 
-def score_outputs(judge: Judge, outputs: Artifact, prompts: pd.DataFrame, store: Store) -> Artifact:
+def score_outputs(judge: Judge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
     Raises:
@@ -152,7 +153,7 @@ def _scorer(study: Study, rated: pd.DataFrame, categories: int, store: Store) ->
 
 def _chat_model(study: Study, settings: LlmSettings, categories: int, store: Store) -> LlmJudge:
     rubric = make_rubric(settings, _evaluated(study), categories)
-    return LlmJudge(settings, rubric, Verdicts(store.root / "verdicts.db"), lambda: _key(settings))
+    return LlmJudge(settings, rubric, Verdicts(store.workspace("verdicts.db")), lambda: _key(settings))
 
 
 def _key(settings: LlmSettings) -> str:
@@ -210,13 +211,8 @@ def _sample(study: Study, rated: pd.DataFrame) -> pd.DataFrame:
 
 def _compared(study: Study, shown: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
     """The strata that the study's contrasts compare, where both are shown."""
-    pairs: dict[tuple[str, str], None] = {}
-    for experiment in study.experiments.values():
-        for contrast in experiment.contrasts:
-            sides = [experiment.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
-            if len(sides) == 2 and sides[0] != sides[1] and all(side in shown for side in sides):
-                pairs[str(sides[0]), str(sides[1])] = None
-    return list(pairs)
+    pairs = [pair for experiment in study.experiments.values() for pair in experiment.compared_strata.values()]
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(shown)]
 
 
 def _judge_rated(

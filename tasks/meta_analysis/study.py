@@ -7,13 +7,13 @@ from pandera.typing import DataFrame
 
 from configs.schema import Published, Study
 from tasks.effects.correction import correct_effects
+from tasks.effects.identity import KEYS
 from tasks.meta_analysis.groups import holm, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import MORE, Z95, interval
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
 from tasks.runtime.tables import columns_of
 
-KEYS = ["experiment", "contrast", "dimension"]
 UNMARKED = ["k", "estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"]
 
 

@@ -16,9 +16,8 @@ from typing import Any, cast
 import pandas as pd
 
 from configs.schema import Architecture, Recipe
-from tasks.architectures.chat import TEMPLATE_VALUES
+from tasks.architectures.chat import TEMPLATE_VALUES, end_ids, strip_thinking
 from tasks.architectures.load import Base
-from tasks.generation.greedy import end_ids, strip_thinking
 from tasks.methods.lora import lent, lora_config
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.order import seeded_by_epoch

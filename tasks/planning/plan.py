@@ -10,17 +10,17 @@ import pandas as pd
 
 from configs.load import load_study
 from configs.schema import CONTROL, LlmJudge, Study
-from flows.cells import wanted_run
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
-from tasks.generation.step import Prompts, outputs_key
+from tasks.generation.step import Answer, Prompts
 from tasks.judging.llm.judge import tokens_each
 from tasks.judging.step import judge_identity, proof_calls, scores_key
 from tasks.methods.budget import steps_of_epochs
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
 from tasks.planning.history import Made, seconds_each, why
+from tasks.planning.results import wanted_run
 from tasks.preferences.step import Prepared, prepare_experiment
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
@@ -98,7 +98,7 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
         name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
     }
     proof = proof_calls(settings, data, bench.store) if settings.experiments else 0
-    return Plan(settings, list(_planned(bench, data, prepared)), bench.pool.size, proof)
+    return Plan(settings, list(_planned(bench, data, prepared)), bench.runner.size, proof)
 
 
 def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]]) -> Iterator[Planned]:
@@ -162,7 +162,7 @@ def _answers(
         return replace(planned, answers=SHARED)
     if base is None:
         return replace(planned, judged=len(prompts.table))
-    key = outputs_key(base, run, prompts, study.recipe, study.ratings.simulate is not None)
+    key = Answer(base=base, run_key=run, prompts=prompts.digest, recipe=study.recipe).key
     made = store.find("outputs", key) is not None
     scored = made and store.find("scores", scores_key(judge, key)) is not None
     if not scored and key in users:

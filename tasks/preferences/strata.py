@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from configs.schema import CONTROL, Experiment, Stratum, Study, split_contrast
+from configs.schema import CONTROL, Experiment, Stratum, Study
 
 
 def members(participants: pd.DataFrame, stratum: Stratum) -> set[str]:
@@ -25,8 +25,8 @@ def strata_shown(study: Study, participants: pd.DataFrame) -> dict[str, set[str]
 def compared_groups(experiment: Experiment) -> list[set[str]]:
     """Conditions with a stratum that contrasts tie together, directly or through others."""
     groups: list[set[str]] = []
-    for name in experiment.contrasts:
-        tied = {side for side in split_contrast(name) if side != CONTROL and experiment.conditions[side].stratum}
+    for contrast in experiment.contrasts:
+        tied = {side for side in contrast.sides if side != CONTROL and experiment.conditions[side].stratum}
         if not tied:
             continue
         for group in [group for group in groups if group & tied]:

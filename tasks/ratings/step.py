@@ -14,6 +14,7 @@ from configs.schema import Study
 from tasks.ratings.landing.snapshot import collection_of, snapshot_data
 from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
 from tasks.runtime.fingerprint import file_digest, fingerprint
+from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.simulation.simulate import simulate_export
 
@@ -52,8 +53,8 @@ def _from_folder(study: Study, codebooks: list[Codebook], store: Store) -> Artif
 
 
 def _from_collection(study: Study, codebooks: list[Codebook], store: Store) -> Artifact:
-    """A snapshot of the study's collection; collections lie beside the store."""
-    snapshot = collection_of(study, store.root.parent).find(study.ratings.snapshot)
+    """A snapshot of the study's collection; collections are no artifacts and lie beside the store."""
+    snapshot = collection_of(study, home()).find(study.ratings.snapshot)
     dimensions = list(study.dimensions)
 
     def build(into: Path) -> Record:

@@ -8,11 +8,12 @@ from pathlib import Path
 from configs.schema import Study
 from tasks.reporting.chapters import CHAPTERS, in_order_of_findings
 from tasks.reporting.chapters.failures import in_part
+from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import Items, Section, rendered
 from tasks.reporting.house.drawing import Figure, house_style, save
 from tasks.reporting.house.latex import latex
-from tasks.reporting.house.tables import Facts, Tables
+from tasks.reporting.house.tables import Tables
 from tasks.reporting.house.words import joined, label_sentence
 from tasks.runtime.files import write_atomically
 
@@ -20,8 +21,7 @@ from tasks.runtime.files import write_atomically
 def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
     """Draw the figures, write `report.html` and `report.md` into `folder`, each replaced whole; the HTML's path.
 
-    A table that is missing or empty leaves out what is made of it. `facts` may have counts, versions, seed,
-    ratings_digest, seconds, created, sources and status ("whole" or "in part").
+    A table that is missing or empty leaves out what is made of it.
 
     Raises:
         KeyError: a table lacks a declared column.
@@ -32,7 +32,7 @@ def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Pa
         "study": study,
         "banner": banner(study),
         "status": in_part(results),
-        "created": facts.get("created", ""),
+        "created": facts.created,
         "has_published": results.has_published,
         "sections": sections(results),
     }

@@ -11,7 +11,7 @@ from pandera.typing import DataFrame
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import Study
 from tasks.preferences.strata import members, strata_shown
 from tasks.ratings.reading.load import Data
 from tasks.runtime.fingerprint import fingerprint
@@ -81,11 +81,8 @@ def _contrasts(study: Study, data: Data) -> DataFrame[SurveyContrasts]:
     """The difference in ratings between the strata of each contrast of two conditions with strata."""
     rows = []
     for settings in study.experiments.values():
-        for contrast in settings.contrasts:
-            sides = [settings.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
-            if len(sides) < 2 or None in sides or sides[0] == sides[1]:
-                continue
-            a, b = (members(data.participants, study.strata[str(side)]) for side in sides)
+        for contrast, strata in settings.compared_strata.items():
+            a, b = (members(data.participants, study.strata[stratum]) for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:
                 continue
             for dimension in study.evaluation.dimensions:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from flows.cli import FAILED
-from flows.facts import Outcome
+from flows.outcome import Outcome
 from tests.endpoint import OK, Endpoint
 from tests.flows.conftest import Place, new_place, run
 

@@ -14,7 +14,7 @@ from flows.cli import main
 from tasks.lineage.used_ratings import by_stratum, used_ratings
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import TABLES
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tests.conftest import make_data
 from tests.tasks.reporting.made_up import made_up
 
@@ -32,7 +32,7 @@ def finished(tmp_path: Path, simulated: Data, monkeypatch: pytest.MonkeyPatch) -
             getattr(simulated, name).to_parquet(folder / f"{name}.parquet", index=False)
         return {"categories": 5, "dropped": {}}
 
-    Store(tmp_path / "home" / "store").make("ratings", "abc", build)
+    FolderStore(tmp_path / "home" / "store").make("ratings", "abc", build)
     study = load_study("demo", {"architectures": ["tiny-llama", "tiny-falcon"]})
     folder = tmp_path / "outputs" / "demo" / "tables"
     folder.mkdir(parents=True)

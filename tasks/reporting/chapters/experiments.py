@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from configs.schema import CONTROL, Experiment, Study
-from tasks.effects.identity import EffectId
+from configs.schema import CONTROL, Contrast, Experiment, Study
+from tasks.effects.identity import EffectKey
 from tasks.effects.tables import Cells, Effects
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.chapters.experiments_figure import draw_experiments
@@ -225,7 +225,7 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
         ("Run, first", "l", lambda r: run(r, 0)),
         ("Run, second", "l", lambda r: run(r, 1)),
     )
-    example = EffectId(name, effects[0]["contrast"], effects[0]["dimension"], effects[0]["architecture"])
+    example = EffectKey(name, Contrast(effects[0]["contrast"]), effects[0]["dimension"], effects[0]["architecture"])
     text = (
         "Prompts: scored on both sides in every seed. Unscored: prompts that were not. Malformed: outputs of both "
         "sides that are not well-formed; they are scored like any other. Marked: limits of health that a run fails. "

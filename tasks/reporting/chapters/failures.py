@@ -24,7 +24,7 @@ def in_part(results: Results) -> str:
     """Whether cells failed, in one sentence; nothing where the study is whole."""
     cells = results.rows(Cells)
     failed = len(_failed(cells))
-    if not failed and results.facts.get("status") != "in part":
+    if not failed and results.facts.status != "in part":
         return ""
     return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
 

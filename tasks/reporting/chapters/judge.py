@@ -214,7 +214,7 @@ def _corrected(results: Results) -> list[Part]:
 
 
 def _calls(results: Results) -> list[Part]:
-    account = results.facts.get("judge") or {}
+    account = results.facts.judge or {}
     if "calls" not in account:
         return []
     cost = f", ${account['dollars']:,.2f} at the prices of the settings" if account.get("dollars") else ""

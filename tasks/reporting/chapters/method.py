@@ -6,9 +6,9 @@ from configs.schema import Study
 from tasks.audit.tables import Audit
 from tasks.effects.tables import Cells, Effects
 from tasks.meta_analysis.tables import Pooled
+from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.document import Items, Part, Text
-from tasks.reporting.house.tables import Facts
 from tasks.reporting.house.words import in_sentence, joined, many, title_of, whole
 
 
@@ -101,10 +101,8 @@ def _published(study: Study) -> list[str]:
 
 
 def _counted(facts: Facts, key: str) -> str:
-    """`1,095 participants`; nothing where it isn't known. Keys may have underscores or spaces."""
-    counts = {str(name).replace("_", " "): value for name, value in (facts.get("counts") or {}).items()}
-    value = counts.get(key)
-    return f"{whole(value)} {key}" if isinstance(value, int | float) else ""
+    """`1,095 participants`; nothing where it isn't known."""
+    return f"{whole(facts.counts[key])} {key}" if key in facts.counts else ""
 
 
 CHAPTER = Chapter("method", "What was done", [Cells, Effects, Pooled, Audit], parts=_parts)

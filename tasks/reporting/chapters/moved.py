@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from configs.schema import Study
 from tasks.meta_analysis.tables import Moved
+from tasks.reporting.facts import Earlier
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, numbers
 from tasks.reporting.house.document import Fold, Part, Table, Text
@@ -18,12 +19,12 @@ def _parts(results: Results) -> list[Part]:
         return []
     known = [row for row in every if finite(row["change"])]
     changed = sorted((row for row in known if row["moved"] == 1), key=lambda row: -abs(row["change"]))
-    earlier = facts.get("earlier") or {}
-    same = earlier.get("ratings_digest") == facts.get("ratings_digest")
+    earlier = facts.earlier or Earlier("before", "")
+    same = earlier.ratings_digest == facts.ratings_digest
     what = "The ratings are the same, settings changed." if same else "The ratings changed since."
     beyond = sum(row["beyond"] == 1 for row in known)
     text = (
-        f"Against the run of {earlier.get('created', 'before')}. {what} Of {whole(len(known))} pooled effects that "
+        f"Against the run of {earlier.created}. {what} Of {whole(len(known))} pooled effects that "
         f"both have, {whole(len(changed))} moved in the third digit or before it, {whole(beyond)} beyond the 95% "
         f"interval that it had. The runs share ratings, so a change is not a test. {label_sentence(study)}"
     )

@@ -26,8 +26,8 @@ def _parts(results: Results) -> list[Part]:
         "declares several values of an attribute counts with each of them, so shares need not sum to one. Most often: "
         f"{joined(_most_often(name, values) for name, values in attributes.items())}. {raters_label(study)}"
     )
-    if not_shown := results.facts.get("not_shown", ()):
-        small = joined(stratum_title(study, name) for name in not_shown)
+    if results.facts.not_shown:
+        small = joined(stratum_title(study, name) for name in results.facts.not_shown)
         text += f" Not shown, fewer than {study.survey.min_participants} participants: {small}."
     table = Table.of(
         declared,

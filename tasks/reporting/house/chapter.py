@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.schema import Study
+from tasks.meta_analysis.tables import Pooled
+from tasks.reporting.facts import Facts
 from tasks.reporting.house.document import Part, Picture, Section
 from tasks.reporting.house.drawing import Drawing, Figure
 from tasks.reporting.house.latex import LatexTable
-from tasks.reporting.house.tables import Facts, Row, Tables, pooled_rows, rows
+from tasks.reporting.house.tables import Row, Tables, rows
 from tasks.runtime.tables import Table
 
 
@@ -20,7 +22,7 @@ class Results:
 
     study: Study
     tables: Tables
-    facts: Facts = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
     @property
@@ -43,10 +45,20 @@ class Results:
         return rows(self.tables, table, **match)
 
     def pooled(self, *experiments: str) -> list[Row]:
-        """The pooled effects of these experiments, or of all, as `tables.pooled_rows` reads them."""
-        return [
-            row for name in experiments or self.study.experiments for row in pooled_rows(self.study, self.tables, name)
-        ]
+        """The pooled effects of these experiments, or of all, in the order of the settings.
+
+        Adds `first` and `second` (the sides of the contrast) and `focus` (whether the dimension is what it is about:
+        named in its focus, or no focus given).
+        """
+        by_key = {(row["experiment"], row["contrast"], row["dimension"]): row for row in self.rows(Pooled)}
+        pooled = []
+        for experiment in experiments or self.study.experiments:
+            for contrast, settings in self.study.experiments[experiment].contrasts.items():
+                for dimension in self.study.evaluation.dimensions:
+                    if row := by_key.get((experiment, contrast, dimension)):
+                        focus = not settings.focus or dimension in settings.focus
+                        pooled.append(row | {"first": contrast.first, "second": contrast.second, "focus": focus})
+        return pooled
 
     def picture(self, *names: str) -> list[Part]:
         """The figures of these names, of those that were drawn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import CONTROL, split_contrast
+from configs.schema import CONTROL, Contrast
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, MINUS, finite, interval, number
 
@@ -56,7 +56,7 @@ def with_minus(contrast: str) -> str:
 
 def side_text(contrast: str) -> str:
     """`5-point`, of a contrast against control; `5-point − binary` of another."""
-    first, second = split_contrast(contrast)
+    first, second = Contrast(contrast).sides
     return first if second == CONTROL else f"{first} {MINUS} {second}"
 
 

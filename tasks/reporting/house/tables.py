@@ -8,14 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from configs.schema import Study, split_contrast
 from tasks.audit.tables import Audit
 from tasks.effects.tables import Cells, Effects, Scores
 from tasks.generation.tables import Health
 from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, Unscored
 from tasks.meta_analysis.tables import LeaveOneOut, Moved, Pairwise, Pooled, PoolingMethods, Ratios
 from tasks.preferences.tables import Drops
-from tasks.reporting.house.words import finite
 from tasks.runtime.tables import Table, columns_of, name_of
 from tasks.survey.tables import (
     Cooccurrence,
@@ -29,7 +27,6 @@ from tasks.survey.tables import (
 
 Row = dict[str, Any]
 Tables = Mapping[str, pd.DataFrame]
-Facts = Mapping[str, Any]
 
 DECLARED: dict[str, type[Table]] = {
     name_of(table): table
@@ -59,28 +56,6 @@ def rows(tables: Tables, table: type[Table], **match: object) -> list[Row]:
         for values in frame[list(columns)].itertuples(index=False)
     ]
     return [row for row in clean if all(row[key] == value for key, value in match.items())]
-
-
-def pooled_rows(study: Study, tables: Tables, experiment: str) -> list[Row]:
-    """The pooled effects of an experiment's contrasts, in the order of its settings.
-
-    Adds `first` and `second` (the sides of the contrast), `focus` (whether the dimension is what it is about: named
-    in its focus, or no focus given) and, where the table lacks them, `published` and `published_p` of the settings.
-    """
-    by_key = {(row["contrast"], row["dimension"]): row for row in rows(tables, Pooled, experiment=experiment)}
-    pooled = []
-    for name, contrast in study.experiments[experiment].contrasts.items():
-        first, second = split_contrast(name)
-        for dimension in study.evaluation.dimensions:
-            row, known = by_key.get((name, dimension)), contrast.published.get(dimension)
-            if row is None:
-                continue
-            row |= {"first": first, "second": second, "focus": not contrast.focus or dimension in contrast.focus}
-            if known and not finite(row["published"]):
-                row["published"] = _float(known.estimate)
-            row["published_p"] = row["published_p"] or (known.p if known and known.p else "")
-            pooled.append(row)
-    return pooled
 
 
 def _text(value: object) -> str:

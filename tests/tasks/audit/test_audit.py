@@ -16,7 +16,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.load import load_study
-from configs.schema import Study
+from configs.schema import Contrast, ContrastSettings, Study
 from tasks.audit.audit import audit, check_audit
 from tasks.audit.tables import Audit
 from tasks.preferences.aggregation import aggregate
@@ -334,7 +334,7 @@ def test_balancing_takes_from_the_larger_stratum() -> None:
     rows = [(f"{stratum}{n}", f"q{n}", f"q{n}{response}", 1 + (n + ord(response)) % 5)
             for stratum, size in (("x", 12), ("y", 3)) for n in range(size) for response in "ab"]  # fmt: skip
     settings = study({"x": {"stratum": "x"}, "y": {"stratum": "y"}})
-    tied = settings.experiments["e"].model_copy(update={"contrasts": {"x - y": {}}})
+    tied = settings.experiments["e"].model_copy(update={"contrasts": {Contrast("x - y"): ContrastSettings()}})
     table = audit(settings.model_copy(update={"experiments": {"e": tied}}), data(rows))
     retained = table.set_index(["condition", "stratum"])["retained"]
     assert retained.to_dict() == {("x", "x"): 6 / 24, ("x", "y"): 0, ("y", "x"): 0, ("y", "y"): 1}

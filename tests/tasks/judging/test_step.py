@@ -12,7 +12,7 @@ from configs.schema import LlmJudge, Study
 from tasks.judging import step
 from tasks.judging.step import Judge, judge_identity, prepare_judge, proof_calls
 from tasks.ratings.reading.load import Data
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}
@@ -23,7 +23,7 @@ def study(paper: Study, **judge: Any) -> Study:
 
 
 def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> Judge:
-    made = prepare_judge.fn(study(paper, **judge), data, Store(folder))
+    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder))
     made.close()
     return made
 
@@ -70,11 +70,11 @@ def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data
     with Endpoint() as endpoint:
         judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
         settings = study(paper, **judge)
-        assert proof_calls(settings, simulated, Store(tmp_path)) == 30
+        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 30
         first = prepared(paper, simulated, tmp_path, **judge)
         assert len(endpoint.requests) == 30
         assert first.tables["judge_agreement"].query("stratum == 'all'")["n"].tolist() == [30, 30]
-        assert proof_calls(settings, simulated, Store(tmp_path)) == 0
+        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 0
         again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
         assert len(endpoint.requests) == 40
     assert again.identity == first.identity == judge_identity(settings, simulated)

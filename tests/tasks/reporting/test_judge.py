@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def report(folder: Path, facts: dict[str, Any] | None = None, **tables: list[dic
     """The Markdown of a report with these rows, and a proof."""
     tables = {"judge_agreement": [proof_row("toxicity"), proof_row("toxicity", "female")], **tables}
     frames = {name: full(name, pd.DataFrame(found)) for name, found in tables.items()}
-    return written(study(), frames, folder, {**FACTS, "judge": facts or {}})[1]
+    return written(study(), frames, folder, replace(FACTS, judge=facts or {}))[1]
 
 
 def test_the_judge_stands_beside_what_the_raters_reach_among_themselves(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from tasks.reporting.figures import draw_all
-from tasks.reporting.findings import findings
-from tasks.reporting.regression import change, holm, odds, terms
+from tasks.reporting.chapters.regression_terms import change, holm, odds, terms
+from tasks.reporting.facts import Facts
+from tasks.reporting.house.chapter import Results
+from tasks.reporting.report import draw_all, findings
 from tests.tasks.reporting.made_up import made_up, model_row, study, term_row, written
 
 
@@ -51,7 +52,7 @@ def test_participants_are_counted_by_what_they_declare(tmp_path: Path) -> None:
 def test_many_values_are_folded(values: int, folded: bool, tmp_path: Path) -> None:
     rows = [("age", f"value {number}", 10, 0.1) for number in range(values)]
     table = pd.DataFrame(rows, columns=["attribute", "value", "n", "share"])
-    html, _ = written(study(), {"participants": table}, tmp_path, facts={})
+    html, _ = written(study(), {"participants": table}, tmp_path, facts=Facts())
     assert (f"<summary>{values} values of 1 attribute" in html) == folded
 
 
@@ -65,17 +66,17 @@ def test_attribute_names_are_words(tmp_path: Path) -> None:
 
 def test_reliability_is_drawn_where_there_are_strata(tmp_path: Path) -> None:
     table = made_up(study())["reliability"]
-    drawn = [figure.name for figure in draw_all(study(), {"reliability": table}, tmp_path)]
+    drawn = [figure.name for figure in draw_all(Results(study(), {"reliability": table}), tmp_path)]
     assert drawn == ["reliability"]
     without = study(strata={}, experiments={})
-    assert draw_all(without, {"reliability": table}, tmp_path) == []
+    assert draw_all(Results(without, {"reliability": table}), tmp_path) == []
     assert "Krippendorff" in written(without, {"reliability": table}, tmp_path)[1]
 
 
 def test_reliability_that_is_unknown_leaves_its_place_empty(tmp_path: Path) -> None:
     table = made_up(study())["reliability"]
     table.loc[table["stratum"] == "female", ["alpha", "ci_low", "ci_high"]] = math.nan
-    figure = draw_all(study(), {"reliability": table}, tmp_path)[0]
+    figure = draw_all(Results(study(), {"reliability": table}), tmp_path)[0]
     assert "male 0.38 (0.33 to 0.43)" in figure.alt
     assert "female" not in figure.alt
 
@@ -92,8 +93,8 @@ def test_holm_by_hand() -> None:
 def test_holm_is_over_all_terms_of_all_dimensions() -> None:
     rows = [term_row(d, "age", str(n), 0.05 * n, 0.1) for d in ("toxicity", "awareness") for n in range(1, 8)]
     expected = multipletests([row["p"] for row in rows], method="holm")[1]
-    found = terms({"ordinal_regression": pd.DataFrame(rows)})
-    assert [row["holm"] for row in found] == pytest.approx(list(expected))
+    found = terms(Results(study(), {"ordinal_regression": pd.DataFrame(rows)}))
+    assert [row["p_holm"] for row in found] == pytest.approx(list(expected))
 
 
 # ---- beside the paper
@@ -151,13 +152,13 @@ def test_finding_names_what_remains_after_the_adjustment() -> None:
         term_row("toxicity", "gender", "male", -0.3, 0.06, published=-18.0, published_p="< .01"),
         term_row("toxicity", "age", "old", 0.2, 0.1),
     ]
-    assert findings(study(), {"ordinal_regression": pd.DataFrame(rows)})[0] == (
+    assert findings(Results(study(), {"ordinal_regression": pd.DataFrame(rows)}))[0] == (
         "Who rates differently: of 2 terms of the ordinal regression, 2 are significant after Holm's adjustment: "
         "gender male on toxicity (25.9% lower odds of a higher rating) and age old on toxicity (22.1% higher odds of a "
         "higher rating); the one effect that the paper calls significant is significant here too (p < .05, same "
         "direction)."
     )
-    none = findings(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3)})
+    none = findings(Results(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3)}))
     assert none == [
         "Who rates differently: of 1 term of the ordinal regression, none is significant after Holm's adjustment."
     ]
@@ -213,13 +214,13 @@ def test_separation_is_named_and_drawn(tmp_path: Path) -> None:
     assert "| gender: other † | 4 | 25.000 | 3000.000 |" in text
     assert "† fewer than 10 participants." in text
     assert not re.search(r"\b(nan|None|inf)\b", text)
-    assert draw_all(study(), {"ordinal_regression": pd.DataFrame([row])}, tmp_path)[0].svg.is_file()
+    assert draw_all(Results(study(), {"ordinal_regression": pd.DataFrame([row])}), tmp_path)[0].svg.is_file()
 
 
 def test_terms_beyond_the_figures_room_are_left_out_of_it_and_counted(tmp_path: Path) -> None:
     rows = [term_row("toxicity", "age", str(number), 0.001 * number, 0.1) for number in range(45)]
     rows[0] |= {"published": 12.0}
-    figure = draw_all(study(), {"ordinal_regression": pd.DataFrame(rows)}, tmp_path)[0]
+    figure = draw_all(Results(study(), {"ordinal_regression": pd.DataFrame(rows)}), tmp_path)[0]
     assert "5 terms with larger p are left out." in figure.caption
 
 
@@ -231,5 +232,5 @@ def test_many_dimensions_and_long_names_are_drawn(tmp_path: Path) -> None:
         evaluation={"dimensions": names[:1]},
     )  # fmt: skip
     rows = [term_row(name, long, f"{long}{value}", 0.1, 0.1) for name in names for value in range(4)]
-    drawn = draw_all(many, {"ordinal_regression": pd.DataFrame(rows)}, tmp_path)
+    drawn = draw_all(Results(many, {"ordinal_regression": pd.DataFrame(rows)}), tmp_path)
     assert [figure.name for figure in drawn] == ["odds-ratios"]

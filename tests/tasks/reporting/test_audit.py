@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from configs.schema import Study
-from tasks.reporting.figures import draw_all
-from tasks.reporting.findings import findings
-from tasks.reporting.voices import voices
+from tasks.reporting.chapters.audit_voices import voices
+from tasks.reporting.house.chapter import Results
+from tasks.reporting.report import draw_all, findings
 from tests.tasks.reporting.made_up import HOSTILE, audit_row, made_up, study, written
 
 
@@ -138,7 +138,7 @@ def test_table_has_every_condition_and_group(tmp_path: Path) -> None:
 
 def test_finding_is_one_sentence() -> None:
     rows = [audit_row("scale", "5-point", "male", retained=1.0), audit_row("scale", "binary", "male")]
-    assert findings(study(), {"audit": pd.DataFrame(rows)})[0] == (
+    assert findings(Results(study(), {"audit": pd.DataFrame(rows)}))[0] == (
         "Whose voice is in the data: of 2 conditions on everybody's ratings, least of what each group said is retained "
         "under binary (50.0% for male raters), and most under 5-point (100.0% for male raters); the majority that "
         "loses most often is that of male raters under 5-point and binary: 10.0% of 80 response pairs (random "
@@ -161,7 +161,7 @@ def made_rows() -> list[dict[str, Any]]:
 
 def test_condition_of_two_experiments_has_its_experiment_in_its_name() -> None:
     rows = [audit_row("scale", "binary", "male"), audit_row("other", "binary", "male"), audit_row("other", "x", "male")]
-    found = voices(study(), {"audit": pd.DataFrame(rows)})
+    found = voices(Results(study(), {"audit": pd.DataFrame(rows)}))
     assert [row["name"] for row in found] == ["scale / binary", "other / binary", "x"]
 
 
@@ -178,11 +178,11 @@ def test_missing_numbers_say_nothing_and_are_dashes(tmp_path: Path) -> None:
 
 def test_one_condition_and_one_group_are_drawn(tmp_path: Path) -> None:
     table = pd.DataFrame([audit_row("scale", "binary", "male", share_of_preferences=0.0, n_participants=3)])
-    (figure,) = draw_all(study(), {"audit": table}, tmp_path)
+    (figure,) = draw_all(Results(study(), {"audit": table}), tmp_path)
     assert figure.name == "audit"
     assert "†: fewer than 10 participants." in figure.caption
 
 
 def test_many_groups_with_long_names_are_drawn(tmp_path: Path) -> None:
     rows = [audit_row("scale", name, f"{HOSTILE}{group}") for name in ("5-point", "binary") for group in range(12)]
-    assert [figure.name for figure in draw_all(study(), {"audit": pd.DataFrame(rows)}, tmp_path)] == ["audit"]
+    assert [figure.name for figure in draw_all(Results(study(), {"audit": pd.DataFrame(rows)}), tmp_path)] == ["audit"]

@@ -14,17 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.schema import Study
-from tasks.reporting.budget_figure import repeated
-from tasks.reporting.document import Link
-from tasks.reporting.dose_figure import doses, spread
-from tasks.reporting.drawing import house_style, write_canvas
-from tasks.reporting.findings import marked_sentences, ratio_sentences
-from tasks.reporting.forest import draw_forest, lines
-from tasks.reporting.latex import escape, latex
-from tasks.reporting.lineage_section import every_effect, lineage
-from tasks.reporting.paper import pairs, published_interval
-from tasks.reporting.paper_section import against_the_paper
-from tasks.reporting.pooling_section import budgets, pooling
+from tasks.reporting.chapters import budgets, experiments, health, pooling, provenance
+from tasks.reporting.chapters import published as beside
+from tasks.reporting.chapters.budgets import repeated
+from tasks.reporting.chapters.dose_figure import doses, spread
+from tasks.reporting.chapters.published_figure import published_effects, published_interval
+from tasks.reporting.house.chapter import Results
+from tasks.reporting.house.document import Link, Table
+from tasks.reporting.house.drawing import house_style, write_canvas
+from tasks.reporting.house.forest import draw_forest, lines
+from tasks.reporting.house.latex import LatexTable, escape, latex
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, full, made_up, pooled_row, study, written
 
 FIVE, BINARY = "5-point - control", "binary - control"
@@ -55,7 +54,7 @@ def test_ours_and_the_published_are_counted_not_tested() -> None:
         pooled_row("groups", "female - male", "toxicity", -0.03, 0.02),  # same sign, not clear, holds -.035
         pooled_row("scale", FIVE, "toxicity", 0.1, 0.02),  # other sign, clear, does not hold -.242
     ]
-    parts = against_the_paper(study(), {"pooled": pd.DataFrame(rows)}, {})
+    parts = beside.CHAPTER.parts(Results(study(), {"pooled": pd.DataFrame(rows)}))
     assert texts(parts).startswith(
         "The paper prints 2 of these pooled effects. 1 of ours have the same sign, 0 clearly so; 1 of our HKSJ "
         "intervals hold the published value. That is no test of the paper"
@@ -66,7 +65,7 @@ def test_ours_and_the_published_are_counted_not_tested() -> None:
 
 def test_an_experiment_that_extends_another_is_not_the_papers() -> None:
     two = twice()
-    assert [pair.row["experiment"] for pair in pairs(two, made_up(two))] == ["groups", "scale"]
+    assert [row["experiment"] for row in published_effects(Results(two, made_up(two)))] == ["groups", "scale"]
 
 
 # ---- ratios
@@ -89,7 +88,7 @@ def ratio_row(**changes: Any) -> pd.DataFrame:
     ],
 )  # fmt: skip
 def test_a_ratio_claims_no_more_than_its_interval(changes: dict[str, float], sentence: str) -> None:
-    assert sentence in ratio_sentences(study(), {"ratios": ratio_row(**changes)})[0]
+    assert sentence in beside.CHAPTER.findings(Results(study(), {"ratios": ratio_row(**changes)}))[0]
 
 
 def test_a_ratio_without_bounds_is_drawn_and_told(tmp_path: Path) -> None:
@@ -109,11 +108,8 @@ def test_effects_that_hang_on_one_architecture_are_counted_and_it_is_named() -> 
          "ci_low": -0.3, "ci_high": high, "hksj_ci_low": -0.4, "hksj_ci_high": high}
         for name, high in (("a", -0.05), ("b", 0.1))
     ]  # fmt: skip
-    text = texts(
-        pooling(
-            study(), {"pooled": pd.DataFrame([row]), "leave_one_out": full("leave_one_out", pd.DataFrame(without))}, {}
-        )
-    )
+    tables = {"pooled": pd.DataFrame([row]), "leave_one_out": full("leave_one_out", pd.DataFrame(without))}
+    text = texts(pooling.CHAPTER.parts(Results(study(), tables)))
     assert "of 1 clear effects 1 would not be so without one architecture (b)." in text
     assert "Egger's test is not made: with fewer than 10 effects it tells nothing" in text
 
@@ -122,11 +118,13 @@ def test_marked_runs_are_told_with_what_they_change() -> None:
     row = pooled_row("scale", FIVE, "toxicity", -0.2) | {"n_marked": 1}
     same = {"unmarked_estimate": -0.2, "unmarked_ci_low": -0.3, "unmarked_ci_high": -0.1}
     other = same | {"unmarked_ci_high": 0.1}
-    assert marked_sentences(study(), {"pooled": pd.DataFrame([row | same])})[0].endswith("what is clear stays clear.")
-    assert marked_sentences(study(), {"pooled": pd.DataFrame([row | other])})[0].endswith(
+    assert health.marked_runs(Results(study(), {"pooled": pd.DataFrame([row | same])}))[0].endswith(
+        "what is clear stays clear."
+    )
+    assert health.marked_runs(Results(study(), {"pooled": pd.DataFrame([row | other])}))[0].endswith(
         "whether an effect is clear changes for 5-point − control on toxicity."
     )
-    assert marked_sentences(study(), made_up(study())) == []
+    assert health.marked_runs(Results(study(), made_up(study()))) == []
 
 
 # ---- equal epochs, equal steps
@@ -145,15 +143,15 @@ def test_an_experiment_stands_beside_the_one_that_it_extends() -> None:
         for name, estimates in (("scale", (-0.2, -0.1)), ("scale-steps", (-0.2, 0.0)))
         for contrast, estimate in zip((FIVE, BINARY), estimates, strict=True)
     ]
-    parts = budgets(twice(), {"pooled": pd.DataFrame(rows)}, {})
+    parts = budgets.CHAPTER.parts(Results(twice(), {"pooled": pd.DataFrame(rows)}))
     assert "of 2 effects that are clear in the first, 1 are clear in the same direction in the second" in texts(parts)
     table = next(part for part in parts if part.kind == "table")
     assert [line[2:5:2] for line in table.body] == [["−0.200", "−0.200"], ["−0.100", "0.000"]]
 
 
 def test_nothing_is_said_of_budgets_where_no_experiment_extends_another() -> None:
-    assert budgets(study(), made_up(study()), {}) == []
-    assert repeated(study(), made_up(study()), "scale") == []
+    assert budgets.CHAPTER.parts(Results(study(), made_up(study()))) == []
+    assert repeated(Results(study(), made_up(study()))) == {}
 
 
 def test_an_experiment_that_extends_another_is_drawn_beside_it(tmp_path: Path) -> None:
@@ -169,7 +167,7 @@ def test_a_dose_is_the_mean_number_of_pairs_of_a_condition() -> None:
     tables = made_up(study())
     cells = tables["cells"]
     cells.loc[(cells["condition"] == "binary") & (cells["architecture"] == "a"), "n_pairs"] = 300  # 900 in b and c
-    found = {row["first"]: row["pairs"] for row in doses(study(), tables)}
+    found = {row["first"]: row["pairs"] for row in doses(Results(study(), tables))}
     assert found == {"5-point": 900, "binary": 700}
 
 
@@ -221,19 +219,23 @@ def test_hostile_names_stay_text_in_a_figure(tmp_path: Path) -> None:
 # ---- from a number to its rows
 
 
+def every_effect() -> Table:
+    """The made-up study's effects of its scale experiment in every architecture."""
+    sections = experiments.CHAPTER.sections(Results(study(), made_up(study())))
+    scale = next(section for section in sections if section.key == "experiment-scale")
+    return scale.parts[-1].parts[1]
+
+
 def test_every_effect_leads_to_runs_that_are_in_the_table_of_runs() -> None:
-    tables = made_up(study())
-    table = every_effect(study(), tables, "scale")[0].parts[1]
-    links = [cell for line in table.body for cell in line if isinstance(cell, Link)]
-    runs = lineage(study(), tables, FACTS)[1].parts[0]
+    links = [cell for line in every_effect().body for cell in line if isinstance(cell, Link)]
+    runs = provenance.CHAPTER.parts(Results(study(), made_up(study()), FACTS))[1].parts[0]
     assert links
     assert {link.target.removeprefix("#") for link in links} <= set(runs.ids)
     assert all(line[-1].startswith("store/training-runs/") for line in runs.body)
 
 
 def test_a_side_without_a_run_says_so() -> None:
-    table = every_effect(study(), made_up(study()), "scale")[0].parts[1]
-    against_control = [line for line in table.body if str(line[0]).endswith("control")]
+    against_control = [line for line in every_effect().body if str(line[0]).endswith("control")]
     assert {line[-1] for line in against_control} == {"none"}
 
 
@@ -254,7 +256,7 @@ def test_text_is_escaped_for_latex() -> None:
 
 
 def test_a_latex_table_has_as_many_cells_as_columns() -> None:
-    text = latex(["a", "b"], "lr", [["x", Link("y", "#z")]], "caption", "label")
+    text = latex(LatexTable("name", "caption", Table(["a", "b"], "lr", [["x", Link("y", "#z")]])), "label")
     assert r"x & y \\" in text
     assert r"\begin{tabular}{lr}" in text
 
