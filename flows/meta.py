@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from configs.errors import InputError, one_of
-from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, holm, leave_one_out, pool_table
+from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.table import read_effects
 from tasks.reporting.house.forest import MOST_FORESTS, MOST_LINES, draw_forests
 from tasks.runtime.files import write_atomically
+from tasks.survey.holm import holm
 
 log = logging.getLogger(__name__)
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]

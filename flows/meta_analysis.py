@@ -17,7 +17,7 @@ from tasks.effects.tables import Scores
 from tasks.judging.llm.rubric import unscored_table
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
-from tasks.planning.cell_tables import cells_table, health_table, read_answers
+from tasks.planning.cell_tables import cells_table, doses_table, health_table, read_answers
 from tasks.runtime.tables import columns_of
 
 
@@ -29,8 +29,10 @@ def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.Dat
     scores = Scores.checked(answers[list(columns_of(Scores))])
     line = outside(inputs.judge.tables["judge_calibration"], scores)
     effects = measure_effects(study, scores, health, categories, line)
+    cells = cells_table(joined.results)
     return {
-        "cells": cells_table(joined.results),
+        "cells": cells,
+        "doses": doses_table(cells),
         "health": health,
         "scores": scores,
         "unscored": unscored_table(answers),

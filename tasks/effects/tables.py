@@ -26,6 +26,18 @@ class Cells(Table):
         name = "cells"
 
 
+class Doses(Table):
+    """One row a condition: how much it was trained on."""
+
+    experiment: str = column("the experiment that the condition is of")
+    condition: str = column("how feedback becomes training")
+    n_cells: int = column("cells that know their number of pairs: architectures times seeds, without failed ones")
+    n_pairs: float = column("response pairs that a cell of it was trained on, mean")
+
+    class Config:
+        name = "doses"
+
+
 class Scores(Table):
     """One row an answer to a held-out prompt and a dimension."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.meta_analysis.heterogeneity import METHODS, Array, Effects, fit, q_profile, typical_variance
+from tasks.survey.intervals import Z95
 
 STATISTICS = [
     "k", "estimate", "std_error", "ci_low", "ci_high", "p", "tau2", "q", "q_p", "i2", "pi_low", "pi_high",
@@ -15,8 +16,6 @@ ALONE = STATISTICS[:6]
 """What one effect alone has, too."""
 EGGER_FROM = 10
 """A regression on fewer effects than this tells nothing (Sterne et al. 2011)."""
-Z95 = 1.959963984540054
-"""The 97.5% quantile of the normal distribution: a Wald 95% interval is an estimate ± Z95 standard errors."""
 Columns = dict[str, Array]
 
 

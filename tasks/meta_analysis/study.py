@@ -8,11 +8,14 @@ from pandera.typing import DataFrame
 from configs.schema import Published, Study
 from tasks.effects.correction import correct_effects
 from tasks.effects.identity import KEYS
-from tasks.meta_analysis.groups import holm, leave_one_out, pool_table
+from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
-from tasks.meta_analysis.pooling import MORE, Z95, interval
+from tasks.meta_analysis.pooling import MORE, interval
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
 from tasks.runtime.tables import columns_of
+from tasks.survey.holm import holm
+from tasks.survey.intervals import Z95
 
 UNMARKED = ["k", "estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"]
 
@@ -29,9 +32,13 @@ def pool_contrasts(study: Study, effects: pd.DataFrame, calibration: pd.DataFram
         study.experiments[row.experiment].contrasts[row.contrast].published.get(row.dimension, Published())
         for row in pooled.itertuples()
     ]
+    intervals = [published_interval(item.estimate, item.p or "") for item in published]
     pooled = pooled.assign(
         published=[item.estimate for item in published],
         published_p=[item.p or "" for item in published],
+        published_low=[interval.low for interval in intervals],
+        published_high=[interval.high for interval in intervals],
+        published_at_most=[interval.at_most for interval in intervals],
         **adjusted(pooled, pooled["experiment"]),
     )
     marked = effects["marked"].fillna("") != ""

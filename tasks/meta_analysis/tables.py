@@ -51,6 +51,9 @@ class Pooled(Table):
     corrected_std_error: float = column("its standard error, with that of the slope", SCORE, missing=True)
     corrected_ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
     corrected_ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    published_low: float = column("lower end of the published effect's 95% interval, from its p", SCORE, missing=True)
+    published_high: float = column("upper end of the published effect's interval", SCORE, missing=True)
+    published_at_most: bool = column("whether the printed p is a bound, so that the interval is at most so wide")
 
     class Config:
         name = "pooled"

@@ -1,4 +1,4 @@
-"""The tables that are read from cells: how each ended, the health of its answers, and their scores."""
+"""The tables that are read from cells: how each ended, the doses, the health of the answers, and their scores."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from pandera.typing import DataFrame
 
-from configs.schema import Study
-from tasks.effects.tables import Answers, Cells
+from configs.schema import CONTROL, Study
+from tasks.effects.tables import Answers, Cells, Doses
 from tasks.generation.health import marks
 from tasks.generation.tables import Health
 from tasks.planning.results import TRAINING, CellResult
@@ -18,6 +18,13 @@ def cells_table(results: Sequence[CellResult]) -> DataFrame[Cells]:
     """One row a cell."""
     names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
     return Cells.checked([vars(r.cell) | {name: getattr(r, name) for name in names} for r in results])
+
+
+def doses_table(cells: pd.DataFrame) -> DataFrame[Doses]:
+    """One row a condition of which a cell was trained, from the table of the cells."""
+    trained = cells[(cells["condition"] != CONTROL) & cells["n_pairs"].notna()].astype({"n_pairs": float})
+    doses = trained.groupby(["experiment", "condition"], sort=False)["n_pairs"].agg(n_cells="size", n_pairs="mean")
+    return Doses.checked(doses.reset_index())
 
 
 def health_table(study: Study, results: Sequence[CellResult]) -> DataFrame[Health]:

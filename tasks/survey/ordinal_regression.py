@@ -21,8 +21,10 @@ from threadpoolctl import threadpool_limits
 from configs.errors import InputError
 from configs.schema import Study
 from tasks.ratings.reading.load import Data
+from tasks.runtime.tables import columns_of
 from tasks.survey.clmm.model import fit
 from tasks.survey.clmm.result import Fit
+from tasks.survey.holm import holm
 from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
 log = logging.getLogger(__name__)
@@ -34,17 +36,18 @@ GROUPS = {"participant": "participant_id", "response": "response_id"}
 def ordinal_regression(study: Study, data: Data) -> tuple[DataFrame[OrdinalRegression], DataFrame[OrdinalModels]]:
     """The terms and the facts of one model a dimension; both empty without `survey.reference`.
 
-    ci_low and ci_high bound the odds ratio (95%); percent = 100 · (odds ratio − 1), as the paper prints effects.
-    Ratings of participants who leave one of the attributes undeclared are left out. A dimension whose ratings no model
-    can be fitted to has its reason in `notes`. Terms of fewer than `survey.min_participants` are in the model, but are
-    not shown.
+    p_holm is adjusted over all terms of all dimensions; ci_low and ci_high bound the odds ratio (95%); percent =
+    100 · (odds ratio − 1), as the paper prints effects. Ratings of participants who leave one of the attributes
+    undeclared are left out. A dimension whose ratings no model can be fitted to has its reason in `notes`. Terms of
+    fewer than `survey.min_participants` are in the model, but are not shown.
     """
     if not study.survey.reference:
         return OrdinalRegression.checked([]), OrdinalModels.checked([])
     indicators = indicator_terms(data.participants, study.survey.reference, study.survey.min_participants)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda name: _dimension(study, data, indicators, name), study.dimensions))
-    terms = [term for terms, _ in parts for term in terms]
+    terms = pd.DataFrame([term for rows, _ in parts for term in rows], columns=list(columns_of(OrdinalRegression)))
+    terms = terms.assign(p_holm=holm(terms["p"].astype(float)))
     return OrdinalRegression.checked(terms), OrdinalModels.checked([facts for _, facts in parts])
 
 

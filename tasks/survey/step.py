@@ -22,7 +22,7 @@ from tasks.survey.reliability import reliability
 from tasks.survey.tables import Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
-VERSION = 3
+VERSION = 4
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)

@@ -92,6 +92,7 @@ class OrdinalRegression(Table):
     percent: float = column("change in the odds, 100 · (odds ratio - 1)", "percent", missing=True)
     published: float = column("the published change in the odds", "percent", missing=True)
     published_p: str = column("its p, as it is printed")
+    p_holm: float = column("p adjusted by Holm's method over all terms of all dimensions", missing=True)
 
     class Config:
         name = "ordinal_regression"

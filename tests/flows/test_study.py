@@ -38,7 +38,7 @@ def test_every_table_has_its_columns(finished):
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
-        "corrected_ci_high",
+        "corrected_ci_high published_low published_high published_at_most",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
         "hksj_ci_high hksj_p p_holm hksj_p_holm",
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",

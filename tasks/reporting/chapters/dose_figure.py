@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import CONTROL, Study
-from tasks.effects.tables import Cells
+from tasks.effects.tables import Doses
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.drawing import BLUE, GREY, ORANGE, PURPLE, Drawing, marks, new_canvas, wrapped
 from tasks.reporting.house.effects import of_dimensions, trusted, with_interval
@@ -18,16 +18,13 @@ STYLES = ((PURPLE, "o"), (BLUE, "s"), (ORANGE, "D"), ("#3f7f3f", "^"), (GREY, "v
 
 
 def doses(results: Results) -> list[Row]:
-    """Effects against control with `pairs`, the mean number of pairs of the condition over architectures and seeds."""
-    counts: dict[tuple[str, str], list[float]] = {}
-    for cell in results.rows(Cells):
-        if finite(cell["n_pairs"]) and cell["condition"] != CONTROL:
-            counts.setdefault((cell["experiment"], cell["condition"]), []).append(cell["n_pairs"])
+    """Effects against control with `pairs`, how many the condition trained on."""
+    counts = {(row["experiment"], row["condition"]): row["n_pairs"] for row in results.rows(Doses)}
     effects = []
     for row in results.pooled():
         used = counts.get((row["experiment"], row["first"]))
         if used and row["second"] == CONTROL and row["focus"] and finite(row["estimate"]):
-            effects.append(row | {"pairs": sum(used) / len(used)})
+            effects.append(row | {"pairs": used})
     return effects
 
 

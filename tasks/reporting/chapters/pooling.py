@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.effects.tables import Cells
+from tasks.effects.tables import Doses
 from tasks.meta_analysis.heterogeneity import TITLES
 from tasks.meta_analysis.pooling import EGGER_FROM
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
@@ -188,5 +188,5 @@ def _pairs(results: Results) -> list[Part]:
 
 
 CHAPTER = Chapter(
-    "pooling", "Pooling", [Pooled, LeaveOneOut, PoolingMethods, Pairwise, Cells], parts=_parts, figures=draw_doses
+    "pooling", "Pooling", [Pooled, LeaveOneOut, PoolingMethods, Pairwise, Doses], parts=_parts, figures=draw_doses
 )

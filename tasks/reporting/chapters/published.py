@@ -5,7 +5,6 @@ from __future__ import annotations
 from tasks.effects.tables import Effects
 from tasks.meta_analysis.tables import Pooled, Ratios
 from tasks.reporting.chapters.published_figure import (
-    at_most,
     draw_published,
     known_ratios,
     published_effects,
@@ -103,7 +102,7 @@ def _effects_table(results: Results, beside: list[Row]) -> Table:
 
 
 def _published_interval(row: Row) -> str:
-    return f"{'within ' if at_most(row) else ''}{interval(row['published_ci_low'], row['published_ci_high'])}"
+    return f"{'within ' if row['published_at_most'] else ''}{interval(row['published_low'], row['published_high'])}"
 
 
 def _ratios_table(results: Results) -> Table:

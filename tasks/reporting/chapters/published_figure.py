@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import Study
-from tasks.meta_analysis.pooling import Z95
 from tasks.meta_analysis.tables import Ratios
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.drawing import (
@@ -39,27 +36,7 @@ def published_effects(results: Results) -> list[Row]:
     An experiment that extends another is an addition of the study's own.
     """
     own = [name for name, experiment in results.study.experiments.items() if not experiment.extends]
-    beside = [row for name in own for row in results.pooled(name) if finite(row["published"], row["estimate"])]
-    for row in beside:
-        low, high, _ = published_interval(row["published"], row["published_p"])
-        row |= {"published_ci_low": low, "published_ci_high": high}
-    return beside
-
-
-def published_interval(estimate: float, p: str) -> tuple[float, float, bool]:
-    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without a p."""
-    from scipy.stats import norm
-
-    match = re.fullmatch(r"\s*(<?)\s*(0?\.\d+)\s*", p)
-    if not match or not finite(estimate) or not 0 < float(match[2]) < 1:
-        return math.nan, math.nan, False
-    reach = Z95 * abs(estimate) / float(norm.isf(float(match[2]) / 2))
-    return estimate - reach, estimate + reach, bool(match[1])
-
-
-def at_most(row: Row) -> bool:
-    """Whether p is published as below a limit, so that the published interval is at most so wide."""
-    return finite(row["published_ci_low"]) and row["published_p"].strip().startswith("<")
+    return [row for name in own for row in results.pooled(name) if finite(row["published"], row["estimate"])]
 
 
 def known_ratios(results: Results) -> list[Row]:
@@ -110,9 +87,16 @@ def _panel(axes: Any, own: Sequence[Row]) -> None:
         if finite(row["ci_low"], row["ci_high"]):
             axes.plot([row["ci_low"], row["ci_high"]], [y + LANE] * 2, color=PURPLE, lw=2.6, zorder=3)
         axes.plot(row["estimate"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)
-        ends = [row["published_ci_low"], row["published_ci_high"]]
+        ends = [row["published_low"], row["published_high"]]
         if finite(*ends):
-            axes.plot(ends, [y - LANE] * 2, color=ORANGE, lw=1.3, ls=(0, (1, 1)) if at_most(row) else "-", zorder=2)
+            axes.plot(
+                ends,
+                [y - LANE] * 2,
+                color=ORANGE,
+                lw=1.3,
+                ls=(0, (1, 1)) if row["published_at_most"] else "-",
+                zorder=2,
+            )
         axes.plot(row["published"], y - LANE, "D", mfc="white", mec=ORANGE, mew=1.3, ms=5.2, zorder=4)
     name_lines(axes, [wrapped(contrast_text(row), 34, 2) for row in own])
 

@@ -18,22 +18,12 @@ HERE, PAPER, BOTH, OPPOSITE, NEITHER = "here only", "paper only", "both", "both,
 def terms(results: Results) -> list[Row]:
     """The rows of the regression; adds `small` (few declare it), `predictor` and `verdict` (significant where)."""
     every = results.rows(OrdinalRegression)
-    for row, adjusted in zip(every, holm([row["p"] for row in every]), strict=True):
-        row["p_holm"] = adjusted
+    for row in every:
         row["small"] = row["n_participants"] < results.study.survey.min_participants
         name = f"{attribute_title(row['attribute'])}: {row['value']}" if row["value"] else row["term"]
         row["predictor"] = f"{name}{' †' if row['small'] else ''}"
         row["verdict"] = _verdict(row)
     return every
-
-
-def holm(ps: list[float]) -> list[float]:
-    """p adjusted by Holm's step-down method over those that are numbers; the others stay NaN."""
-    from statsmodels.stats.multitest import multipletests
-
-    known = [p for p in ps if finite(p)]
-    adjusted = iter(multipletests(known, method="holm")[1] if known else ())
-    return [float(next(adjusted)) if finite(p) else math.nan for p in ps]
 
 
 def _verdict(row: Row) -> str:

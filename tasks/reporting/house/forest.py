@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from tasks.meta_analysis.heterogeneity import TITLES
-from tasks.meta_analysis.pooling import Z95
 from tasks.reporting.house.drawing import GREY, INK, ORANGE, PURPLE, cut, house_style, new_canvas, wrapped, write_canvas
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, number
+from tasks.survey.intervals import Z95
 
 LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
 """Inches: a line, the labels, the axes, and the numbers beside them."""

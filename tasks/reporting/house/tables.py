@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.audit.tables import Audit
-from tasks.effects.tables import Cells, Effects, Scores
+from tasks.effects.tables import Cells, Doses, Effects, Scores
 from tasks.generation.tables import Health
 from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, Unscored
 from tasks.meta_analysis.tables import LeaveOneOut, Moved, Pairwise, Pooled, PoolingMethods, Ratios
@@ -32,7 +32,7 @@ DECLARED: dict[str, type[Table]] = {
     name_of(table): table
     for table in (
         *(Participants, Disagreement, Cooccurrence, Reliability, SurveyContrasts, OrdinalRegression, OrdinalModels),
-        *(Audit, Drops, Cells, Health, JudgeAgreement, JudgeStrata, JudgeCalibration, Unscored, Scores, Effects),
+        *(Audit, Drops, Cells, Doses, Health, JudgeAgreement, JudgeStrata, JudgeCalibration, Unscored, Scores, Effects),
         *(Pooled, PoolingMethods, LeaveOneOut, Pairwise, Ratios, Moved),
     )
 }

@@ -10,6 +10,7 @@ from tasks.judging.tables import JudgeCalibration
 from tasks.meta_analysis.groups import LEFT_OUT
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import STATISTICS, pool
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.study import KEYS, other_methods, pool_contrasts, without_each
 
 DESIGN = (
@@ -34,6 +35,9 @@ def test_the_columns_of_the_design_come_first() -> None:
     pooled = pool_contrasts(load_study("paper"), table(), UNCALIBRATED)
     assert " ".join(pooled.columns).startswith(f"{DESIGN} published_p ")
     assert pooled["published"].tolist() == [-0.242, -0.198]
+    for row in pooled.itertuples():
+        expected = published_interval(row.published, row.published_p)
+        assert (row.published_low, row.published_high, row.published_at_most) == pytest.approx(expected, nan_ok=True)
 
 
 def test_marked_effects_are_pooled_counted_and_left_out_beside() -> None:

@@ -13,8 +13,10 @@ import pandas as pd
 
 from configs.schema import CONTROL, Contrast, Study
 from tasks.effects.tables import Differences
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
+from tasks.planning.cell_tables import doses_table
 from tasks.reporting.facts import Facts
 from tasks.reporting.house.tables import DECLARED
 from tasks.reporting.report import write_report
@@ -126,7 +128,7 @@ def term_row(
     with np.errstate(over="ignore"):
         ends = np.exp([estimate, estimate - 1.96 * error, estimate + 1.96 * error])
     return {
-        **blank("ordinal_regression"),
+        **blank("ordinal_regression"), "p_holm": math.erfc(abs(estimate) / error / math.sqrt(2)),
         "dimension": dimension, "term": f"{attribute}[{value}]", "attribute": attribute, "value": value,
         "n_participants": n, "estimate": estimate, "std_error": error, "z": estimate / error,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "odds_ratio": ends[0], "ci_low": ends[1],
@@ -211,7 +213,8 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         "mean_words",
         "marked",
     ]
-    return {"cells": pd.DataFrame(cells, columns=columns), "health": pd.DataFrame(health, columns=marks)}
+    grid = pd.DataFrame(cells, columns=columns)
+    return {"cells": grid, "doses": doses_table(grid), "health": pd.DataFrame(health, columns=marks)}
 
 
 def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
@@ -238,7 +241,10 @@ def published(study: Study, experiment: str, contrast: str, dimension: str) -> d
     contrasts = study.experiments[experiment].contrasts if experiment in study.experiments else {}
     known = contrasts[Contrast(contrast)].published.get(dimension) if contrast in contrasts else None
     estimate = math.nan if known is None or known.estimate is None else known.estimate
-    return {"published": estimate, "published_p": (known and known.p) or ""}
+    p = (known and known.p) or ""
+    low, high, at_most = published_interval(estimate, p)
+    ends = {"published_low": low, "published_high": high, "published_at_most": at_most}
+    return {"published": estimate, "published_p": p, **ends}
 
 
 def pooled_row(

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.schema import Study
+from tasks.planning.cell_tables import doses_table
 from tasks.reporting.chapters import budgets, experiments, health, pooling, provenance
 from tasks.reporting.chapters import published as beside
 from tasks.reporting.chapters.budgets import repeated
 from tasks.reporting.chapters.dose_figure import doses, spread
-from tasks.reporting.chapters.published_figure import published_effects, published_interval
+from tasks.reporting.chapters.published_figure import published_effects
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import Link, Table
 from tasks.reporting.house.drawing import house_style, write_canvas
@@ -34,19 +35,6 @@ def texts(parts: list[Any]) -> str:
 
 
 # ---- beside the paper
-
-
-def test_the_published_interval_follows_from_p() -> None:
-    # two-sided p .002: z = 3.0902; 1.95996 x .035 / 3.0902 = .0222
-    low, high, at_most = published_interval(-0.035, ".002")
-    assert (low, high, at_most) == (pytest.approx(-0.0572, abs=1e-4), pytest.approx(-0.0128, abs=1e-4), False)
-    assert published_interval(0.1, "0.05")[0] == pytest.approx(0, abs=1e-9)
-    assert published_interval(-0.243, "< .001")[2]  # at most so wide
-
-
-@pytest.mark.parametrize("p", ["", "n.s.", "1.5", "0", "<"])
-def test_without_a_p_there_is_no_published_interval(p: str) -> None:
-    assert all(math.isnan(end) for end in published_interval(-0.2, p)[:2])
 
 
 def test_ours_and_the_published_are_counted_not_tested() -> None:
@@ -167,6 +155,7 @@ def test_a_dose_is_the_mean_number_of_pairs_of_a_condition() -> None:
     tables = made_up(study())
     cells = tables["cells"]
     cells.loc[(cells["condition"] == "binary") & (cells["architecture"] == "a"), "n_pairs"] = 300  # 900 in b and c
+    tables["doses"] = doses_table(cells)
     found = {row["first"]: row["pairs"] for row in doses(Results(study(), tables))}
     assert found == {"5-point": 900, "binary": 700}
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from statsmodels.stats.multitest import multipletests
 
-from tasks.reporting.chapters.regression_terms import change, holm, odds, terms
+from tasks.reporting.chapters.regression_terms import change, odds
 from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.report import draw_all, findings
+from tasks.survey.holm import holm
 from tests.tasks.reporting.made_up import made_up, model_row, study, term_row, written
 
 
@@ -26,7 +26,8 @@ def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reported(tmp_path: Path, *rows: dict[str, Any], models: list[dict[str, Any]] | None = None, **changes: Any) -> str:
     """The Markdown of a report of these terms alone."""
-    tables = {"ordinal_regression": pd.DataFrame(list(rows))}
+    table = pd.DataFrame(list(rows))
+    tables = {"ordinal_regression": table.assign(p_holm=holm(table["p"]))}
     if models is not None:
         tables["ordinal_models"] = pd.DataFrame(models)
     return written(study(**changes), tables, tmp_path)[1]
@@ -79,22 +80,6 @@ def test_reliability_that_is_unknown_leaves_its_place_empty(tmp_path: Path) -> N
     figure = draw_all(Results(study(), {"reliability": table}), tmp_path)[0]
     assert "male 0.38 (0.33 to 0.43)" in figure.alt
     assert "female" not in figure.alt
-
-
-# ---- Holm's adjustment
-
-
-def test_holm_by_hand() -> None:
-    # ordered .01 .02 .04: 3 x .01 = .03; 2 x .02 = .04; max(.04, 1 x .04) = .04
-    assert holm([0.04, 0.01, math.nan, 0.02]) == pytest.approx([0.04, 0.03, math.nan, 0.04], nan_ok=True)
-    assert holm([]) == []
-
-
-def test_holm_is_over_all_terms_of_all_dimensions() -> None:
-    rows = [term_row(d, "age", str(n), 0.05 * n, 0.1) for d in ("toxicity", "awareness") for n in range(1, 8)]
-    expected = multipletests([row["p"] for row in rows], method="holm")[1]
-    found = terms(Results(study(), {"ordinal_regression": pd.DataFrame(rows)}))
-    assert [row["p_holm"] for row in found] == pytest.approx(list(expected))
 
 
 # ---- beside the paper
@@ -158,7 +143,7 @@ def test_finding_names_what_remains_after_the_adjustment() -> None:
         "higher rating); the one effect that the paper calls significant is significant here too (p < .05, same "
         "direction)."
     )
-    none = findings(Results(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3)}))
+    none = findings(Results(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3, p_holm=0.3)}))
     assert none == [
         "Who rates differently: of 1 term of the ordinal regression, none is significant after Holm's adjustment."
     ]

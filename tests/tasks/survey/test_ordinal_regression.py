@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
@@ -80,6 +81,8 @@ def test_the_papers_values_stand_beside_the_terms_that_they_belong_to(simulated:
     assert published.loc[("toxicity", "gender[he/him/his]"), "published"] == -18
     assert published.loc[("toxicity", "gender[he/him/his]"), "published_p"] == "< .01"
     assert len(published) == 7
+    adjusted = multipletests(terms["p"], method="holm")[1]  # over all terms of all dimensions
+    assert terms["p_holm"].tolist() == pytest.approx(adjusted.tolist())
     assert models["dimension"].tolist() == list(load_study("demo").dimensions)
     undeclared = simulated.participants[["gender", "age", "country", "political-spectrum", "ethnicity"]].map(len).eq(0)
     silent = simulated.participants["participant_id"][undeclared.any(axis=1)]
