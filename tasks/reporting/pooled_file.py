@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs.errors import InputError
 from tasks.meta_analysis.pool_file import Pooled
-from tasks.reporting.forest import MOST_FORESTS, MOST_LINES, draw_forests
+from tasks.reporting.house.forest import MOST_FORESTS, MOST_LINES, draw_forests
 from tasks.runtime.files import write_atomically
 
 log = logging.getLogger(__name__)

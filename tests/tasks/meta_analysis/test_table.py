@@ -12,7 +12,7 @@ from flows import meta_analysis
 from flows.cli import main
 from tasks.meta_analysis.pooling import pool
 from tasks.meta_analysis.table import read_effects
-from tasks.reporting.forest import MOST_LINES
+from tasks.reporting.house.forest import MOST_LINES
 
 HEADER = "contrast,estimate,std_error\n"
 SEVERAL = "contrast,study,estimate,std_error\na,s,1,0.5\na,t,3,0.5\nb,s,2,1\n"

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.schema import CONTROL, Study
+from configs.schema import CONTROL, Contrast, Study
 from tasks.effects.tables import Differences
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
 from tasks.planning.cell_tables import doses_table
 from tasks.reporting.facts import Facts
+from tasks.reporting.house.tables import DECLARED
 from tasks.reporting.report import write_report
-from tasks.reporting.tables import DECLARED
 from tasks.runtime.tables import columns_of
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"
@@ -226,12 +227,24 @@ def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
                 each = [draw.gauss(size, 0.03) for _ in study.architectures]
                 effects += [(name, contrast, dimension, m.name, x, 0.02, 147, 1, 0, 3, "")
                             for m, x in zip(study.architectures, each, strict=True)]  # fmt: skip
-                pooled.append(pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each)))
+                row = pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each))
+                pooled.append(row | published(study, name, contrast, dimension))
     table = Differences.checked(effects)
     return {
         "effects": table, "pooled": pd.DataFrame(pooled), "leave_one_out": without_each(table),
         "pooling_methods": other_methods(table), "ratios": ratios(study, table), "pairwise": compare_pairs(table),
     }  # fmt: skip
+
+
+def published(study: Study, experiment: str, contrast: str, dimension: str) -> dict[str, Any]:
+    """The published values of a pooled effect, as the study's settings have them."""
+    contrasts = study.experiments[experiment].contrasts if experiment in study.experiments else {}
+    known = contrasts[Contrast(contrast)].published.get(dimension) if contrast in contrasts else None
+    estimate = math.nan if known is None or known.estimate is None else known.estimate
+    p = (known and known.p) or ""
+    low, high, at_most = published_interval(estimate, p)
+    ends = {"published_low": low, "published_high": high, "published_at_most": at_most}
+    return {"published": estimate, "published_p": p, **ends}
 
 
 def pooled_row(
@@ -240,7 +253,7 @@ def pooled_row(
     """A row of pooled.csv with the interval estimate ± 1.96 error, and an HKSJ interval 1.3 times as wide."""
     reach = 1.96 * error
     return {
-        **blank("pooled"),
+        **blank("pooled"), **published(study(), experiment, contrast, dimension),
         "experiment": experiment, "contrast": contrast, "dimension": dimension, "k": k, "estimate": estimate,
         "std_error": error, "ci_low": estimate - reach, "ci_high": estimate + reach,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "i2": 41.0, "hksj_ci_low": estimate - 1.3 * reach,

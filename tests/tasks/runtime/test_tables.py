@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.reporting.tables import DECLARED, rows
+from tasks.reporting.house.tables import DECLARED, rows
 from tasks.runtime.tables import Table, column, columns_of, name_of
 
 
