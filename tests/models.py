@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from configs.schema import Architecture, Pretraining, Recipe, Tiny
-from tasks.architectures.load import Base, load_base
+from tasks.architectures.load import Base, BaseRef, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
 from tasks.methods.dpo import DpoSettings
 from tasks.methods.grpo import GrpoSettings
 from tasks.methods.kto import KtoSettings
 from tasks.methods.run import Run
 from tasks.runtime.local.pool import Pool
+from tasks.runtime.store import FolderStore, StoredFile
 from tasks.simulation.language import prompts, replies
 
 RECIPE = Recipe(
@@ -86,8 +87,26 @@ def built(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Archit
     return architecture(family), load_base(architecture(family), str(folder), None)
 
 
+def as_folder(llama: tuple[Architecture, Base], gpus: int = 1) -> BaseRef:
+    """A built base as one that lies in a user's folder."""
+    architecture, base = llama
+    changes = {"tiny": None, "path": base.model.name_or_path, "gpus": gpus}
+    return BaseRef(architecture=architecture.model_copy(update=changes), key="base")
+
+
+def kept(table: pd.DataFrame, store: FolderStore) -> StoredFile:
+    """A table in a store, as the training data of a job."""
+    store.make("preferences", "some", lambda folder: table.to_parquet(folder / "table.parquet"))
+    return StoredFile(stage="preferences", key="some", name="table.parquet")
+
+
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[Pool]:
-    pool = Pool(tmp_path / "slots", workers=1)
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+@pytest.fixture
+def pool(tmp_path: Path, store: FolderStore) -> Iterator[Pool]:
+    pool = Pool(store, tmp_path / "slots", workers=1)
     yield pool
     pool.close()

@@ -20,6 +20,7 @@ class Encoded:
     cut: bool = False
 
 
+END_OF_THINKING = "</think>"
 TEMPLATE_VALUES = {"date_string": "1 January 2026"}
 """What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
 END_OF_THINKING = "</think>"

@@ -8,8 +8,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from configs.errors import InputError
-from configs.schema import Architecture
+from configs.schema import Architecture, Frozen
+from tasks.runtime.job import Desk
+from tasks.runtime.store import Store
 
+BASES, MODEL = "bases", "model"
+"""The stage of bases that are made here, and the folder of their artifact that has the weights."""
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 """What is taken of a hub model: weights as safetensors, tokenizer and settings, no code and no pickle."""
 
@@ -22,14 +26,30 @@ class Base:
     tokenizer: Any
 
 
-@dataclass(frozen=True)
-class BaseRef:
-    """Where a base is and what it is: equal keys mean equal weights in equal precision."""
+class BaseRef(Frozen):
+    """What a base is: a hub model at a revision, a user's folder, or an artifact of the stage `bases`.
+
+    Equal keys mean equal weights in equal precision.
+    """
 
     architecture: Architecture
     key: str
-    source: str
     revision: str | None = None
+
+    def source(self, store: Store) -> str:
+        """The hub id, or a folder of this machine."""
+        if self.architecture.tiny:
+            return str(store.fetch(BASES, self.key) / MODEL)
+        return self.architecture.hub or str(self.architecture.path)
+
+
+def base_at(desk: Desk, ref: BaseRef) -> Base:
+    """The base where a job is done: kept loaded for the next job, or one process's copy in main memory."""
+
+    def load(device: str | None = None) -> Base:
+        return load_base(ref.architecture, ref.source(desk.store), ref.revision, device)
+
+    return desk.warm.get(ref.key, load) if desk.processes == 1 else load("cpu")
 
 
 def load_base(architecture: Architecture, source: str, revision: str | None, device: str | None = None) -> Base:

@@ -3,20 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
 from configs.errors import InputError
-from configs.schema import Architecture, Study
-from tasks.architectures.load import BaseRef, resolve_revision
+from configs.schema import Architecture, Pretraining, Study
+from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision
+from tasks.architectures.tiny import build_base
 from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
-from tasks.runtime.local.pool import Pool, Slot
-from tasks.runtime.store import Record, Store
+from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.runner import Runner
+from tasks.runtime.store import Store, StoredFile
 
 VERSION = 1
+TEXTS = "texts.parquet"
 
 
-def prepare_base(study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store, pool: Pool) -> BaseRef:
+class Pretrained(Result):
+    """How a tiny base came out."""
+
+    parameters: int
+    vocabulary: int
+    first_loss: float
+    """Mean of the first ten steps, nats a token."""
+    last_loss: float
+    """Of the last ten."""
+
+
+class Pretrain(Job[Pretrained]):
+    """Build and pre-train a tiny base on `texts` (prompt, response)."""
+
+    stage: ClassVar[str] = BASES
+    result: ClassVar[type[Result]] = Pretrained
+    architecture: Architecture
+    recipe: Pretraining
+    max_length: int
+    texts: StoredFile
+    seed: int
+
+    @property
+    def key(self) -> str:
+        architecture = self.architecture
+        return fingerprint(
+            [
+                *(VERSION, architecture.family, architecture.tiny, architecture.dtype, self.recipe, self.max_length),
+                *(self.texts.key, self.seed),
+            ]
+        )
+
+    @property
+    def title(self) -> str:
+        return f"{self.architecture.name}: pretrain"
+
+    def run(self, desk: Desk) -> Pretrained:
+        table = pd.read_parquet(self.texts.fetch(desk.store))
+        texts = list(zip(table["prompt"], table["response"], strict=True))
+        family, tiny, into = self.architecture.family, self.architecture.tiny, desk.folder / MODEL
+        assert tiny is not None
+        facts = build_base(family, tiny, self.recipe, texts, self.max_length, self.seed, into, desk.progress)
+        return Pretrained(**facts)
+
+
+def prepare_base(
+    study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store, runner: Runner
+) -> BaseRef:
     """A base ready to train; `texts` (prompt, response) are those of the training prompts.
 
     A hub model's revision is resolved to a commit at its first use, and that commit is used from then on.
@@ -30,7 +81,9 @@ def prepare_base(study: Study, architecture: Architecture, texts: pd.DataFrame, 
     base = known_base(study, architecture, texts, store)
     assert base is not None
     if architecture.tiny:
-        _make_tiny(study, base, texts, store, pool)
+        job = _pretraining(study, architecture, texts)
+        store.make("texts", job.texts.key, lambda folder: texts.to_parquet(folder / TEXTS, index=False))
+        runner.run(job)
     return base
 
 
@@ -45,14 +98,10 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
         if commit is None:
             return None
         key = fingerprint(["hub", architecture.hub, commit, architecture.dtype])
-        return BaseRef(architecture, key, architecture.hub, commit)
+        return BaseRef(architecture=architecture, key=key, revision=commit)
     if architecture.path:
-        return BaseRef(architecture, _folder_key(Path(architecture.path), architecture.dtype), architecture.path)
-    key = fingerprint([
-        VERSION, architecture.family, architecture.tiny, architecture.dtype, study.recipe.pretraining,
-        study.recipe.max_length, frame_digest(texts), study.seed,
-    ])  # fmt: skip
-    return BaseRef(architecture, key, str(store.path("bases", key) / "model"))
+        return BaseRef(architecture=architecture, key=_folder_key(Path(architecture.path), architecture.dtype))
+    return BaseRef(architecture=architecture, key=_pretraining(study, architecture, texts).key)
 
 
 def known_revision(architecture: Architecture, store: Store) -> str | None:
@@ -72,14 +121,12 @@ def _folder_key(folder: Path, dtype: str) -> str:
     return fingerprint(["path", dtype, {file.name: file_digest(file) for file in files}])
 
 
-def _make_tiny(study: Study, base: BaseRef, texts: pd.DataFrame, store: Store, pool: Pool) -> None:
-    def build(slot: Slot, folder: Path) -> Record:
-        table = folder / "texts.parquet"
-        texts.to_parquet(table, index=False)
-        return slot.run(
-            "pretrain", architecture=base.architecture.model_dump(mode="json"),
-            recipe=study.recipe.model_dump(mode="json"), texts=str(table), seed=study.seed,
-            folder=str(folder / "model"),
-        )  # fmt: skip
-
-    pool.make(store, "bases", base.key, base.key, build)
+def _pretraining(study: Study, architecture: Architecture, texts: pd.DataFrame) -> Pretrain:
+    recipe = study.recipe
+    return Pretrain(
+        architecture=architecture,
+        recipe=recipe.pretraining,
+        max_length=recipe.max_length,
+        texts=StoredFile(stage="texts", key=frame_digest(texts), name=TEXTS),
+        seed=study.seed,
+    )

@@ -16,12 +16,14 @@ from tasks.methods.lora import lent
 from tasks.methods.memory import halving
 
 
-def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool) -> pd.DataFrame:
+def generate(
+    base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool
+) -> tuple[pd.DataFrame, int]:
     """Answers to `prompts` (prompt_id, prompt).
 
     Returns:
-        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped). Its attribute
-        `at_once`: how many prompts went through the model at once, at the end.
+        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped); and how many
+        prompts went through the model at once, at the end.
     """
     encoded = [ids[-recipe.max_length :] for ids in encode_prompts(base.tokenizer, prompts["prompt"].tolist())]
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
@@ -41,9 +43,7 @@ def generate(base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Re
                 decoded = base.tokenizer.decode(ids, skip_special_tokens=True)
                 text, thought = strip_thinking(decoded, reasoning, finished)
                 rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
-    found = pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1)
-    found.attrs["at_once"] = at_once
-    return found
+    return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1), at_once
 
 
 @contextmanager

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.load import BaseRef
-from tasks.generation.health import health, mark
+from tasks.architectures.load import BaseRef, base_at
+from tasks.generation.greedy import generate
+from tasks.methods.step import ADAPTER, RUNS
 from tasks.runtime.fingerprint import fingerprint, frame_digest
-from tasks.runtime.local.pool import Pool, Slot
-from tasks.runtime.store import Artifact, Record, Store
-from tasks.simulation.language import is_well_formed
+from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.runner import Runner
+from tasks.runtime.store import Artifact, Store
 
-VERSION = 1
+VERSION = 2
+PROMPTS, PROMPTS_FILE, ANSWERS_FILE = "prompts", "prompts.parquet", "outputs.parquet"
 
 
 @dataclass(frozen=True)
@@ -31,42 +32,68 @@ class Prompts:
         return cls(table, frame_digest(table))
 
 
-def outputs_key(base: BaseRef, run: str | None, prompts: Prompts, recipe: Recipe, simulated: bool) -> str:
-    """Identity of the answers of a training run, or of the control."""
-    return fingerprint([
-        VERSION, base.key, base.architecture.reasoning, run, prompts.digest, recipe.max_new_tokens, recipe.max_length,
-        recipe.generation_batch, simulated,
-    ])  # fmt: skip
+class Answered(Result):
+    """How the answers came out."""
+
+    at_once: int
+    """How many prompts went through the model at once, at the end."""
+
+
+class Answer(Job[Answered]):
+    """Answer prompts greedily: `outputs.parquet` (prompt_id, text, tokens, finished, thought)."""
+
+    stage: ClassVar[str] = "outputs"
+    result: ClassVar[type[Result]] = Answered
+    base: BaseRef
+    run_key: str | None
+    """The training run whose adapter answers; None is the base alone, the control."""
+    prompts: str
+    """Digest of the prompts, which the store keeps."""
+    recipe: Recipe
+
+    @property
+    def key(self) -> str:
+        recipe, base = self.recipe, self.base
+        return fingerprint(
+            [
+                *(VERSION, base.key, base.architecture.reasoning, self.run_key, self.prompts),
+                *(recipe.max_new_tokens, recipe.max_length, recipe.generation_batch),
+            ]
+        )
+
+    @property
+    def title(self) -> str:
+        return f"{self.base.architecture.name}: answer"
+
+    @property
+    def near(self) -> str:
+        return self.base.key
+
+    @property
+    def gpus(self) -> int:
+        return self.base.architecture.gpus
+
+    def run(self, desk: Desk) -> Answered:
+        base, reasoning = base_at(desk, self.base), self.base.architecture.reasoning
+        adapter = desk.store.fetch(RUNS, self.run_key) / ADAPTER if self.run_key else None
+        prompts = pd.read_parquet(desk.store.fetch(PROMPTS, self.prompts) / PROMPTS_FILE)
+        answers, at_once = generate(base, adapter, prompts, self.recipe, reasoning)
+        answers.to_parquet(desk.folder / ANSWERS_FILE, index=False)
+        return Answered(at_once=at_once)
 
 
 def answer_prompts(
-    base: BaseRef,
-    run: Artifact | None,
-    prompts: Prompts,
-    recipe: Recipe,
-    simulated: bool,
-    store: Store,
-    pool: Pool,
-) -> Artifact:
-    """`outputs.parquet` (prompt_id, text, tokens, finished, thought, empty, repetitive, well_formed); `run` None is
-    the control. The record has the health of the outputs.
+    base: BaseRef, run_key: str | None, prompts: Prompts, recipe: Recipe, store: Store, runner: Runner
+) -> Artifact[Answered]:
+    """The answers of a training run's adapter, or of the base alone.
 
     Raises:
         JobFailed: generation raised, or its process died.
     """
-    key = outputs_key(base, run.key if run else None, prompts, recipe, simulated)
+    store.make(PROMPTS, prompts.digest, lambda folder: prompts.table.to_parquet(folder / PROMPTS_FILE, index=False))
+    return runner.run(Answer(base=base, run_key=run_key, prompts=prompts.digest, recipe=recipe))
 
-    def build(slot: Slot, folder: Path) -> Record:
-        table, path = folder / "prompts.parquet", folder / "outputs.parquet"
-        prompts.table.to_parquet(table, index=False)
-        started = time.monotonic()
-        record = slot.run(
-            "generate", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-            revision=base.revision, recipe=recipe.model_dump(mode="json"),
-            adapter=str(run.path / "adapter") if run else None, prompts=str(table), path=str(path),
-        )  # fmt: skip
-        outputs = mark(pd.read_parquet(path), is_well_formed if simulated else None)
-        outputs.to_parquet(path, index=False)
-        return record | {"seconds": time.monotonic() - started, "health": health(outputs)}
 
-    return pool.make(store, "outputs", key, base.key, build)
+def read_answers(answers: Artifact[Answered]) -> pd.DataFrame:
+    """prompt_id, text, tokens, finished, thought."""
+    return pd.read_parquet(answers.path / ANSWERS_FILE)

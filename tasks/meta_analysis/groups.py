@@ -67,18 +67,6 @@ def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: 
     return table.astype({"k": int}).reset_index(drop=True)
 
 
-def holm(p: pd.Series, families: pd.Series | None = None) -> pd.Series:
-    """Holm's adjusted p within each family (or of all); missing ones stay missing and are no test."""
-    from statsmodels.stats.multitest import multipletests
-
-    def adjust(part: pd.Series) -> pd.Series:
-        known = part.dropna()
-        adjusted = multipletests(known, method="holm")[1] if len(known) else []
-        return pd.Series(adjusted, index=known.index, dtype=float).reindex(part.index)
-
-    return adjust(p) if families is None else p.groupby(families, group_keys=False).transform(adjust)
-
-
 def _groups(effects: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """The keys of the groups in order of appearance, and each row's group."""
     if not by:

@@ -3,75 +3,121 @@
 from __future__ import annotations
 
 import shutil
-import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.load import BaseRef
+from tasks.architectures.load import BaseRef, base_at
 from tasks.methods import METHODS
+from tasks.methods.run import Run, margin_at_end
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
-from tasks.runtime.local.pool import Pool, Slot
-from tasks.runtime.store import Artifact, Record, Store
+from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.runner import Runner
+from tasks.runtime.store import Artifact, Store, StoredFile
 
 VERSION, REFERENCE_VERSION = 3, 1
+RUNS, ADAPTER, CHECKPOINTS = "training-runs", "adapter", "checkpoints"
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """What is to be trained. Cells with equal keys share the run."""
+class TrainingRun(Result):
+    """What a training run was, beside its adapter in the folder `adapter` with its card: see `Trained`."""
 
+    curve: list[dict[str, float]]
+    steps: int
+    resumed_from: int
+    truncated: int
+    at_once: int
+    loop_seconds: float
+    margin: float
+    """Of the method, at the end of training."""
+
+
+class Train(Job[TrainingRun]):
+    """Train an adapter. Cells whose jobs have equal keys share the run."""
+
+    stage: ClassVar[str] = RUNS
+    result: ClassVar[type[Result]] = TrainingRun
     base: BaseRef
     method: str
+    data: StoredFile
+    """The rows that train."""
     digest: str
-    """Of the training data."""
+    """Of what training reads of them."""
     recipe: Recipe
     seed: int
     steps: int | None = None
     """Instead of the recipe's epochs."""
-
-    @cached_property
-    def key(self) -> str:
-        recipe, architecture = self.recipe, self.base.architecture
-        own = METHODS[self.method].identity(recipe, architecture)
-        return fingerprint([
-            VERSION, self.base.key, architecture.target_modules, self.digest, recipe.lora, recipe.max_length, own,
-            self.seed, self.steps,
-        ])  # fmt: skip
+    card: str = ""
+    """The adapter's model card, which tells who shares the run and is no part of its identity."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it depends on beside base and data, flat, as a person reads it."""
-        architecture = self.base.architecture
-        lora = {f"lora.{key}": value for key, value in self.recipe.lora.model_dump(mode="json").items()}
-        own = METHODS[self.method].identity(self.recipe, architecture) | ({"steps": self.steps} if self.steps else {})
-        last = {"target_modules": architecture.target_modules, "seed": self.seed}
-        return {"max_length": self.recipe.max_length} | lora | own | last
+        """What the run depends on beside base and data, flat, as a person reads it."""
+        recipe, architecture = self.recipe, self.base.architecture
+        return {
+            "max_length": recipe.max_length,
+            **{f"lora.{key}": value for key, value in recipe.lora.model_dump(mode="json").items()},
+            **METHODS[self.method].identity(recipe, architecture),
+            **({"steps": self.steps} if self.steps else {}),
+            "target_modules": architecture.target_modules,
+            "seed": self.seed,
+        }
+
+    @property
+    def key(self) -> str:
+        return fingerprint([VERSION, self.base.key, self.digest, self.method, self.settings])
+
+    @property
+    def title(self) -> str:
+        return f"{self.base.architecture.name}: train"
+
+    @property
+    def near(self) -> str:
+        return self.base.key
+
+    @property
+    def gpus(self) -> int:
+        return self.base.architecture.gpus
+
+    @property
+    def processes(self) -> int:
+        return self.gpus
+
+    def before_sharding(self, desk: Desk) -> None:
+        base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
+        METHODS[self.method].before_sharding(base, table, self.recipe, self._reference(desk), desk.progress)
+
+    def run(self, desk: Desk) -> TrainingRun:
+        """Go on from the newest checkpoint of a run that was killed, if there is one."""
+        method, adapter = METHODS[self.method], desk.folder / ADAPTER
+        checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
+        run = Run(self.seed, adapter, checkpoints, self._reference(desk), self.steps, desk.processes)
+        base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
+        trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
+        if method.leaves_base_changed():
+            del base
+            desk.warm.drop()
+        if desk.rank == 0:
+            write_atomically(adapter / "README.md", self.card)
+        return TrainingRun(**vars(trained), margin=margin_at_end(trained.curve, method.margin))
+
+    def _reference(self, desk: Desk) -> Path:
+        """The file of the base's reference log-probabilities, which all its runs share."""
+        return desk.store.workspace("reference", f"{self.base.key}-{REFERENCE_VERSION}.txt")
 
 
-def train_adapter(run: TrainingRun, data: Path, card: str, store: Store, pool: Pool) -> Artifact:
-    """The adapter in `adapter/` with its card; the record has what `Trained` has, the margin at the end, and seconds.
+def train_adapter(job: Train, store: Store, runner: Runner) -> Artifact[TrainingRun]:
+    """The training run, found or made now.
 
     Checkpoints are kept beside the run until it is whole, so that a killed one goes on from its last.
 
     Raises:
         JobFailed: training raised, or its process died.
     """
-    base = run.base
-
-    def build(slot: Slot, folder: Path) -> Record:
-        started, checkpoints = time.monotonic(), store.path("checkpoints", run.key)
-        record = slot.run(
-            "train", architecture=base.architecture.model_dump(mode="json"), source=base.source,
-            revision=base.revision, recipe=run.recipe.model_dump(mode="json"), method=run.method, data=str(data),
-            seed=run.seed, steps=run.steps, adapter=str(folder / "adapter"), checkpoints=str(checkpoints),
-            reference=str(store.path("reference", f"{base.key}-{REFERENCE_VERSION}.txt")),
-        )  # fmt: skip
-        write_atomically(folder / "adapter" / "README.md", card)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        return record | {"seconds": time.monotonic() - started}
-
-    return pool.make(store, "training-runs", run.key, base.key, build)
+    run = runner.run(job)
+    if run.fresh:
+        shutil.rmtree(store.workspace(CHECKPOINTS, job.key), ignore_errors=True)
+    return run

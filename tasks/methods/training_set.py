@@ -11,7 +11,7 @@ from tasks.methods.budget import steps_beyond_epochs
 from tasks.preferences.condition import ConditionData, Drop
 from tasks.preferences.experiment import Preferences
 from tasks.runtime.fingerprint import fingerprint
-from tasks.runtime.store import Record, Store
+from tasks.runtime.store import Record, Store, StoredFile
 
 VERSION = 1
 
@@ -21,8 +21,8 @@ class TrainingSet:
     """The rows that one condition trains on, or why there are none."""
 
     method: str
-    path: Path
-    """The table, in Parquet."""
+    table: StoredFile
+    """The rows, in Parquet."""
     digest: str
     size: int
     """Rows or prompts of an epoch."""
@@ -60,8 +60,8 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
     for condition, method in methods.items():
         record = artifact.record[condition]
         drops = tuple(tuple(drop) for drop in record["drops"])
-        path = artifact.path / f"{condition}.parquet"
-        sets[condition] = TrainingSet(method, path, **{**record, "drops": drops})
+        table = StoredFile(stage=artifact.stage, key=artifact.key, name=f"{condition}.parquet")
+        sets[condition] = TrainingSet(method, table, **{**record, "drops": drops})
     sizes = {condition: item.size for condition, item in sets.items()}
     return {
         condition: replace(item, steps=steps_beyond_epochs(experiment, sizes, condition, study.recipe))

@@ -1,19 +1,28 @@
-"""What the tasks of a study work with: its settings, its ratings and where things are kept."""
+"""What the tasks of a study work with: its settings, its ratings, where jobs are done and where things are kept."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pandas as pd
 
 from configs.schema import Study
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge
+from tasks.judging.step import ProvenJudge
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.history import History
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
 from tasks.runtime.local.pool import Pool
-from tasks.runtime.store import Store
+from tasks.runtime.runner import Runner
+from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
+
+
+def choose_runner(study: Study, store: Store, workers: int | None) -> Runner:
+    """Where the study's jobs are done: on slots of this machine."""
+    most = max((architecture.gpus for architecture in study.architectures), default=1)
+    return Pool(store, home() / "slots", workers, gpus_each=most)
 
 
 class Bench:
@@ -21,9 +30,8 @@ class Bench:
 
     def __init__(self, study: Study, workers: int | None = None) -> None:
         self.study = study
-        self.store = Store(home() / "store")
-        most = max((architecture.gpus for architecture in study.architectures), default=1)
-        self.pool = Pool(home() / "slots", workers, gpus_each=most)
+        self.store = home_store()
+        self.runner = choose_runner(study, self.store, workers)
         self.tracker = Tracker(study.name, home())
         self.history = History(home() / "history" / study.name)
 
@@ -44,11 +52,18 @@ class Bench:
 
 
 class Inputs:
-    """What every cell reads, made before the first of them."""
+    """What every cell reads, made before the first of them; a plain class for the same reason."""
 
     def __init__(
-        self, data: StudyData, ratings: str, prepared: dict[str, dict[str, TrainingSet]], judge: Judge, prompts: Prompts
+        self,
+        data: StudyData,
+        ratings: str,
+        prepared: dict[str, dict[str, TrainingSet]],
+        judge: ProvenJudge,
+        prompts: Prompts,
+        grammatical: Callable[[str], bool] | None,
     ) -> None:
-        """`ratings`: the snapshot's id, or the digest of ratings that are in no collection."""
+        """`ratings`: the snapshot's id, or the digest of ratings that are in no collection. `grammatical`: whether a
+        text keeps the grammar of the study's texts, where that is known."""
         self.data, self.ratings, self.prepared = data, ratings, prepared
-        self.judge, self.prompts = judge, prompts
+        self.judge, self.prompts, self.grammatical = judge, prompts, grammatical

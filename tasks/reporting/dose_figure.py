@@ -17,16 +17,13 @@ STYLES = ((PURPLE, "o"), (BLUE, "s"), (ORANGE, "D"), ("#3f7f3f", "^"), (GREY, "v
 
 def doses(study: Study, tables: Tables) -> list[Row]:
     """Effects against control with `pairs`, the mean number of pairs of the condition over architectures and seeds."""
-    counts: dict[tuple[str, str], list[float]] = {}
-    for cell in rows(tables, "cells"):
-        if finite(cell["n_pairs"]) and cell["condition"] != CONTROL:
-            counts.setdefault((cell["experiment"], cell["condition"]), []).append(cell["n_pairs"])
+    counts = {(row["experiment"], row["condition"]): row["n_pairs"] for row in rows(tables, "doses")}
     found = []
     for name in study.experiments:
         for row in pooled_rows(study, tables, name):
             used = counts.get((name, row["first"]))
             if used and row["second"] == CONTROL and row["focus"] and finite(row["estimate"]):
-                found.append(row | {"pairs": sum(used) / len(used)})
+                found.append(row | {"pairs": used})
     return found
 
 

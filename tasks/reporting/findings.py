@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import CONTROL, Contrast, Study
 from tasks.methods import methods_of
 from tasks.reporting.audit_section import audit_finding
+from tasks.reporting.facts import Facts
 from tasks.reporting.judge_section import judge_finding
 from tasks.reporting.paper import known_ratios
 from tasks.reporting.regression_section import regression_finding
-from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows
+from tasks.reporting.tables import Row, Tables, contrast_text, pooled_rows, rows
 from tasks.reporting.words import (
     DASH,
     MINUS,
@@ -187,7 +188,7 @@ def marked_sentences(study: Study, tables: Tables) -> list[str]:
 
 def ratio_text(study: Study, row: Row) -> str:
     """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
-    of, to = (split_contrast(row[side]) for side in ("of", "to"))
+    of, to = (Contrast(row[side]).sides for side in ("of", "to"))
     names = [side[0] if side[1] == CONTROL else f"{side[0]} {MINUS} {side[1]}" for side in (of, to)]
     what = in_sentence(title_of(study, row["dimension"]))
     if not finite(row["ci_low"], row["ci_high"]):
@@ -311,7 +312,7 @@ def in_part(tables: Tables, facts: Facts) -> str:
     """Whether cells failed, in one sentence; nothing where the study is whole."""
     cells = rows(tables, "cells")
     failed = sum(row["status"] == "failed" for row in cells)
-    if not failed and facts.get("status") != "in part":
+    if not failed and facts.status != "in part":
         return ""
     return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
 
@@ -343,15 +344,13 @@ def _model_steps(study: Study) -> list[str]:
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
     methods = joined(sorted(method.title for method in methods_of(study)), " or ")
-    judge = "A text regression of the ratings of held-out prompts"
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
         f"{methods}: {models}. The control is the architecture without fine-tuning. "
         f"{_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
-        f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
-        f"{judged}.",
+        f"Judging. {study.judge.method} scores every answer from 0 to 1 on {judged}.",
         "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
         "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
         "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "
@@ -405,7 +404,5 @@ def published_note(study: Study) -> list[str]:
 
 
 def _counted(facts: Facts, key: str) -> str:
-    """`1,095 participants`; nothing where it isn't known. Keys may have underscores or spaces."""
-    counts = {str(name).replace("_", " "): value for name, value in (facts.get("counts") or {}).items()}
-    value = counts.get(key)
-    return f"{whole(value)} {key}" if isinstance(value, int | float) else ""
+    """`1,095 participants`; nothing where it isn't known."""
+    return f"{whole(facts.counts[key])} {key}" if key in facts.counts else ""

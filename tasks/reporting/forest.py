@@ -13,8 +13,8 @@ from tasks.meta_analysis.heterogeneity import TITLES
 from tasks.reporting.drawing import GREY, INK, ORANGE, PURPLE, cut, house_style, new_canvas, wrapped, write_canvas
 from tasks.reporting.tables import Row
 from tasks.reporting.words import finite, interval, number
+from tasks.survey.intervals import Z95
 
-Z95 = 1.959963984540054
 LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
 """Inches: a line, the labels, the axes, and the numbers beside them."""
 MOST_FORESTS, MOST_LINES = 60, 60

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from configs.schema import Study
 from tasks.judging.proof import shortfalls
 from tasks.reporting.document import Caution, Fold, Table, Text
-from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
+from tasks.reporting.facts import Facts
+from tasks.reporting.tables import Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import (
     DASH,
     MINUS,
@@ -33,7 +35,7 @@ def judge(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     found = rows(tables, "judge_agreement")
     if not found:
         return []
-    told = facts.get("judge") or {}
+    told = facts.judge or {}
     below = [Caution(sentence) for sentence in judge_finding(study, tables)]
     everybody = [row for row in found if row["stratum"] == "all"] or found
     groups = [row for row in found if row not in everybody]
@@ -58,15 +60,14 @@ def judge_finding(study: Study, tables: Tables) -> list[str]:
 
 
 def _how(study: Study) -> str:
-    model = "The embedded judge" if study.judge.kind == "embedded" else study.judge.model
     return (
-        f"{model}, held against the raters of held-out prompts before it judged an output, response by response, with "
-        "95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' mean on the same side of the "
-        "middle (the paper reports 85% with experts). κ: Cohen's with quadratic weights, ρ: Spearman's, both against "
-        "the raters' mean. α: Krippendorff's, of the judge and a single rater. Mean error: judge minus raters. The "
-        "ceiling is what the raters reach among themselves: one against the mean of the others of the same response, "
-        "who are one fewer than the judge is held against; their own α. A judge that foretells their mean can pass it. "
-        f"{label_sentence(study)}"
+        f"{study.judge.subject}, held against the raters of held-out prompts before it judged an output, response by "
+        "response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' mean on the "
+        "same side of the middle (the paper reports 85% with experts). κ: Cohen's with quadratic weights, ρ: "
+        "Spearman's, both against the raters' mean. α: Krippendorff's, of the judge and a single rater. Mean error: "
+        "judge minus raters. The ceiling is what the raters reach among themselves: one against the mean of the others "
+        "of the same response, who are one fewer than the judge is held against; their own α. A judge that foretells "
+        f"their mean can pass it. {label_sentence(study)}"
     ).strip()
 
 
@@ -202,7 +203,7 @@ def _corrected(study: Study, tables: Tables) -> list[Any]:
     return [Fold("Effects, plain and corrected", [Table(header, "lllrrrr", body)])]
 
 
-def _account(told: Facts) -> list[Any]:
+def _account(told: Mapping[str, Any]) -> list[Any]:
     if "calls" not in told:
         return []
     cost = f", ${told['dollars']:,.2f} at the prices of the settings" if told.get("dollars") else ""

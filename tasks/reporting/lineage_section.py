@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from configs.schema import CONTROL, Study
-from tasks.effects.identity import EffectId
+from configs.schema import CONTROL, Contrast, Study
+from tasks.effects.identity import EffectKey
+from tasks.methods.step import ADAPTER, RUNS
 from tasks.reporting.document import Fold, Link, Rows, Table, Text
-from tasks.reporting.tables import Facts, Row, Tables, pooled_rows, rows, titled
+from tasks.reporting.facts import Facts
+from tasks.reporting.tables import Row, Tables, pooled_rows, rows, titled
 from tasks.reporting.words import DASH, MINUS, number, whole
+from tasks.runtime.store import place
 
 SHORT = 10
 """So many characters of a key tell runs apart for a reader."""
@@ -31,7 +34,7 @@ def every_effect(study: Study, tables: Tables, name: str) -> list[Any]:
         "sides that are not well-formed; they are scored like any other. Marked: limits of health that a run fails. "
         "Runs lead to the table of training runs."
     )
-    example = EffectId(name, found[0]["contrast"], found[0]["dimension"], found[0]["architecture"])
+    example = EffectKey(name, Contrast(found[0]["contrast"]), found[0]["dimension"], found[0]["architecture"])
     trace = f"What one of them rests on: pluralign trace {study.name} {example}; without the architecture, the pool."
     table = Table(header, "lllrrrrrrlll", body)
     return [Fold(f"Every effect: {whole(len(body))}", [Text(f"{text} {trace}"), table, Rows(("effects", "scores"))])]
@@ -68,7 +71,7 @@ def lineage(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     cells = [row for row in rows(tables, "cells") if row["training_run"]]
     if not cells:
         return []
-    snapshot = facts.get("snapshot") or facts.get("ratings_digest") or "unknown"
+    snapshot = facts.snapshot or facts.ratings_digest or "unknown"
     text = (
         "From a number to its rows: below each table stands the file that it is made of. A pooled effect leads to its "
         "forest plot; the experiment's list of every effect leads to the training runs here; a run has its MLflow run, "
@@ -82,7 +85,7 @@ def lineage(study: Study, tables: Tables, facts: Facts) -> list[Any]:
     names = {key: dict.fromkeys(f"{c['experiment']} / {c['condition']}" for c in own) for key, own in users.items()}
     body = [
         [key[:SHORT], own[0]["architecture"], ", ".join(names[key]), whole(own[0]["seed"]), whole(own[0]["n_pairs"]),
-         own[0]["mlflow_run_id"] or DASH, f"store/training-runs/{key}/adapter"]
+         own[0]["mlflow_run_id"] or DASH, f"store/{place(RUNS, key)}/{ADAPTER}"]
         for key, own in users.items()
     ]  # fmt: skip
     header = ["Run", "Architecture", "Conditions", "Seed", "Pairs", "MLflow run", "Adapter, in PLURALIGN_HOME"]

@@ -6,7 +6,8 @@ from typing import Any
 
 from configs.schema import Study
 from tasks.reporting.document import Fold, Table, Text
-from tasks.reporting.tables import Facts, Row, Tables, rows, titled
+from tasks.reporting.facts import Earlier, Facts
+from tasks.reporting.tables import Row, Tables, rows, titled
 from tasks.reporting.words import MINUS, finite, label_sentence, number, whole
 
 
@@ -17,12 +18,12 @@ def what_moved(study: Study, tables: Tables, facts: Facts) -> list[Any]:
         return []
     known = [row for row in found if finite(row["change"])]
     changed = sorted((row for row in known if row["moved"] == 1), key=lambda row: -abs(row["change"]))
-    earlier = facts.get("earlier") or {}
-    same = earlier.get("ratings_digest") == facts.get("ratings_digest")
+    earlier = facts.earlier or Earlier("before", "")
+    same = earlier.ratings_digest == facts.ratings_digest
     what = "The ratings are the same, settings changed." if same else "The ratings changed since."
     beyond = sum(row["beyond"] == 1 for row in known)
     text = (
-        f"Against the run of {earlier.get('created', 'before')}. {what} Of {whole(len(known))} pooled effects that "
+        f"Against the run of {earlier.created}. {what} Of {whole(len(known))} pooled effects that "
         f"both have, {whole(len(changed))} moved in the third digit or before it, {whole(beyond)} beyond the 95% "
         f"interval that it had. The runs share ratings, so a change is not a test. {label_sentence(study)}"
     )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass
 
 from configs.schema import Study
+from tasks.meta_analysis.published import published_interval
 from tasks.reporting.tables import Row, Tables, pooled_rows, rows
 from tasks.reporting.words import finite
-
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -26,17 +23,6 @@ class Pair:
     low: float
     high: float
     at_most: bool
-
-
-def published_interval(estimate: float, p: str) -> tuple[float, float, bool]:
-    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without a p."""
-    from scipy.stats import norm
-
-    match = re.fullmatch(r"\s*(<?)\s*(0?\.\d+)\s*", p)
-    if not match or not finite(estimate) or not 0 < float(match[2]) < 1:
-        return math.nan, math.nan, False
-    reach = Z95 * abs(estimate) / float(norm.isf(float(match[2]) / 2))
-    return estimate - reach, estimate + reach, bool(match[1])
 
 
 def pairs(study: Study, tables: Tables) -> list[Pair]:

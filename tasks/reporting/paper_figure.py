@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import CONTROL, Contrast, Study
 from tasks.reporting.drawing import GREY, INK, ORANGE, PURPLE, Drawing, new_canvas, wrapped
 from tasks.reporting.findings import honest
 from tasks.reporting.paper import Pair, known_ratios, pairs
@@ -134,7 +134,7 @@ def _draw_ratios(axes: Any, found: Sequence[Row]) -> tuple[float, float]:
 
 def ratio_name(study: Study, row: Row) -> str:
     """`5-point / binary, toxicity`: each side as its condition where it is against control."""
-    sides = [split_contrast(row[side]) for side in ("of", "to")]
+    sides = [Contrast(row[side]).sides for side in ("of", "to")]
     names = [first if second == CONTROL else f"{first} {MINUS} {second}" for first, second in sides]
     return wrapped(f"{names[0]} / {names[1]}, {in_sentence(title_of(study, row['dimension']))}", 36, 2)
 

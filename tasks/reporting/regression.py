@@ -16,22 +16,13 @@ HERE, PAPER, BOTH, OPPOSITE, NEITHER = (
 
 
 def terms(tables: Tables) -> list[Row]:
-    """The rows of the regression; adds `holm` (adjusted over all terms of all dimensions), `predictor`, `verdict`."""
+    """The rows of the regression; adds `holm` (its p_holm), `predictor`, `verdict`."""
     found = rows(tables, "ordinal_regression")
-    for row, adjusted in zip(found, holm([row["p"] for row in found]), strict=True):
+    for row in found:
         few = " †" if row["n_participants"] < FEW else ""
         name = f"{attribute_title(row['attribute'])}: {row['value']}" if row["value"] else row["term"]
-        row |= {"holm": adjusted, "predictor": f"{name}{few}", "verdict": _verdict(row)}
+        row |= {"holm": row["p_holm"], "predictor": f"{name}{few}", "verdict": _verdict(row)}
     return found
-
-
-def holm(ps: list[float]) -> list[float]:
-    """p adjusted by Holm's step-down method over those that are numbers; the others stay NaN."""
-    from statsmodels.stats.multitest import multipletests
-
-    known = [p for p in ps if finite(p)]
-    adjusted = iter(multipletests(known, method="holm")[1] if known else ())
-    return [float(next(adjusted)) if finite(p) else math.nan for p in ps]
 
 
 def significant(row: Row) -> bool:

@@ -225,8 +225,7 @@ def _facts(study: Study, models: list[Row]) -> list[Any]:
 
 
 def _converged(row: Row) -> str:
-    said = row["converged"].strip().lower()
-    return "yes" if said in ("true", "1", "1.0", "yes") else "no" if said else DASH
+    return "yes" if row["converged"] else "no"
 
 
 def _troubles(study: Study, models: list[Row]) -> list[Any]:

@@ -16,6 +16,7 @@ from tasks.methods import METHODS
 from tasks.reporting.audit_section import audit
 from tasks.reporting.document import Caution, Code, Fold, Items, Link, Picture, Rows, Section, Table, Text
 from tasks.reporting.drawing import Figure
+from tasks.reporting.facts import Facts
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import (
     banner,
@@ -37,7 +38,7 @@ from tasks.reporting.paper_section import against_the_paper, effects_table, rati
 from tasks.reporting.pooling_section import budgets, pooling
 from tasks.reporting.regression_section import regression, significant_terms
 from tasks.reporting.survey_section import survey, who_rated
-from tasks.reporting.tables import Facts, Row, Tables, contrast_text, pooled_rows, rows, titled
+from tasks.reporting.tables import Row, Tables, contrast_text, pooled_rows, rows, titled
 from tasks.reporting.words import (
     DASH,
     better,
@@ -62,12 +63,11 @@ LONGEST_ERROR = 300
 def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
     """Draw the figures, write `report.html` and `report.md` into `folder`, each replaced whole; the HTML's path.
 
-    A table that is missing or empty leaves its section out; `tables.COLUMNS` has their columns. `facts` may have
-    counts, versions, seed, ratings_digest, seconds, created, sources and status ("whole" or "in part").
+    A table that is missing or empty leaves its section out; `tables.DECLARED` has their columns.
     """
     figures = {figure.name: figure for figure in draw_all(study, tables, folder / "figures")}
     document = {
-        "study": study, "banner": banner(study), "status": in_part(tables, facts), "created": facts.get("created", ""),
+        "study": study, "banner": banner(study), "status": in_part(tables, facts), "created": facts.created,
         "sections": sections(study, tables, facts, figures),
     }  # fmt: skip
     environment = _environment()
@@ -118,7 +118,7 @@ def sections(study: Study, tables: Tables, facts: Facts, figures: Mapping[str, F
     found = [
         Section("findings", "Findings", [Items(sentences)] if (sentences := findings(study, tables)) else []),
         Section("method", "What was done", _method(study, tables, facts)),
-        Section("participants", "Who rated", who_rated(study, tables, facts.get("not_shown", ()))),
+        Section("participants", "Who rated", who_rated(study, tables, facts.not_shown)),
         Section("survey", "What the ratings say", survey(study, tables, figures)),
         Section("regression", "Who rates differently", regression(study, tables, figures)),
         Section("audit", "Whose voice is in the data", audit(study, tables, figures)),
@@ -273,14 +273,15 @@ def _provenance(study: Study, facts: Facts) -> list[Any]:
     """What is needed to get the same numbers again."""
     import yaml
 
-    body = [["Study", study.name], ["Seed", str(facts.get("seed", study.seed))]]
-    known = (("ratings_digest", "Ratings, digest"), ("created", "Created"), ("status", "Finished"))
-    body += [[label, str(facts[key])] for key, label in known if facts.get(key)]
+    body = [["Study", study.name], ["Seed", str(study.seed)]]
+    known = {"Ratings, digest": facts.ratings_digest, "Created": facts.created, "Finished": facts.status}
+    body += [[label, value] for label, value in known.items() if value]
     what = "Format of the ratings" if study.ratings.simulate else "Source of the ratings"
-    body += [[what, str(source)] for source in facts.get("sources") or ()]
+    body += [[what, source] for source in facts.sources]
     parts: list[Any] = [Table(["What", "Value"], "ll", body)]
-    for key, title in (("counts", "Counts"), ("versions", "Versions"), ("seconds", "Seconds by stage")):
-        entries = [[str(name), str(value)] for name, value in (facts.get(key) or {}).items()]
+    groups = {"Counts": facts.counts, "Versions": facts.versions, "Seconds by stage": facts.seconds}
+    for title, values in groups.items():
+        entries = [[name, str(value)] for name, value in values.items()]
         parts += [Fold(title, [Table(["What", "Value"], "lr", entries)])] if entries else []
     settings = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
     return [*parts, Fold("Settings", [Code(settings)])]

@@ -1,7 +1,8 @@
-"""What a stage hands on: a folder of files with a record, whole or not there at all.
+"""What a stage hands on: an artifact, a folder of files with a record, whole or not there at all.
 
-An artifact lives at `ROOT/STAGE/FINGERPRINT/`. It is built in a folder beside it and renamed into place, so a killed
-run leaves nothing half-written; a kernel lock lets one process build while others wait, and is gone with its holder.
+A `Store` keeps artifacts by stage and key. `FolderStore` keeps them in a folder of this machine, or of a file system
+that machines share; `MemoryStore` in memory, for tests. Only a store knows where an artifact lies: all others ask it,
+or the artifact, for a folder with its files.
 """
 
 from __future__ import annotations
@@ -9,61 +10,204 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
+from typing_extensions import TypeVar
+
+from configs.schema import Frozen
 from tasks.runtime.files import locked, write_atomically
+from tasks.runtime.home import home
 
 Record = dict[str, Any]
+R = TypeVar("R", default=Record)
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A finished artifact. `fresh`: built by this very call, not found."""
+class Artifact(Generic[R]):
+    """A finished artifact. `fresh`: built by this very call, not found. `record`: what its stage says of it."""
 
+    stage: str
     key: str
-    path: Path
-    record: Record
+    record: R
+    store: Store = field(repr=False, compare=False)
     fresh: bool = False
 
+    @property
+    def path(self) -> Path:
+        """A folder of this machine with its files, to be read only."""
+        return self.store.fetch(self.stage, self.key)
 
-@dataclass(frozen=True)
-class Store:
-    """All artifacts of a machine, or of machines that share a file system."""
 
-    root: Path
+class StoredFile(Frozen):
+    """A file of an artifact, named so that whoever has the store finds it."""
 
-    def path(self, stage: str, key: str) -> Path:
-        """Where the artifact is, or will be."""
-        return self.root / stage / key
+    stage: str
+    key: str
+    name: str
 
-    def find(self, stage: str, key: str) -> Artifact | None:
-        """The finished artifact, or None."""
-        record = self.path(stage, key) / "record.json"
-        return Artifact(key, record.parent, json.loads(record.read_text())) if record.exists() else None
+    def fetch(self, store: Store) -> Path:
+        """The file on this machine."""
+        return store.fetch(self.stage, self.key) / self.name
+
+
+class Store(ABC):
+    """Where artifacts are kept. A new kind gives the abstract methods, and a place in `open_store`."""
+
+    address: str
+    """What `open_store` opens this store by, from another process."""
 
     def make(self, stage: str, key: str, build: Callable[[Path], Record | None]) -> Artifact:
         """The artifact, found or built now: `build(folder)` fills an empty folder and returns the record.
 
-        At most one process or thread builds a key at a time; the others wait and find what it made. Whatever `build`
-        raises goes through, and leaves nothing behind.
+        Whatever `build` raises goes through, and leaves nothing behind.
         """
-        found = self.find(stage, key)
-        if found:
-            return found
-        with locked(self.root / stage / f"{key}.lock"):
-            return self.find(stage, key) or self._build(stage, key, build)
+        finished = self.find(stage, key)
+        if finished:
+            return finished
+        with self.building(stage, key) as folder:
+            return self.find(stage, key) or self.publish(stage, key, folder, build(folder) or {})
 
-    def _build(self, stage: str, key: str, build: Callable[[Path], Record | None]) -> Artifact:
-        final, partial = self.path(stage, key), self.root / stage / f"{key}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            record = build(partial) or {}
-            write_atomically(partial / "record.json", json.dumps(record, indent=1))
-            os.rename(partial, final)
-        finally:
+    @abstractmethod
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """The finished artifact, or None."""
+
+    @abstractmethod
+    def fetch(self, stage: str, key: str) -> Path:
+        """A folder of this machine with the files of a finished artifact, to be read only.
+
+        Raises:
+            FileNotFoundError: there is no such artifact.
+        """
+
+    @abstractmethod
+    def building(self, stage: str, key: str) -> AbstractContextManager[Path]:
+        """An empty folder to build an artifact in; gone afterwards.
+
+        A store that can lets one process or thread at a time build a key, while the others wait.
+        """
+
+    @abstractmethod
+    def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
+        """Keep what `building` gave and a stage has filled, whole or not at all, under a key that is not there yet."""
+
+    def where(self, stage: str, key: str) -> str:
+        """Where an artifact lies, for a person to read."""
+        return f"{self.address}/{place(stage, key)}"
+
+    @abstractmethod
+    def workspace(self, *names: str) -> Path:
+        """The path of a file or folder that outlives a kill and is no artifact: checkpoints, verdicts.
+
+        Its parent exists. Who uses it takes care of several writers, and removes it.
+        """
+
+
+def place(stage: str, key: str) -> str:
+    """Where an artifact lies below the root of any store."""
+    return f"{stage}/{key}"
+
+
+def open_store(address: str) -> Store:
+    """The store at an address: a folder's path."""
+    return FolderStore(Path(address))
+
+
+def home_store() -> Store:
+    """The store that this user's studies share."""
+    return open_store(str(home() / "store"))
+
+
+class FolderStore(Store):
+    """Artifacts at `ROOT/STAGE/KEY/`.
+
+    One is built in a folder beside that and renamed into place, so a killed run leaves nothing half-written; a kernel
+    lock lets one process build while others wait, and is gone with its holder.
+    """
+
+    __slots__ = ("address", "root")  # with slots, Prefect stores nothing of it as a parameter
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.address = root, str(root.absolute())
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        record = self.root / place(stage, key) / "record.json"
+        return Artifact(stage, key, json.loads(record.read_text()), self) if record.exists() else None
+
+    def fetch(self, stage: str, key: str) -> Path:
+        folder = self.root / place(stage, key)
+        if not (folder / "record.json").exists():
+            raise FileNotFoundError(f"{folder}: no such artifact")
+        return folder
+
+    @contextmanager
+    def building(self, stage: str, key: str) -> Iterator[Path]:
+        with locked(self.root / f"{place(stage, key)}.lock"):
+            partial = self.root / f"{place(stage, key)}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-        return Artifact(key, final, record, fresh=True)
+            partial.mkdir(parents=True)
+            try:
+                yield partial
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
+        write_atomically(folder / "record.json", json.dumps(record, indent=1))
+        os.rename(folder, self.root / place(stage, key))
+        return Artifact(stage, key, record, self, fresh=True)
+
+    def workspace(self, *names: str) -> Path:
+        path = self.root.joinpath(*names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+class MemoryStore(Store):
+    """Artifacts in the memory of one process; `fetch` unpacks them into a scratch folder. For tests."""
+
+    __slots__ = ("_artifacts", "_building", "_changing", "_scratch", "address")
+
+    def __init__(self) -> None:
+        self.address = "memory"
+        self._artifacts: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
+        self._building: dict[tuple[str, str], threading.Lock] = {}
+        self._changing = threading.Lock()
+        self._scratch = tempfile.TemporaryDirectory()
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        kept = self._artifacts.get((stage, key))
+        return Artifact(stage, key, json.loads(kept[0]), self) if kept else None
+
+    def fetch(self, stage: str, key: str) -> Path:
+        if (stage, key) not in self._artifacts:
+            raise FileNotFoundError(f"{place(stage, key)}: no such artifact")
+        folder = Path(self._scratch.name, "fetched", place(stage, key))
+        with self._changing:
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                for name, content in self._artifacts[stage, key][1].items():
+                    write_atomically(folder / name, content)
+        return folder
+
+    @contextmanager
+    def building(self, stage: str, key: str) -> Iterator[Path]:
+        with self._changing:
+            lock = self._building.setdefault((stage, key), threading.Lock())
+        with lock, tempfile.TemporaryDirectory(dir=self._scratch.name) as folder:
+            yield Path(folder)
+
+    def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        self._artifacts[stage, key] = json.dumps(record), files
+        return Artifact(stage, key, record, self, fresh=True)
+
+    def workspace(self, *names: str) -> Path:
+        path = Path(self._scratch.name, "workspace", *names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path

@@ -14,7 +14,7 @@ from tasks.planning.plan import CACHED, RUNS, Plan, plan_study
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.snapshot import collection_of
 from tasks.ratings.study_data import held_out
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tasks.simulation.simulate import simulate_export
 
 KEY = b"a key for this test"
@@ -73,7 +73,7 @@ def as_if_run(study: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
         patch.setattr(planning, "wanted_run", noting)
         plan = plan_study(study, workers=1)
     for key in keys:
-        Store(Path("home/store")).make("training-runs", key, lambda _: {"seconds": 0.0})
+        FolderStore(Path("home/store")).make("training-runs", key, lambda _: {"seconds": 0.0})
     return plan
 
 

@@ -9,15 +9,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.effects import correction
-from tasks.judging import proof as agreement
-from tests.flows.conftest import Place, new_place, run
+from tasks.reporting.tables import DECLARED
+from tasks.runtime.tables import columns_of
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
 
 
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
+@pytest.fixture
+def beside(finished: Place, tmp_path: Path) -> Place:
+    """The finished study's store, where nothing trains again, with outputs of its own."""
+    place = new_place(tmp_path)
+    (place.folder / "home").symlink_to(finished.folder / "home")
+    return place
 
 
 def test_every_table_has_its_columns(finished):
@@ -28,9 +32,9 @@ def test_every_table_has_its_columns(finished):
         "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
-        "judge_agreement": " ".join(agreement.COLUMNS),
+        "judge_agreement": " ".join(columns_of(DECLARED["judge_agreement"])),
         "judge_strata": "dimension contrast measure difference ci_low ci_high",
-        "judge_calibration": " ".join(correction.COLUMNS),
+        "judge_calibration": " ".join(columns_of(DECLARED["judge_calibration"])),
         "unscored": "experiment condition reason n",
         "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
         "n_malformed marked corrected corrected_std_error",
@@ -38,12 +42,15 @@ def test_every_table_has_its_columns(finished):
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
-        "corrected_ci_high",
+        "corrected_ci_high published_low published_high published_at_most",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
         "hksj_ci_high hksj_p p_holm hksj_p_holm",
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
+    files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
+    assert files == {name: list(columns_of(table)) for name, table in DECLARED.items() if name in files}
+    assert set(DECLARED) - set(files) == {"moved"}
 
 
 def test_conditions_with_the_same_data_share_one_training_run(finished):
@@ -135,30 +142,29 @@ def test_a_second_run_trains_nothing_and_gives_the_same_tables(finished):
     assert sorted(names) == ["Cached", "Cached", "Completed", "Completed"], time.monotonic() - started
 
 
-def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(finished):
-    place = Place(finished.folder)  # the same store: nothing trains again
-    state = run(place, **{"experiments.scale.conditions.binary.scale": "5-point", "scales.none": [None] * 5,
-                          "experiments.demographics.conditions.male.scale": "none"})  # fmt: skip
+def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(beside):
+    state = run(beside, **{"experiments.scale.conditions.binary.scale": "5-point", "scales.none": [None] * 5,
+                           "experiments.demographics.conditions.male.scale": "none"})  # fmt: skip
     assert state.name == "Finished in part"
-    cells = read(place, "cells").set_index(["architecture", "condition"])
+    cells = read(beside, "cells").set_index(["architecture", "condition"])
     assert (cells.xs("male", level=1)["status"] == "failed").all()
     assert cells.loc[("tiny-llama", "male"), "error"].startswith(
         "experiments.demographics.conditions.male: no preference pair"
     )
     assert set(cells.drop("male", level=1)["status"]) <= {"control", "cached", "shared", "trained"}
-    assert "female - male" not in set(read(place, "pooled")["contrast"])
-    assert json.loads((place.tables.parent / "study.json").read_text())["status"] == "in part"
+    assert "female - male" not in set(read(beside, "pooled")["contrast"])
+    assert json.loads((beside.tables.parent / "study.json").read_text())["status"] == "in part"
 
 
-def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(finished):
+def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(beside):
     missing = {"name": "missing", "title": "Missing", "family": "llama", "parameters": 1, "path": "/nowhere"}
-    state = run(finished, architectures=["tiny-llama", missing])
+    state = run(beside, architectures=["tiny-llama", missing])
     assert state.name == "Finished in part"
-    cells = read(finished, "cells").set_index("architecture")
+    cells = read(beside, "cells").set_index("architecture")
     assert set(cells.loc["missing", "status"]) == {"failed"}
     assert set(cells.loc["missing", "error"]) == {"its base failed: /nowhere: no model here (no config.json)"}
     assert set(cells.loc["tiny-llama", "status"]) == {"control", "cached", "shared"}
-    assert (read(finished, "pooled")["k"] == 1).all()
+    assert (read(beside, "pooled")["k"] == 1).all()
 
 
 def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished):
@@ -171,11 +177,9 @@ def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished
     assert not any("sim-en" in text or "sim-de" in text for text in stored)
 
 
-def test_an_unreachable_tracking_server_costs_the_study_nothing(finished, tmp_path, monkeypatch, caplog):
+def test_an_unreachable_tracking_server_costs_the_study_nothing(beside, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    (new_place(tmp_path).folder / "home").symlink_to(finished.folder / "home")
-    place = Place(tmp_path)
-    assert run(place).is_completed()
-    assert read(place, "cells")["mlflow_run_id"].isna().all()
+    assert run(beside).is_completed()
+    assert read(beside, "cells")["mlflow_run_id"].isna().all()
     assert len([record for record in caplog.records if "MLflow failed" in record.message]) == 1

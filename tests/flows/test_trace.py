@@ -16,7 +16,7 @@ from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import TABLES
 from tasks.ratings.study_data import StudyData
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tests.conftest import make_data
 from tests.tasks.reporting.made_up import made_up
 
@@ -34,7 +34,7 @@ def finished(tmp_path: Path, simulated: Data, monkeypatch: pytest.MonkeyPatch) -
             getattr(simulated, name).to_parquet(folder / f"{name}.parquet", index=False)
         return {"categories": 5, "dropped": {}}
 
-    Store(tmp_path / "home" / "store").make("ratings", "abc", build)
+    FolderStore(tmp_path / "home" / "store").make("ratings", "abc", build)
     study = load_study("demo", {"architectures": ["tiny-llama", "tiny-falcon"]})
     folder = tmp_path / "outputs" / "demo" / "tables"
     folder.mkdir(parents=True)

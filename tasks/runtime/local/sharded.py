@@ -1,4 +1,4 @@
-"""One training run over several processes: each holds a part of the base (FSDP, through accelerate).
+"""One job over several processes: each holds a part of the base (FSDP, through accelerate).
 
 The slot's process starts one of these a GPU and waits for them. On a machine without GPUs they hold the whole base each
 and split the batch, which tests use.
@@ -14,37 +14,47 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from configs.schema import Architecture
+from tasks.runtime.job import Desk, Job, measured
+from tasks.runtime.local.jobs import as_order, read_job
+from tasks.runtime.store import Record, open_store
 
 FSDP = {
-    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_RESHARD_AFTER_FORWARD": "true", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-}  # fmt: skip
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+}
 
 
 class ShardedFailed(RuntimeError):
     """One of the processes failed; the message ends with its last words."""
 
 
-def run_sharded(architecture: Architecture, job: dict[str, Any], on_gpus: bool) -> dict[str, Any]:
-    """Do a `train` job of `tasks.runtime.local.child` over `architecture.gpus` processes.
+def run_sharded(job: Job, desk: Desk) -> Record:
+    """Do a job over `job.processes` processes, which fill the desk's folder together.
 
     Raises:
         ShardedFailed: a process ended with an error; the others are ended with it.
     """
+    import torch
+
     with tempfile.TemporaryDirectory() as place:
         order, result = Path(place, "job.json"), Path(place, "result.json")
-        order.write_text(json.dumps(job | {"result": str(result), "parent": os.getpid()}))
+        places = {"folder": str(desk.folder), "store": desk.store.address, "result": str(result)}
+        order.write_text(json.dumps({**as_order(job), **places, "parent": os.getpid()}))
+        launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(job.processes)]
         ended = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(architecture.gpus),
-             "-m", "tasks.runtime.local.sharded", str(order)],
-            env=os.environ | (FSDP if on_gpus else {}), stdout=sys.stderr, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", *launch, "-m", "tasks.runtime.local.sharded", str(order)],
+            env=os.environ | (FSDP if torch.cuda.is_available() else {}),
+            stdout=sys.stderr,
+            stderr=subprocess.PIPE,
+            text=True,
             check=False,
-        )  # fmt: skip
+        )
         sys.stderr.write(ended.stderr)
         if ended.returncode:
             raise ShardedFailed(last_words(ended.stderr) or f"exit code {ended.returncode}")
@@ -59,15 +69,14 @@ def last_words(log: str) -> str:
 
 
 def main(path: str) -> None:
-    """Train as one of the processes; the first writes the result."""
-    from tasks.runtime.local.child import train_on
-
-    job = json.loads(Path(path).read_text())
-    place = Path(job.pop("result"))
-    threading.Thread(target=_end_with, args=(job.pop("parent"),), daemon=True).start()
-    result = train_on(lambda _: None, processes=int(os.environ["WORLD_SIZE"]), **job)
-    if os.environ["RANK"] == "0":
-        place.write_text(json.dumps(result))
+    """Do the job as one of the processes; the first writes the result."""
+    order = json.loads(Path(path).read_text())
+    threading.Thread(target=_end_with, args=(order["parent"],), daemon=True).start()
+    job, rank, processes = read_job(order), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    desk = Desk(Path(order["folder"]), open_store(order["store"]), processes=processes, rank=rank)
+    result = measured(lambda: job.run(desk)).model_dump()
+    if rank == 0:
+        Path(order["result"]).write_text(json.dumps(result))
 
 
 def _end_with(parent: int) -> None:

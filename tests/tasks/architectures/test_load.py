@@ -60,7 +60,7 @@ def test_a_base_in_4_bits_trains_and_answers(llama, tmp_path):
     assert linear.numel() == base.model.model.layers[0].mlp.up_proj.weight.numel() / 2
     trained = train_dpo(loaded, small, some_pairs(8), RECIPE, a_run(tmp_path), lambda _: None)
     prompts = some_rewards()[["prompt"]].drop_duplicates().head(3).assign(prompt_id=["a", "b", "c"])
-    answers = generate(loaded, tmp_path / "adapter", prompts, RECIPE, reasoning=False)
+    answers, _ = generate(loaded, tmp_path / "adapter", prompts, RECIPE, reasoning=False)
     assert (trained.steps, len(answers)) == (1, 3)
 
 

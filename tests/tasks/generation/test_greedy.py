@@ -35,12 +35,12 @@ def memory_for(rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_prompts_that_do_not_fit_at_once_are_answered_in_parts(llama, monkeypatch):
     _, base = llama
     recipe = RECIPE.model_copy(update={"generation_batch": 4})
-    whole = generate(base, None, prompts(), recipe, reasoning=False)
-    assert whole.attrs["at_once"] == 4
+    whole, at_once = generate(base, None, prompts(), recipe, reasoning=False)
+    assert at_once == 4
     tried = memory_for(1, monkeypatch)
-    parts = generate(base, None, prompts(), recipe, reasoning=False)
+    parts, at_once = generate(base, None, prompts(), recipe, reasoning=False)
     assert tried == [4, 2, 1, 1, 1, 1, 1]
-    assert parts.attrs["at_once"] == 1
+    assert at_once == 1
     pd.testing.assert_frame_equal(parts, whole)
 
 
@@ -56,7 +56,7 @@ def test_all_adapters_are_answered_by_one_base_which_stays_as_it_was(llama, tmp_
     recipe = RECIPE.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 20, "learning_rate": 5e-3})})
     train_dpo(base, architecture, pairs, recipe, a_run(tmp_path), lambda _: None)
     before, adapted, after = (
-        generate(base, path, prompts(), RECIPE, reasoning=False)["text"].tolist()
+        generate(base, path, prompts(), RECIPE, reasoning=False)[0]["text"].tolist()
         for path in (None, tmp_path / "adapter", None)
     )
     assert before == after

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.meta_analysis.groups import LEFT_OUT, holm, leave_one_out, pool_table
+from tasks.meta_analysis.groups import LEFT_OUT, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit, paule_mandel, q_profile, reml
 from tasks.meta_analysis.pooling import MORE, STATISTICS, egger, pool
 
@@ -246,10 +246,3 @@ def test_a_group_without_a_usable_effect_has_no_pool_and_none_is_left_out_of_one
 def test_all_rows_are_one_group_where_no_column_says_otherwise() -> None:
     table = pd.DataFrame({"estimate": [-0.3, 0.3], "std_error": [0.1, 0.1]})
     assert pool_table(table, []).to_dict("records") == [pytest.approx(pool(*table.to_numpy().T), nan_ok=True)]
-
-
-def test_holms_adjustment_by_hand() -> None:
-    # ordered .01, .02, .04 of three: 3 x .01, 2 x .02, 1 x .04; a missing p is no test, the other family one of its own
-    p, families = pd.Series([0.04, 0.01, np.nan, 0.02, 0.03]), pd.Series(["a", "a", "a", "a", "b"])
-    assert holm(p, families).tolist() == pytest.approx([0.04, 0.03, np.nan, 0.04, 0.03], nan_ok=True)
-    assert holm(p[:2]).tolist() == pytest.approx([0.04, 0.02])

@@ -7,20 +7,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tasks.architectures.load import BaseRef
 from tasks.methods import METHODS
 from tasks.methods.checkpoints import FILES, newest_checkpoint
 from tasks.methods.run import NotFinite, Run, Trained
-from tasks.methods.step import TrainingRun, train_adapter
-from tasks.runtime.local.pool import JobFailed
-from tasks.runtime.store import Store
-from tests.models import RECIPE, a_run, some_pairs, some_rated, some_rewards
+from tasks.methods.step import Train, train_adapter
+from tasks.runtime.local.pool import Pool
+from tasks.runtime.runner import JobFailed
+from tasks.runtime.store import FolderStore
+from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
 
 EVERY_STEP = RECIPE.model_copy(
     update={name: block.model_copy(update={"epochs": 3}) for name, block in RECIPE.blocks.items()}
@@ -150,29 +151,28 @@ def test_a_loss_that_is_not_finite_ends_the_run(llama, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, tmp_path):
-    architecture, base = llama
-    some_pairs(16).to_parquet(tmp_path / "pairs.parquet")
-    ref = BaseRef(architecture, "base", base.model.name_or_path)
+def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, store, tmp_path):
     recipe = EVERY_STEP.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 60})})
 
-    run = TrainingRun(ref, "dpo", "data", recipe, 0)
-
-    def train(store: Store) -> Any:
-        return train_adapter(run, tmp_path / "pairs.parquet", "card", store, pool)
+    def train(store: FolderStore, pool: Pool) -> Any:
+        data = kept(some_pairs(16), store)
+        job = Train(base=as_folder(llama), method="dpo", data=data, digest="data", recipe=recipe, seed=0, card="card")
+        return train_adapter(job, store, pool)
 
     def kill() -> None:
-        while not list((tmp_path / "broken").glob(f"checkpoints/*/checkpoint-*/{FILES}")):
+        while not list(store.root.glob(f"checkpoints/*/checkpoint-*/{FILES}")):
             time.sleep(0.05)
-        os.kill(pool._slots[0]._child.pid, signal.SIGKILL)
+        os.kill(pool.slots[0]._child.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(JobFailed, match="was killed by SIGKILL"):
-        train(Store(tmp_path / "broken"))
+        train(store, pool)
     killer.join()
-    again, whole = train(Store(tmp_path / "broken")), train(Store(tmp_path / "whole"))
-    assert 0 < again.record["resumed_from"] < 120 == again.record["steps"]
+    other = FolderStore(tmp_path / "whole")
+    with closing(Pool(other, tmp_path / "slots", workers=1)) as another:
+        again, whole = train(store, pool), train(other, another)
+    assert 0 < again.record.resumed_from < 120 == again.record.steps
     files = [Path(run.path) / "adapter" / "adapter_model.safetensors" for run in (again, whole)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert not list((tmp_path / "broken" / "checkpoints").iterdir())
+    assert not list((store.root / "checkpoints").iterdir())

@@ -14,7 +14,7 @@ from tasks.ratings.landing.landing import land
 from tasks.ratings.landing.snapshot import Collection, collection_of, snapshot_data
 from tasks.ratings.reading.load import narrowed
 from tasks.ratings.step import load_data, read_ratings
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 from tasks.simulation.simulate import simulate_export
 from tests.tasks.ratings.by_hand import DE, EN, edit, person, rating, response, write_export
 
@@ -79,16 +79,18 @@ def test_a_snapshot_is_read_through_the_codebooks_that_have_landed(
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The paper's study on what has landed of a simulated export."""
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     study = load_study("paper", {"ratings": {"collection": "ours", "codebooks": ["survey-app-en", "survey-app-de"]}})
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     simulate_export(Simulation(participants=240, prompts=100), 0, tmp_path / "export")
     land(collection_of(study, tmp_path / "home"), [tmp_path / "export"], [EN, DE], KEY)
     return study
 
 
 def test_a_studys_ratings_are_those_of_the_snapshot_and_say_so(tmp_path: Path, study: Study) -> None:
-    store, collection = Store(tmp_path / "home" / "store"), collection_of(study, tmp_path / "home")
+    store, collection = FolderStore(tmp_path / "home" / "store"), collection_of(study, tmp_path / "home")
     first = read_ratings.fn(study, store)
     assert first.record["snapshot"] == collection.find().id
     assert first.record["dropped"] == {}
@@ -105,7 +107,7 @@ def test_a_studys_ratings_are_those_of_the_snapshot_and_say_so(tmp_path: Path, s
 
 def test_a_studys_ratings_are_those_of_the_export_but_for_pseudonyms(tmp_path: Path, study: Study) -> None:
     folder = study.ratings.model_copy(update={"collection": None, "folder": str(tmp_path / "export")})
-    store = Store(tmp_path / "home" / "store")
+    store = FolderStore(tmp_path / "home" / "store")
     landed = load_data(study, read_ratings.fn(study, store))
     read = load_data(study, read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
     columns = ["order", "response_id", "prompt_id", *study.dimensions]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tasks.judging.proof import COLUMNS, DIFFERENCES
-from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
+from tasks.judging.tables import JudgeAgreement, JudgeStrata
+from tasks.runtime.tables import columns_of
+from tests.tasks.reporting.made_up import FACTS, HOSTILE, blank, full, made_up, pooled_row, study, written
 
 
 def proof_row(dimension: str, stratum: str = "all", **changes: Any) -> dict[str, Any]:
     """A row of judge_agreement.csv, each interval 0.05 to either side."""
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, 0.0)
+    row: dict[str, Any] = dict.fromkeys(columns_of(JudgeAgreement), 0.0)
     row |= {"dimension": dimension, "stratum": stratum, "n": 435, "n_human": 1346, "n_unscored": 0}
     values = {"agreement": 0.8, "weighted_kappa": 0.65, "spearman": 0.7, "alpha": 0.5, "mean_error": -0.01,
               "human_agreement": 0.7, "human_weighted_kappa": 0.4, "human_spearman": 0.4,
@@ -26,20 +28,21 @@ def proof_row(dimension: str, stratum: str = "all", **changes: Any) -> dict[str,
 
 def line_row(dimension: str = "toxicity", **changes: Any) -> dict[str, Any]:
     """A row of judge_calibration.csv."""
-    return {"dimension": dimension, "n": 435, "slope": 0.9, "slope_low": 0.82, "slope_high": 0.98, "outside": 0.02,
+    return {**blank("judge_calibration"), "dimension": dimension, "n": 435,
+            "slope": 0.9, "slope_low": 0.82, "slope_high": 0.98, "outside": 0.02,
             "why_not": "", **changes}  # fmt: skip
 
 
 def difference(low: float, high: float, measure: str = "alpha") -> dict[str, Any]:
     row = ["toxicity", "female - male", measure, (low + high) / 2, low, high]
-    return dict(zip(DIFFERENCES, row, strict=True))
+    return dict(zip(columns_of(JudgeStrata), row, strict=True))
 
 
 def report(folder: Path, facts: dict[str, Any] | None = None, **tables: list[dict[str, Any]]) -> str:
     """The Markdown of a report with these rows, and a proof."""
     tables = {"judge_agreement": [proof_row("toxicity"), proof_row("toxicity", "female")], **tables}
-    frames = {name: pd.DataFrame(found) for name, found in tables.items()}
-    return written(study(), frames, folder, {**FACTS, "judge": facts or {}})[1]
+    frames = {name: full(name, pd.DataFrame(found)) for name, found in tables.items()}
+    return written(study(), frames, folder, replace(FACTS, judge=facts or {}))[1]
 
 
 def test_the_judge_stands_beside_what_the_raters_reach_among_themselves(tmp_path: Path) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from tasks.planning.history import moved
+from tasks.meta_analysis.moved import moved
+from tasks.reporting.facts import Earlier
 from tasks.reporting.report import write_report
 from tests.tasks.reporting.made_up import FACTS, made_up, study
 
 
-def report(folder: Path, **changes: object) -> str:
+def report(folder: Path, ratings_digest: str = "other") -> str:
     settings, now = study(), made_up(study())
     before = now["pooled"].copy()
     before.loc[0, "estimate"] += 0.25
     before.loc[0, ["ci_low", "ci_high"]] = [0.4, 0.6]  # far from what is now
     tables = {**now, "moved": moved(before, now["pooled"])}
-    facts = {**FACTS, "earlier": {"created": "2024-12-24", "ratings_digest": "other"}, **changes}
+    facts = replace(FACTS, earlier=Earlier("2024-12-24", ratings_digest))
     return (write_report(settings, tables, facts, folder).parent / "report.md").read_text()
 
 
@@ -32,8 +34,7 @@ def test_the_effects_that_moved_are_named_with_their_change(tmp_path: Path) -> N
 
 
 def test_ratings_that_are_the_same_are_said_to_be(tmp_path: Path) -> None:
-    earlier = {"created": "2024-12-24", "ratings_digest": FACTS["ratings_digest"]}
-    assert "The ratings are the same, settings changed." in report(tmp_path, earlier=earlier)
+    assert "The ratings are the same, settings changed." in report(tmp_path, FACTS.ratings_digest)
 
 
 def test_a_first_run_has_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.schema import Study
+from tasks.planning.cell_tables import doses_table
 from tasks.reporting.budget_figure import repeated
 from tasks.reporting.document import Link
 from tasks.reporting.dose_figure import doses, spread
@@ -22,10 +23,10 @@ from tasks.reporting.findings import marked_sentences, ratio_sentences
 from tasks.reporting.forest import draw_forest, lines
 from tasks.reporting.latex import escape, latex
 from tasks.reporting.lineage_section import every_effect, lineage
-from tasks.reporting.paper import pairs, published_interval
+from tasks.reporting.paper import pairs
 from tasks.reporting.paper_section import against_the_paper
 from tasks.reporting.pooling_section import budgets, pooling
-from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
+from tests.tasks.reporting.made_up import FACTS, HOSTILE, full, made_up, pooled_row, study, written
 
 FIVE, BINARY = "5-point - control", "binary - control"
 
@@ -35,19 +36,6 @@ def texts(parts: list[Any]) -> str:
 
 
 # ---- beside the paper
-
-
-def test_the_published_interval_follows_from_p() -> None:
-    # two-sided p .002: z = 3.0902; 1.95996 x .035 / 3.0902 = .0222
-    low, high, at_most = published_interval(-0.035, ".002")
-    assert (low, high, at_most) == (pytest.approx(-0.0572, abs=1e-4), pytest.approx(-0.0128, abs=1e-4), False)
-    assert published_interval(0.1, "0.05")[0] == pytest.approx(0, abs=1e-9)
-    assert published_interval(-0.243, "< .001")[2]  # at most so wide
-
-
-@pytest.mark.parametrize("p", ["", "n.s.", "1.5", "0", "<"])
-def test_without_a_p_there_is_no_published_interval(p: str) -> None:
-    assert all(math.isnan(end) for end in published_interval(-0.2, p)[:2])
 
 
 def test_ours_and_the_published_are_counted_not_tested() -> None:
@@ -109,7 +97,11 @@ def test_effects_that_hang_on_one_architecture_are_counted_and_it_is_named() -> 
          "ci_low": -0.3, "ci_high": high, "hksj_ci_low": -0.4, "hksj_ci_high": high}
         for name, high in (("a", -0.05), ("b", 0.1))
     ]  # fmt: skip
-    text = texts(pooling(study(), {"pooled": pd.DataFrame([row]), "leave_one_out": pd.DataFrame(without)}, {}))
+    text = texts(
+        pooling(
+            study(), {"pooled": pd.DataFrame([row]), "leave_one_out": full("leave_one_out", pd.DataFrame(without))}, {}
+        )
+    )
     assert "of 1 clear effects 1 would not be so without one architecture (b)." in text
     assert "Egger's test is not made: with fewer than 10 effects it tells nothing" in text
 
@@ -165,6 +157,7 @@ def test_a_dose_is_the_mean_number_of_pairs_of_a_condition() -> None:
     tables = made_up(study())
     cells = tables["cells"]
     cells.loc[(cells["condition"] == "binary") & (cells["architecture"] == "a"), "n_pairs"] = 300  # 900 in b and c
+    tables["doses"] = doses_table(cells)
     found = {row["first"]: row["pairs"] for row in doses(study(), tables)}
     assert found == {"5-point": 900, "binary": 700}
 

@@ -6,12 +6,14 @@ import base64
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tasks.reporting.facts import Facts
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import findings, in_words
 from tasks.reporting.report import markdown
@@ -127,7 +129,7 @@ def test_survey_without_experiments_reports_the_survey_only(tmp_path: Path) -> N
     survey = study(experiments={}, architectures=())
     names = ("participants", "disagreement", "cooccurrence", "reliability", "survey_contrasts")
     tables = {name: made_up(study())[name] for name in names}
-    html, _ = written(survey, tables, tmp_path, facts={})
+    html, _ = written(survey, tables, tmp_path, facts=Facts())
     assert re.findall(r'<section id="([^"]+)">', html) == [
         "findings", "method", "participants", "survey", "provenance",
     ]  # fmt: skip
@@ -143,14 +145,14 @@ def test_nothing_trained_claims_no_training(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
-    html, _ = written(study(), {}, tmp_path, facts={})
+    html, _ = written(study(), {}, tmp_path, facts=Facts())
     assert "<h1>A made-up study</h1>" in html
     assert "<figure>" not in html
 
 
-def test_missing_numbers_and_columns_are_dashes(tmp_path: Path) -> None:
+def test_missing_numbers_are_dashes(tmp_path: Path) -> None:
     tables = made_up(study())
-    tables["pooled"] = tables["pooled"].drop(columns=["hksj_ci_low", "i2"])
+    tables["pooled"][["hksj_ci_low", "i2"]] = math.nan
     for name, table in tables.items():
         numbers = table.select_dtypes("number").columns
         tables[name] = table.astype(dict.fromkeys(numbers, float))
@@ -183,7 +185,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, hostile_columns in columns.items():
         tables[name][hostile_columns.split()] = HOSTILE
-    html, text = written(hostile, tables, tmp_path, FACTS | {"sources": [HOSTILE], "versions": {HOSTILE: HOSTILE}})
+    html, text = written(hostile, tables, tmp_path, replace(FACTS, sources=(HOSTILE,), versions={HOSTILE: HOSTILE}))
     assert "&lt;script&gt;" in html
     assert "&lt;script&gt;" in text
     assert "<script" not in html.lower()

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from statsmodels.stats.multitest import multipletests
 
+from tasks.reporting.facts import Facts
 from tasks.reporting.figures import draw_all
 from tasks.reporting.findings import findings
-from tasks.reporting.regression import change, holm, odds, terms
+from tasks.reporting.regression import change, odds
+from tasks.survey.holm import holm
 from tests.tasks.reporting.made_up import made_up, model_row, study, term_row, written
 
 
@@ -25,7 +26,8 @@ def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reported(tmp_path: Path, *rows: dict[str, Any], models: list[dict[str, Any]] | None = None, **changes: Any) -> str:
     """The Markdown of a report of these terms alone."""
-    tables = {"ordinal_regression": pd.DataFrame(list(rows))}
+    table = pd.DataFrame(list(rows))
+    tables = {"ordinal_regression": table.assign(p_holm=holm(table["p"]))}
     if models is not None:
         tables["ordinal_models"] = pd.DataFrame(models)
     return written(study(**changes), tables, tmp_path)[1]
@@ -51,7 +53,7 @@ def test_participants_are_counted_by_what_they_declare(tmp_path: Path) -> None:
 def test_many_values_are_folded(values: int, folded: bool, tmp_path: Path) -> None:
     rows = [("age", f"value {number}", 10, 0.1) for number in range(values)]
     table = pd.DataFrame(rows, columns=["attribute", "value", "n", "share"])
-    html, _ = written(study(), {"participants": table}, tmp_path, facts={})
+    html, _ = written(study(), {"participants": table}, tmp_path, facts=Facts())
     assert (f"<summary>{values} values of 1 attribute" in html) == folded
 
 
@@ -78,22 +80,6 @@ def test_reliability_that_is_unknown_leaves_its_place_empty(tmp_path: Path) -> N
     figure = draw_all(study(), {"reliability": table}, tmp_path)[0]
     assert "male 0.38 (0.33 to 0.43)" in figure.alt
     assert "female" not in figure.alt
-
-
-# ---- Holm's adjustment
-
-
-def test_holm_by_hand() -> None:
-    # ordered .01 .02 .04: 3 x .01 = .03; 2 x .02 = .04; max(.04, 1 x .04) = .04
-    assert holm([0.04, 0.01, math.nan, 0.02]) == pytest.approx([0.04, 0.03, math.nan, 0.04], nan_ok=True)
-    assert holm([]) == []
-
-
-def test_holm_is_over_all_terms_of_all_dimensions() -> None:
-    rows = [term_row(d, "age", str(n), 0.05 * n, 0.1) for d in ("toxicity", "awareness") for n in range(1, 8)]
-    expected = multipletests([row["p"] for row in rows], method="holm")[1]
-    found = terms({"ordinal_regression": pd.DataFrame(rows)})
-    assert [row["holm"] for row in found] == pytest.approx(list(expected))
 
 
 # ---- beside the paper
@@ -157,7 +143,7 @@ def test_finding_names_what_remains_after_the_adjustment() -> None:
         "higher rating); the one effect that the paper calls significant is significant here too (p < .05, same "
         "direction)."
     )
-    none = findings(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3)})
+    none = findings(study(), {"ordinal_regression": pd.DataFrame(rows[1:]).assign(p=0.3, p_holm=0.3)})
     assert none == [
         "Who rates differently: of 1 term of the ordinal regression, none is significant after Holm's adjustment."
     ]

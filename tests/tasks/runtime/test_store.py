@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tasks.runtime.files import locked, write_atomically
-from tasks.runtime.store import Record, Store
+from tasks.runtime.store import FolderStore, MemoryStore, Record, Store, StoredFile
 
 BUILDER = """
 import sys, time
 from pathlib import Path
-from tasks.runtime.store import Store
+from tasks.runtime.store import FolderStore
 root, seconds = Path(sys.argv[1]), float(sys.argv[2])
 def build(folder):
     with (root / "builds.txt").open("a") as log:
@@ -25,7 +25,7 @@ def build(folder):
     (folder / "half.txt").write_text("half")
     time.sleep(seconds)
     return {"seconds": seconds}
-Store(root).make("stage", "key", build)
+FolderStore(root).make("stage", "key", build)
 """
 
 
@@ -45,31 +45,57 @@ def build(folder: Path) -> Record:
     return {"n": 1}
 
 
-def test_an_artifact_is_built_once_and_then_found(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+@pytest.fixture(params=["folder", "memory"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return FolderStore(tmp_path) if request.param == "folder" else MemoryStore()
+
+
+def test_an_artifact_is_built_once_and_then_found(any_store: Store) -> None:
+    store = any_store
     assert store.find("stage", "key") is None
+    with pytest.raises(FileNotFoundError, match="stage/key: no such artifact"):
+        store.fetch("stage", "key")
     made = store.make("stage", "key", build)
     assert (made.fresh, made.record, (made.path / "whole.txt").read_text()) == (True, {"n": 1}, "whole")
     found = store.make("stage", "key", lambda _: pytest.fail("built again"))
     assert (found.fresh, found.record, found.path) == (False, {"n": 1}, made.path)
+    file = StoredFile(stage="stage", key="key", name="whole.txt")
+    assert StoredFile.model_validate_json(file.model_dump_json()).fetch(store).read_text() == "whole"
 
 
-def test_a_build_that_raises_leaves_nothing_and_lets_the_error_through(tmp_path: Path) -> None:
+def test_folders_within_an_artifact_and_artifacts_without_files_are_kept(any_store: Store) -> None:
+    def nested(folder: Path) -> None:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file.bin").write_bytes(b"\x00")
+
+    assert (any_store.make("stage", "nested", nested).path / "inner" / "file.bin").read_bytes() == b"\x00"
+    assert any_store.make("stage", "none", lambda _: {"n": 2}).path.is_dir()
+    assert any_store.make("stage", "none", build).record == {"n": 2}
+
+
+def test_a_workspace_is_the_same_place_each_time_and_no_artifact(any_store: Store) -> None:
+    any_store.workspace("checkpoints", "key").mkdir()
+    (any_store.workspace("checkpoints", "key") / "half").write_text("half")
+    assert (any_store.workspace("checkpoints", "key") / "half").read_text() == "half"
+    assert any_store.find("checkpoints", "key") is None
+
+
+def test_a_build_that_raises_leaves_nothing_and_lets_the_error_through(tmp_path: Path, any_store: Store) -> None:
     def fails(folder: Path) -> Record:
         build(folder)
         raise RuntimeError("no space left")
 
     with pytest.raises(RuntimeError, match="no space left"):
-        Store(tmp_path).make("stage", "key", fails)
-    assert Store(tmp_path).find("stage", "key") is None
-    assert [path for path in (tmp_path / "stage").iterdir() if path.is_dir()] == []
-    assert Store(tmp_path).make("stage", "key", build).fresh
+        any_store.make("stage", "key", fails)
+    assert any_store.find("stage", "key") is None
+    assert [path for path in tmp_path.glob("stage/*") if path.is_dir()] == []
+    assert any_store.make("stage", "key", build).fresh
 
 
-def test_a_record_that_is_not_json_leaves_nothing(tmp_path: Path) -> None:
+def test_a_record_that_is_not_json_leaves_nothing(tmp_path: Path, any_store: Store) -> None:
     with pytest.raises(TypeError):
-        Store(tmp_path).make("stage", "key", lambda _: {"path": tmp_path})
-    assert Store(tmp_path).find("stage", "key") is None
+        any_store.make("stage", "key", lambda _: {"path": tmp_path})
+    assert any_store.find("stage", "key") is None
 
 
 def test_a_build_killed_half_way_is_not_found_and_the_next_builds_it_whole(tmp_path: Path) -> None:
@@ -77,9 +103,9 @@ def test_a_build_killed_half_way_is_not_found_and_the_next_builds_it_whole(tmp_p
     wait_for(tmp_path / "stage" / "key.partial" / "half.txt")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert Store(tmp_path).find("stage", "key") is None
+    assert FolderStore(tmp_path).find("stage", "key") is None
     started = time.monotonic()
-    made = Store(tmp_path).make("stage", "key", build)
+    made = FolderStore(tmp_path).make("stage", "key", build)
     assert time.monotonic() - started < 5  # the dead process holds no lock
     assert sorted(path.name for path in made.path.iterdir()) == ["record.json", "whole.txt"]
 
@@ -90,16 +116,14 @@ def test_two_processes_at_once_build_one_key_once(tmp_path: Path) -> None:
     assert (tmp_path / "builds.txt").read_text() == "x"
 
 
-def test_two_threads_at_once_build_one_key_once(tmp_path: Path) -> None:
+def test_two_threads_at_once_build_one_key_once(any_store: Store) -> None:
     fresh: list[bool] = []
 
     def slow(folder: Path) -> Record:
         time.sleep(0.2)
         return build(folder)
 
-    threads = [
-        threading.Thread(target=lambda: fresh.append(Store(tmp_path).make("s", "k", slow).fresh)) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=lambda: fresh.append(any_store.make("s", "k", slow).fresh)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.generation.greedy import strip_thinking
+from tasks.architectures.chat import strip_thinking
 
 
 @pytest.mark.parametrize(

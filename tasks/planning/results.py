@@ -1,0 +1,199 @@
+"""What became of each cell, and what of it the study remembers, tracks and shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.schema import Study
+from tasks.architectures.load import BaseRef
+from tasks.generation.health import health, mark
+from tasks.generation.step import Answered, read_answers
+from tasks.methods import METHODS
+from tasks.methods.card import model_card
+from tasks.methods.step import ADAPTER, Train, TrainingRun
+from tasks.methods.training_set import TrainingSet
+from tasks.planning.cells import Cell
+from tasks.planning.history import Made
+from tasks.runtime.store import Artifact
+
+TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")
+"""What a cell's row tells of its training run."""
+TrainingSets = Mapping[str, Mapping[str, TrainingSet]]
+"""Experiment → condition → its training data."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A row of cells.csv, and where the cell's scores are (None where it failed)."""
+
+    cell: Cell
+    status: str
+    """control, trained (now), cached (earlier), shared (another cell's run) or failed."""
+    training_run: str = ""
+    n_pairs: int | None = None
+    weight: int | None = None
+    seconds: float = 0.0
+    """Training and generation, where they happened now; waiting for a slot is not in it."""
+    mlflow_run_id: str = ""
+    error: str = ""
+    scores: Path | None = None
+    health: dict[str, float] = field(default_factory=dict)
+    unscored: int = 0
+    training: dict[str, float] = field(default_factory=dict)
+    """`TRAINING` of the training run."""
+    logged: Future[str] | None = None
+    made: Made | None = None
+    """What it was made of, for the plan of the next run."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The artifacts of a cell: its training run (none for the control), its answers and their scores."""
+
+    run: Artifact[TrainingRun] | None
+    answers: Artifact[Answered]
+    scores: Artifact
+
+    @property
+    def fresh(self) -> bool:
+        """Whether anything was made now."""
+        return bool(self.run and self.run.fresh) or self.answers.fresh or self.scores.fresh
+
+    @property
+    def seconds(self) -> float:
+        """Of training and generation, where they happened now."""
+        done = (self.run, self.answers)
+        return sum(part.record.seconds for part in done if part and part.fresh)
+
+
+def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -> Train:
+    """The training run that a cell needs."""
+    return Train(
+        base=base,
+        method=prepared.method,
+        data=prepared.table,
+        digest=prepared.digest,
+        recipe=study.recipe,
+        seed=study.seed + cell.seed,
+        steps=prepared.steps,
+    )
+
+
+def carded_run(
+    study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet, sharing: list[str], ratings: str
+) -> Train:
+    """The same with the adapter's model card. `sharing`: the cells that share the run; `ratings`: the snapshot's id."""
+    run, architecture = wanted_run(study, cell, base, prepared), base.architecture
+    facts = {
+        "study": study.name,
+        "ratings": ratings,
+        "training data": prepared.digest,
+        "response pairs": prepared.n_pairs,
+        "label preferences": prepared.weight,
+        **run.settings,
+    }
+    condition = study.experiments[cell.experiment].conditions[cell.condition]
+    card = model_card(architecture, str(architecture.hub), base.revision, condition, sharing, facts, study.label)
+    return run.model_copy(update={"card": card})
+
+
+def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: TrainingSet) -> list[str]:
+    """All conditions that train the same, as EXPERIMENT/CONDITION, with the seed if it is not the first."""
+    seed = f"/seed-{cell.seed}" if cell.seed else ""
+    return [
+        f"{experiment}/{condition}{seed}"
+        for experiment, conditions in training_sets.items()
+        for condition, other in conditions.items()
+        if other.identity == prepared.identity
+    ]
+
+
+def cell_result(
+    cell: Cell,
+    job: Train | None,
+    prepared: TrainingSet | None,
+    base: BaseRef,
+    parts: Parts,
+    n_prompts: int,
+    grammatical: Callable[[str], bool] | None,
+) -> CellResult:
+    """The result of a cell that finished; `grammatical`: whether a text keeps its grammar, where that is known."""
+    run, answers, scores = parts.run, parts.answers, parts.scores
+    result = CellResult(
+        cell,
+        status="control",
+        seconds=parts.seconds,
+        scores=scores.path / "scores.parquet",
+        health=health(mark(read_answers(answers), grammatical)),
+        unscored=scores.record["unscored"],
+        made=Made(
+            base=base.key,
+            data=prepared.digest if prepared else "",
+            method=prepared.method if prepared else "",
+            settings=job.settings if job else {},
+            n_pairs=prepared.n_pairs if prepared else 0,
+            train_seconds=run.record.seconds if run else 0.0,
+            n_prompts=n_prompts,
+            answer_seconds=answers.record.seconds,
+        ),
+    )
+    if not (prepared and run):
+        return result
+    return replace(
+        result,
+        status="trained" if run.fresh else "cached",
+        training_run=run.key,
+        n_pairs=prepared.n_pairs,
+        weight=prepared.weight,
+        training={name: getattr(run.record, name) for name in TRAINING},
+    )
+
+
+def tracked_facts(
+    study: Study, job: Train, prepared: TrainingSet, run: Artifact[TrainingRun], result: CellResult, sharing: list[str]
+) -> dict[str, Any]:
+    """What MLflow gets of a training run, as `Tracker.training_run` takes it."""
+    means = pd.read_parquet(result.scores).groupby("dimension")["score"].mean()
+    architecture, block = job.base.architecture.name, study.recipe.block(METHODS[job.method].settings)
+    return {
+        "cells": [f"{architecture}/{name}" for name in sharing],
+        "params": {
+            "architecture": architecture,
+            "base": job.base.key,
+            "revision": job.base.revision,
+            "seed": job.seed,
+            "method": job.method,
+            "n_pairs": prepared.n_pairs,
+            "preferences": prepared.weight,
+            "label": study.label or "real",
+            **{f"lora_{name}": value for name, value in study.recipe.lora.model_dump().items()},
+            **block.model_dump(),
+        },
+        "metrics": {f"score.{dimension}": value for dimension, value in means.items()}
+        | {f"health.{name}": value for name, value in result.health.items()}
+        | {"seconds": run.record.seconds, **result.training},
+        "curve": run.record.curve,
+        "digest": job.digest,
+        "data": Path(job.data.name).stem,
+        "adapter": run.path / ADAPTER,
+    }
+
+
+def one_run_each(results: Sequence[CellResult]) -> list[CellResult]:
+    """Of the cells that share a training run, the first keeps what became of it, the others are called shared."""
+    trained = {result.training_run for result in results if result.status == "trained"}
+    named, seen = [], set()
+    for result in results:
+        if result.training_run in seen:
+            result = replace(result, status="shared")
+        elif result.training_run in trained:
+            result = replace(result, status="trained")
+        seen |= {result.training_run} - {""}
+        named.append(replace(result, mlflow_run_id=result.logged.result() if result.logged else "", logged=None))
+    return named

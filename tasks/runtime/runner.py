@@ -1,0 +1,61 @@
+"""Where jobs are done: a `Runner` takes one and gives its artifact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, cast
+
+from tasks.runtime.job import Done, Job
+from tasks.runtime.store import Artifact, Record, Store
+
+
+class JobFailed(RuntimeError):
+    """A job that raised, or whose process died; the message is the reason."""
+
+
+class Runner(Protocol):
+    """Many threads may use one at once."""
+
+    @property
+    def size(self) -> int:
+        """How many jobs it does at the same time."""
+
+    def run(self, job: Job[Done]) -> Artifact[Done]:
+        """The job's artifact, found or made now. Who asks for what another thread is having made waits for that.
+
+        Raises:
+            JobFailed: the job raised, its process died, or the runner was closed.
+        """
+
+    def near(self, base: str) -> AbstractContextManager[None]:
+        """Within it this thread asks for several jobs near a base, one soon after another.
+
+        Between two of them the place that holds the base waits for the next one, rather than load another base.
+        """
+
+    def close(self) -> None:
+        """End what is under way, in any thread, and do no more."""
+
+
+def find_result(job: Job[Done], store: Store) -> Artifact[Done] | None:
+    """The artifact of a job that is done already."""
+    artifact = store.find(job.stage, job.key)
+    return _typed(job, artifact) if artifact else None
+
+
+def make_result(job: Job[Done], store: Store, work: Callable[[Path], Record]) -> Artifact[Done]:
+    """The job's artifact, found or made now: `work(folder)` does the job into an empty folder, here or in a child."""
+
+    def timed(folder: Path) -> Record:
+        started = time.monotonic()
+        return work(folder) | {"seconds": time.monotonic() - started}
+
+    return _typed(job, store.make(job.stage, job.key, timed))
+
+
+def _typed(job: Job[Done], artifact: Artifact) -> Artifact[Done]:
+    result = cast(Done, job.result.model_validate(artifact.record))
+    return Artifact(artifact.stage, artifact.key, result, artifact.store, artifact.fresh)
