@@ -15,6 +15,8 @@ from configs.renamed import with_present_names
 from configs.schema import Frozen, Study
 
 SHIPPED = Path(__file__).parent
+OWN_STUDY = "PLURALIGN_STUDY"
+"""The variable with the path of a study that the forms of runs offer beside the shipped ones."""
 REPLACED_WHOLE = ("ratings", "judge")
 Settings = TypeVar("Settings", bound=Frozen)
 

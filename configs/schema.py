@@ -6,9 +6,19 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
 from configs.errors import one_of
 
@@ -147,14 +157,44 @@ class Published(Frozen):
     p: str | None = None
 
 
-class Contrast(Frozen):
-    """What is known beforehand about a contrast `A - B`: the dimensions that the paper looks at, and its values."""
+class Contrast(str):
+    """Two conditions, or a condition and the control, of which the second is taken from the first: `A - B`, a text.
+
+    `Contrast("5-point - control")` has `first` "5-point" and `second` "control".
+
+    Raises:
+        ValueError: when it is not two different names with ` - ` between them.
+    """
+
+    first: str
+    second: str
+
+    def __new__(cls, name: str) -> Self:
+        sides = [side.strip() for side in name.split(" - ")]
+        if len(sides) != 2 or not all(sides) or sides[0] == sides[1]:
+            raise ValueError(f"contrasts: {name!r} is not of the form 'A - B'")
+        contrast = super().__new__(cls, " - ".join(sides))
+        contrast.first, contrast.second = sides
+        return contrast
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(cls, str_schema())
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Both names."""
+        return self.first, self.second
+
+
+class ContrastSettings(Frozen):
+    """What is known beforehand about a contrast: the dimensions that the paper looks at, and its values."""
 
     focus: tuple[str, ...] = ()
     published: dict[str, Published] = {}
 
 
-class Ratio(Frozen):
+class RatioSettings(Frozen):
     """How many times as large the effect of contrast `of` is as that of contrast `to`; `published`: the paper's."""
 
     of: str
@@ -176,18 +216,28 @@ class Experiment(Frozen):
     """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
     conditions of a method take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
-    contrasts: Annotated[dict[str, Contrast], Field(min_length=1)]
-    ratios: tuple[Ratio, ...] = ()
+    contrasts: Annotated[dict[Contrast, ContrastSettings], Field(min_length=1)]
+    ratios: tuple[RatioSettings, ...] = ()
     """Of pooled effects, as in "53% more than"."""
     figure: str = ""
     """Which figure of the paper shows the same, for who puts both side by side."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse_contrasts(cls, data: Any) -> Any:
+        """Here rather than key by key, so that the message says of which experiment the contrast is."""
+        contrasts = data.get("contrasts") if isinstance(data, dict) else None
+        if not isinstance(contrasts, dict):
+            return data
+        parsed = {Contrast(name) if isinstance(name, str) else name: settings for name, settings in contrasts.items()}
+        return data | {"contrasts": parsed}
 
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
         if CONTROL in self.conditions:
             raise ValueError(f"conditions: {CONTROL!r} is the untouched architecture; choose another name")
         for name in self.contrasts:
-            for side in split_contrast(name):
+            for side in name.sides:
                 if side not in (*self.conditions, CONTROL):
                     raise one_of(f"contrasts.{name}", side, (*self.conditions, CONTROL))
         for number, ratio in enumerate(self.ratios):
@@ -196,17 +246,16 @@ class Experiment(Frozen):
                     raise one_of(f"ratios.{number}", contrast, self.contrasts)
         return self
 
-
-def split_contrast(name: str) -> tuple[str, str]:
-    """`"5-point - control"` → `("5-point", "control")`.
-
-    Raises:
-        ValueError: when it is not two different names with ` - ` between them.
-    """
-    sides = tuple(side.strip() for side in name.split(" - "))
-    if len(sides) != 2 or not all(sides) or sides[0] == sides[1]:
-        raise ValueError(f"contrasts: {name!r} is not of the form 'A - B'")
-    return sides
+    @property
+    def compared_strata(self) -> dict[Contrast, tuple[str, str]]:
+        """Contrasts of two conditions that are trained on the ratings of different strata, with these strata."""
+        strata = {contrast: [self.conditions[side].stratum for side in contrast.sides if side != CONTROL]
+                  for contrast in self.contrasts}  # fmt: skip
+        return {
+            contrast: (both[0], both[1])
+            for contrast, both in strata.items()
+            if len(both) == 2 and both[0] and both[1] and both[0] != both[1]
+        }
 
 
 class Evaluation(Frozen):
@@ -395,7 +444,7 @@ class Recipe(Frozen):
 
 
 Measure = Literal["agreement", "weighted_kappa", "spearman", "alpha"]
-"""How far a judge agrees with the humans: see `tasks/judging/agreement.py`."""
+"""How far a judge agrees with the humans: see `tasks/judging/proof.py`."""
 
 
 class Proof(Frozen):
@@ -413,13 +462,6 @@ class Proof(Frozen):
     """Below the floor the study stops before anything is trained or judged, or goes on and says so in its report."""
 
 
-class EmbeddedJudge(Frozen):
-    """A text regression of the human ratings of held-out prompts."""
-
-    kind: Literal["embedded"] = "embedded"
-    proof: Proof = Proof()
-
-
 class Price(Frozen):
     """US dollars a million tokens; for a batch, those of the batch."""
 
@@ -427,13 +469,72 @@ class Price(Frozen):
     output: Annotated[float, Field(ge=0)]
 
 
-class LlmJudge(Frozen):
+class BaseJudgeSettings(Frozen):
+    """What the settings of every judge hold, and what they say of the judge before it is made ready.
+
+    The settings' `kind` chooses the judge: `tasks/judging/judges.py` makes it.
+    """
+
+    learns: ClassVar[bool] = False
+    """Whether it is fitted on the ratings of held-out prompts."""
+    paid: ClassVar[bool] = False
+    """Whether a verdict takes a call that may cost something."""
+    key: ClassVar[str] = ""
+    """The environment variable in which its key is looked for, "" where it has none."""
+    proof: Proof = Proof()
+
+    @property
+    def title(self) -> str:
+        """What it is called within a sentence."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        """What it is called where a sentence begins."""
+        return self.title
+
+    @property
+    def method(self) -> str:
+        """What gives the scores, where a sentence begins."""
+        return self.title
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it can't do without the key that the variable `key` names."""
+        return False
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        """Raise `ValueError` where it can't judge one of these dimensions."""
+
+
+class EmbeddedJudgeSettings(BaseJudgeSettings):
+    """A text regression of the human ratings of held-out prompts."""
+
+    learns = True
+    kind: Literal["embedded"] = "embedded"
+
+    @property
+    def title(self) -> str:
+        return "the embedded judge"
+
+    @property
+    def subject(self) -> str:
+        return "The embedded judge"
+
+    @property
+    def method(self) -> str:
+        return "A text regression of the ratings of held-out prompts"
+
+
+class LlmJudgeSettings(BaseJudgeSettings):
     """A chat model behind an OpenAI-compatible endpoint.
 
     The key comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`. A verdict is kept for the same
     model, rubric, `temperature`, `max_tokens`, prompt and answer; all else may change without asking again.
     """
 
+    paid = True
+    key = "OPENAI_API_KEY"
     kind: Literal["llm"]
     model: str
     base_url: str | None = None
@@ -456,7 +557,6 @@ class LlmJudge(Frozen):
     """For the estimate of `pluralign plan` and for `max_cost`; no price is assumed."""
     max_cost: Positive | None = None
     """US dollars that a run may spend on the judge; it stops before it would pass them."""
-    proof: Proof = Proof()
 
     @model_validator(mode="after")
     def _ceiling_has_a_price(self) -> Self:
@@ -464,8 +564,21 @@ class LlmJudge(Frozen):
             raise ValueError("max_cost: needs price, or what is spent is not known")
         return self
 
+    @property
+    def title(self) -> str:
+        return self.model
 
-Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]
+    @property
+    def needs_key(self) -> bool:
+        return self.base_url is None
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        for name, dimension in dimensions.items():
+            if self.language == "de" and not dimension.german:
+                raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+
+
+JudgeSettings = Annotated[EmbeddedJudgeSettings | LlmJudgeSettings, Field(discriminator="kind")]
 
 
 # ---- the study
@@ -490,7 +603,7 @@ class Study(Frozen):
     architectures: tuple[Architecture, ...] = ()
     recipe: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
-    judge: Judge = EmbeddedJudge()
+    judge: JudgeSettings = EmbeddedJudgeSettings()
 
     @property
     def label(self) -> str:
@@ -518,10 +631,7 @@ class Study(Frozen):
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)
-        if self.judge.kind == "llm" and self.judge.language == "de":
-            for name in self.evaluation.dimensions:
-                if not self.dimensions[name].german:
-                    raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+        self.judge.check_dimensions({name: self.dimensions[name] for name in self.evaluation.dimensions})
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             raise ValueError(

@@ -7,16 +7,18 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
+from tasks.methods.drops import drops_table
 from tasks.methods.training_set import training_sets
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
+from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
@@ -39,7 +41,7 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     check_audit(settings)
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(settings, ratings)
     with clock.stage("preferences"):
         preferences = {

@@ -9,29 +9,40 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.artifacts import show_table
-from flows.cells import CellResult, Joined
-from flows.facts import cell_tables
-from flows.meta import pool_file, write_pooled
+from flows.cells import Joined
 from flows.parameters import Folder
-from tasks.effects.correction import correct_effects, correct_pooled, outside
-from tasks.judging.llm.rubric import unscored_table
+from tasks.effects.correction import outside
+from tasks.effects.tables import Scores
+from tasks.judging.unscored import unscored_table
+from tasks.meta_analysis.pool_file import pool_file
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
+from tasks.planning.cell_tables import cells_table, doses_table, health_table, read_answers
+from tasks.reporting.pooled_file import write_pooled
+from tasks.runtime.tables import columns_of
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
 def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
-    """scores, effects and pooled; architectures that lack a side of a contrast are not in its k."""
+    """What the cells' scores come to; architectures that lack a side of a contrast are not in its k."""
     study, categories = bench.study, inputs.data.categories
-    scores, health = _read(joined.results, "score"), cell_tables(study, joined.results)["health"]
-    effects = measure_effects(study, scores, health, categories)
+    health, answers = health_table(study, joined.results), read_answers(joined.results)
+    scores = Scores.checked(answers[list(columns_of(Scores))])
     line = outside(inputs.judge.tables["judge_calibration"], scores)
+    effects = measure_effects(study, scores, health, categories, line)
+    cells = cells_table(joined.results)
     return {
-        "scores": scores, "effects": correct_effects(effects, line),
-        "pooled": correct_pooled(pool_effects(study, effects), line), "judge_calibration": line,
-        **pool_otherwise(study, effects), "pairwise": pool_pairs(study, scores, health, categories),
-        "unscored": unscored_table(_read(joined.results, "reason")),
-    }  # fmt: skip
+        "cells": cells,
+        "doses": doses_table(cells),
+        "health": health,
+        "scores": scores,
+        "unscored": unscored_table(answers),
+        "judge_calibration": line,
+        "effects": effects,
+        "pooled": pool_effects(study, effects, line),
+        **pool_otherwise(study, effects),
+        "pairwise": pool_pairs(study, scores, health, categories),
+    }
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")
@@ -50,19 +61,3 @@ def run_meta_analysis(effects: str, by: list[str], method: str = "dl", output: F
     folder = Path(output) if output else place.with_name(f"{place.stem}-pooled")
     write_pooled(result, by, method, folder)
     return folder
-
-
-def _read(results: list[CellResult], what: str) -> pd.DataFrame:
-    """Every answer's `what` (score or reason) on each dimension, beside what the cell is."""
-    columns = [
-        "experiment", "architecture", "condition", "seed", "training_run", "prompt_id", "dimension", what,
-    ]  # fmt: skip
-    tables = [
-        pd.read_parquet(result.scores).assign(
-            experiment=result.cell.experiment, architecture=result.cell.architecture,
-            condition=result.cell.condition, seed=result.cell.seed, training_run=result.training_run,
-        )
-        for result in results
-        if result.scores
-    ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)

@@ -15,22 +15,28 @@ from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import CellResult, Joined, run_cells
-from flows.facts import IN_PART, Clock, Outcome, cell_tables, drops_table, run_name, study_facts
+from flows.keys import find_secret
 from flows.meta_analysis import pool_study
+from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge, prepare_judge
+from tasks.judging.step import ProvenJudge, prepare_judge
+from tasks.meta_analysis.moved import moved
+from tasks.methods.drops import drops_table
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench, Inputs
-from tasks.planning.history import Result, moved
+from tasks.planning.facts import study_facts
+from tasks.planning.history import Result
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
+from tasks.reporting.facts import Earlier
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact
 from tasks.simulation.language import is_well_formed
+from tasks.simulation.step import simulated_export
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -49,13 +55,13 @@ def run_study(
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
-    judge: Judge | None = None
-    earlier: Result | None = None
+    judge: ProvenJudge | None = None
+    earlier: Earlier | None = None
     prepared: dict[str, dict[str, TrainingSet]] = {}
     if settings.experiments:
         with clock.stage("preferences"):
@@ -66,7 +72,7 @@ def run_study(
         with clock.stage("audit"):
             tables |= audit_ratings(bench, data, preferences)
         with clock.stage("judge"):
-            judge = prepare_judge(settings, data, bench.store)
+            judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
         if not judge.stops:
             with clock.stage("cells"), closing(judge):
@@ -78,13 +84,10 @@ def run_study(
             with clock.stage("meta-analysis"):
                 tables |= pool_study(bench, inputs, Joined(results))
                 earlier = _remember(bench, ratings, results, tables)
-    tables |= {"drops": drops_table(data, prepared), **cell_tables(settings, results)}
+    tables["drops"] = drops_table(data, prepared)
     with clock.stage("report"):
-        facts = study_facts(settings, bench, data, ratings, results, clock)
-        if earlier:
-            facts["earlier"] = {"created": earlier.created, "ratings_digest": earlier.ratings}
-        if judge:
-            facts["judge"] = judge.facts
+        spent = judge.facts if judge else None
+        facts = study_facts(bench, data, ratings, tables.get("cells"), clock.seconds, earlier, spent)
         report = write_outputs(settings, tables, facts, folder)
     page = _track(bench, tables, folder) if results else ""
     show_results("study", settings, tables, report, page)
@@ -93,15 +96,16 @@ def run_study(
 
 def _remember(
     bench: Bench, ratings: Artifact, results: list[CellResult], tables: dict[str, pd.DataFrame]
-) -> Result | None:
+) -> Earlier | None:
     """Keep what this run made, and say what moved since the last one with other ratings or settings."""
     bench.history.remember({result.cell.name: result.made for result in results if result.made})
     identity = fingerprint([bench.study, ratings.key])
     created = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = bench.history.conclude(Result(identity, created, ratings.key, tables["pooled"]))
-    if earlier:
-        tables["moved"] = moved(earlier.pooled, tables["pooled"])
-    return earlier
+    if earlier is None:
+        return None
+    tables["moved"] = moved(earlier.pooled, tables["pooled"])
+    return Earlier(earlier.created, earlier.ratings)
 
 
 def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:

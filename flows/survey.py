@@ -7,12 +7,14 @@ from prefect import flow
 
 from configs.load import load_study
 from flows.alone import report_alone
-from flows.facts import Clock, Outcome, drops_table, run_name
+from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from tasks.methods.drops import drops_table
 from tasks.planning.bench import Bench
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Artifact
+from tasks.simulation.step import simulated_export
 from tasks.survey.step import survey_tables
 
 
@@ -34,7 +36,7 @@ def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: F
     settings, clock = load_study(study, overrides), Clock()
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
         data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)

@@ -173,7 +173,7 @@ class House:
         for module in self.modules.values():
             if module.room == "configs":
                 for node in module.nodes:
-                    if isinstance(node, ast.ClassDef) and node.name.endswith("Judge"):
+                    if isinstance(node, ast.ClassDef) and "Judge" in node.name:
                         for line in node.body:
                             if isinstance(line, ast.AnnAssign) and _last(line.target) == "kind":
                                 kinds |= {text for part in ast.walk(line.annotation) if (text := _text(part))}

@@ -13,20 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.errors import InputError
 from configs.schema import Condition, Study
+from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
 from tasks.preferences.scales import to_scale
 from tasks.ratings.study_data import StudyData
 
-COLUMNS = [
-    "experiment", "condition", "stratum", "n_participants", "n_ratings", "share_of_participants", "share_of_ratings",
-    "retained", "share_of_preferences", "majority_loses", "majority_unheard", "n_majorities", "chance_loses",
-    "chance_sd",
-]  # fmt: skip
 CHANCE_GROUPS = 20
 """Random groups of a stratum's size that its own majority is held against."""
 TIE = 1e-9
@@ -45,7 +42,7 @@ def check_audit(study: Study) -> None:
         raise InputError(f"{study.name}: no {' and no '.join(missing)}; an audit asks what conditions do to strata")
 
 
-def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, ConditionData]]) -> pd.DataFrame:
+def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, ConditionData]]) -> DataFrame[Audit]:
     """One row an experiment, condition and stratum; NaN where a denominator is 0.
 
     made: experiment → condition → what its ratings came to.
@@ -96,9 +93,7 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
             part = _shares(voices, belongs).join(_heard(own, directions))
             part = part.join(_spread(_heard(others, directions)["majority_loses"]))
             rows.append(part.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
-    counts = ["n_participants", "n_ratings", "n_majorities"]
-    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
-    return table[COLUMNS].astype(dict.fromkeys(counts, "int64"))
+    return Audit.checked(pd.concat(rows) if rows else [])
 
 
 # ---- shares of ratings and of weight

@@ -1,27 +1,33 @@
-"""The tables that this room makes."""
+"""The table of the audit: whose voice is in the data, and what each condition does to it."""
 
 from __future__ import annotations
 
 from tasks.runtime.tables import Table, column
 
 
-class AuditRows(Table):
-    """"""
+class Audit(Table):
+    """One row a condition and a group of raters; missing where a denominator is 0."""
 
-    experiment: str = column("")
-    condition: str = column("")
-    stratum: str = column("")
-    n_participants: float = column("")
-    n_ratings: float = column("")
-    share_of_participants: float = column("")
-    share_of_ratings: float = column("")
-    share_of_preferences: float = column("")
-    retained: float = column("")
-    majority_loses: float = column("")
-    majority_unheard: float = column("")
-    n_majorities: float = column("")
-    chance_loses: float = column("")
-    chance_sd: float = column("")
+    experiment: str = column("the experiment that the condition is of")
+    condition: str = column("how feedback becomes training")
+    stratum: str = column("the group of raters")
+    n_participants: int = column("its members")
+    n_ratings: int = column("their ratings of training prompts on the condition's dimensions")
+    share_of_participants: float = column("their share of all participants", "share", missing=True)
+    share_of_ratings: float = column("their share of all such ratings", "share", missing=True)
+    retained: float = column("share of their ratings that the condition keeps", "share", missing=True)
+    share_of_preferences: float = column("their share of the weight that trains", "share", missing=True)
+    majority_loses: float = column(
+        "of the response pairs on which their own ratings and the condition prefer one, the share where they differ",
+        "share",
+        missing=True,
+    )
+    majority_unheard: float = column(
+        "share of their own majorities on which the condition prefers neither response", "share", missing=True
+    )
+    n_majorities: int = column("response pairs on which their own ratings prefer one response")
+    chance_loses: float = column("majority_loses of random groups of the same size, mean", "share", missing=True)
+    chance_sd: float = column("majority_loses of random groups of the same size, spread", "share", missing=True)
 
     class Config:
         name = "audit"

@@ -12,17 +12,15 @@ from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
-from configs.schema import CONTROL, Experiment, Study, split_contrast
+from configs.schema import CONTROL, Contrast, Experiment, Study
+from tasks.effects.tables import Differences
 
-COLUMNS = [
-    "experiment", "contrast", "dimension", "architecture", "estimate", "std_error", "n_prompts", "n_seeds",
-    "n_unscored", "n_malformed", "marked",
-]  # fmt: skip
 SIDE = ["architecture", "experiment", "condition"]
 
 
-def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
+def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> DataFrame[Differences]:
     """Every contrast of every experiment on every evaluated dimension, one row an architecture that has both sides.
 
     scores: experiment, architecture, condition, seed, prompt_id, dimension, score; the control's experiment is
@@ -32,13 +30,15 @@ def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories
     return effects_of(contrasts, study, scores, health, categories)
 
 
-def pairwise_effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> pd.DataFrame:
+def pairwise_effects(
+    study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
+) -> DataFrame[Differences]:
     """Effects like those of `effects`, of every two conditions of an experiment that can be compared."""
     contrasts = {name: pairs(settings, study) for name, settings in study.experiments.items()}
     return effects_of(contrasts, study, scores, health, categories)
 
 
-def pairs(experiment: Experiment, study: Study) -> list[str]:
+def pairs(experiment: Experiment, study: Study) -> list[Contrast]:
     """`A - B` for every two conditions, as the experiment's contrasts have it, else in the order of the conditions.
 
     Conditions on the ratings of groups are compared within one attribute only: two attributes overlap.
@@ -49,12 +49,17 @@ def pairs(experiment: Experiment, study: Study) -> list[str]:
         return study.strata[stratum].attribute if stratum else ""
 
     both = [(a, b) for a, b in combinations(experiment.conditions, 2) if whose(a) == whose(b)]
-    return [f"{b} - {a}" if f"{b} - {a}" in experiment.contrasts else f"{a} - {b}" for a, b in both]
+    contrasts = [(Contrast(f"{a} - {b}"), Contrast(f"{b} - {a}")) for a, b in both]
+    return [turned if turned in experiment.contrasts else contrast for contrast, turned in contrasts]
 
 
 def effects_of(
-    contrasts: Mapping[str, Sequence[str]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
-) -> pd.DataFrame:
+    contrasts: Mapping[str, Sequence[Contrast]],
+    study: Study,
+    scores: pd.DataFrame,
+    health: pd.DataFrame,
+    categories: int,
+) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
     wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
     groups = wide.groupby(level=[*SIDE, "dimension"])
@@ -63,13 +68,13 @@ def effects_of(
     models, rows = [architecture.name for architecture in study.architectures], []
     for experiment, names in contrasts.items():
         for contrast, dimension, model in product(names, study.evaluation.dimensions, models):
-            both = [(CONTROL if name == CONTROL else experiment, name) for name in split_contrast(contrast)]
+            both = [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
             pair = _every_seed([sides.get((model, *side, dimension)) for side in both], both)
             if pair is not None:
                 found = _effect(*pair, 1 / (categories - 1))
                 seen = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
-                rows.append([experiment, contrast, dimension, model, *found, *seen])
-    return pd.DataFrame(rows, columns=COLUMNS)
+                rows.append((experiment, contrast, dimension, model, *found, *seen))
+    return Differences.checked(rows)
 
 
 def _every_seed(

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from configs.schema import split_contrast
+import pandas as pd
+
+from configs.schema import Contrast
+
+KEYS = ["experiment", "contrast", "dimension"]
+"""The columns that name a pooled effect."""
 
 
-class EffectId(NamedTuple):
-    """What an id names; `architecture` is "" for the pooled effect."""
+class EffectKey(NamedTuple):
+    """Which effect is meant; `architecture` is "" for the pooled one."""
 
     experiment: str
-    contrast: str
+    contrast: Contrast
     dimension: str
     architecture: str = ""
 
     def __str__(self) -> str:
-        parts = [self.experiment, *split_contrast(self.contrast), self.dimension]
-        return ":".join([*parts, *([self.architecture] if self.architecture else [])])
+        return ":".join(filter(None, [self.experiment, *self.contrast.sides, self.dimension, self.architecture]))
 
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The key that a text is, or None; whether a study has such an effect is another question."""
+        parts = text.split(":")
+        if len(parts) not in (4, 5) or not all(parts):
+            return None
+        try:
+            return cls(parts[0], Contrast(f"{parts[1]} - {parts[2]}"), *parts[3:])
+        except ValueError:
+            return None
 
-def parse_effect_id(text: str) -> EffectId | None:
-    """The id that a text is, or None; whether a study has such an effect is another question."""
-    parts = text.split(":")
-    if len(parts) not in (4, 5) or not all(parts):
-        return None
-    return EffectId(parts[0], f"{parts[1]} - {parts[2]}", parts[3], parts[4] if len(parts) == 5 else "")
+    def rows_of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table that are about the effect, of every architecture where none is named."""
+        names = [*KEYS, *(["architecture"] if self.architecture else [])]
+        return table[(table[names] == pd.Series(self, self._fields)[names]).all(axis=1)]

@@ -11,27 +11,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
 from configs.schema import Level, Measure
+from tasks.judging.tables import JudgeAgreement, JudgeStrata
 from tasks.survey.reliability import alpha, coincidences
 
 MEASURES = ["agreement", "weighted_kappa", "spearman", "mean_error", "alpha"]
 OF_HUMANS = ["agreement", "weighted_kappa", "spearman", "alpha"]
-ENDS = [f"{name}_{end}" for name in MEASURES for end in ("low", "high")]
-HUMAN = [f"human_{name}{end}" for name in OF_HUMANS for end in ("", "_low", "_high")]
-COLUMNS = ["dimension", "stratum", "n", *MEASURES[:4], "n_prompts", "n_unscored", "alpha", *ENDS, "n_human", *HUMAN]
 COMPARED = ["mean_error", "alpha"]
 """What can be compared between groups: the others rise with the number of raters behind a mean."""
-DIFFERENCES = ["dimension", "contrast", "measure", "difference", "ci_low", "ci_high"]
 Draws = dict[str, np.ndarray]
 
 
 def prove(
     judged: pd.DataFrame, ratings: Mapping[str, pd.DataFrame], dimensions: Sequence[str], categories: int,
     pairs: Sequence[tuple[str, str]] = (), draws: int = 1000, seed: int = 0, level: Level = "ordinal",
-) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """The judge against all raters and each stratum of them (`COLUMNS`), and its agreement with one stratum less that
-    with another, for `pairs` of strata (`DIFFERENCES`; one bootstrap for both, since they rated the same prompts).
+) -> tuple[DataFrame[JudgeAgreement], DataFrame[JudgeStrata]]:  # fmt: skip
+    """The judge against all raters and each stratum of them, and its agreement with one stratum less that with
+    another, for `pairs` of strata (one bootstrap for both, since they rated the same prompts).
 
     judged: response_id and a score for each dimension. ratings: stratum → participant_id, response_id, prompt_id and a
     category 1 … K for each dimension; "all" is everybody. The ceiling is one rater against the mean of the others who
@@ -52,8 +50,8 @@ def prove(
         for a, b in pairs:
             for name in COMPARED:
                 difference = _told({name: found[a][name] - found[b][name]}).values()
-                differences.append([dimension, f"{a} - {b}", name, *difference])
-    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(differences, columns=DIFFERENCES)
+                differences.append((dimension, f"{a} - {b}", name, *difference))
+    return JudgeAgreement.checked(rows), JudgeStrata.checked(differences)
 
 
 def shortfalls(table: pd.DataFrame, floor: Mapping[Measure, float]) -> list[str]:

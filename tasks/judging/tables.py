@@ -1,4 +1,4 @@
-"""The tables that this room makes."""
+"""The tables of the judge: its proof against the raters, and the answers that it could not score."""
 
 from __future__ import annotations
 
@@ -6,87 +6,94 @@ from tasks.runtime.tables import Table, column
 
 
 class JudgeAgreement(Table):
-    """"""
+    """One row a dimension and a group of raters: how far judge and raters agree, and raters among themselves.
 
-    dimension: str = column("")
-    stratum: str = column("")
-    n: float = column("")
-    agreement: float = column("")
-    weighted_kappa: float = column("")
-    spearman: float = column("")
-    mean_error: float = column("")
-    n_prompts: float = column("")
-    n_unscored: float = column("")
-    alpha: float = column("")
-    agreement_low: float = column("")
-    agreement_high: float = column("")
-    weighted_kappa_low: float = column("")
-    weighted_kappa_high: float = column("")
-    spearman_low: float = column("")
-    spearman_high: float = column("")
-    mean_error_low: float = column("")
-    mean_error_high: float = column("")
-    alpha_low: float = column("")
-    alpha_high: float = column("")
-    n_human: float = column("")
-    human_agreement: float = column("")
-    human_agreement_low: float = column("")
-    human_agreement_high: float = column("")
-    human_weighted_kappa: float = column("")
-    human_weighted_kappa_low: float = column("")
-    human_weighted_kappa_high: float = column("")
-    human_spearman: float = column("")
-    human_spearman_low: float = column("")
-    human_spearman_high: float = column("")
-    human_alpha: float = column("")
-    human_alpha_low: float = column("")
-    human_alpha_high: float = column("")
+    Intervals are 95% of a bootstrap over prompts. The columns human_… hold one rater against the mean of the others.
+    """
+
+    dimension: str = column("what is rated and judged")
+    stratum: str = column("the group of raters; all is everybody")
+    n: int = column("responses that the group rated and the judge scored")
+    agreement: float = column("share on the same side of the middle", "share", missing=True)
+    weighted_kappa: float = column("Cohen's kappa with quadratic weights", missing=True)
+    spearman: float = column("rank correlation", missing=True)
+    mean_error: float = column("judge less raters, mean", "score, 0–1", missing=True)
+    n_prompts: int = column("prompts that these responses answer")
+    n_unscored: int = column("rated responses that the judge could not score")
+    alpha: float = column("Krippendorff's alpha of the judge and one rater of each response", missing=True)
+    agreement_low: float = column("lower end of agreement's interval", "share", missing=True)
+    agreement_high: float = column("upper end of agreement's interval", "share", missing=True)
+    weighted_kappa_low: float = column("lower end of weighted_kappa's interval", missing=True)
+    weighted_kappa_high: float = column("upper end of weighted_kappa's interval", missing=True)
+    spearman_low: float = column("lower end of spearman's interval", missing=True)
+    spearman_high: float = column("upper end of spearman's interval", missing=True)
+    mean_error_low: float = column("lower end of mean_error's interval", "score, 0–1", missing=True)
+    mean_error_high: float = column("upper end of mean_error's interval", "score, 0–1", missing=True)
+    alpha_low: float = column("lower end of alpha's interval", missing=True)
+    alpha_high: float = column("upper end of alpha's interval", missing=True)
+    n_human: int = column("ratings of responses that another of the group rated as well")
+    human_agreement: float = column("agreement among the raters", "share", missing=True)
+    human_agreement_low: float = column("lower end of its interval", "share", missing=True)
+    human_agreement_high: float = column("upper end of its interval", "share", missing=True)
+    human_weighted_kappa: float = column("weighted_kappa among the raters", missing=True)
+    human_weighted_kappa_low: float = column("lower end of its interval", missing=True)
+    human_weighted_kappa_high: float = column("upper end of its interval", missing=True)
+    human_spearman: float = column("spearman among the raters", missing=True)
+    human_spearman_low: float = column("lower end of its interval", missing=True)
+    human_spearman_high: float = column("upper end of its interval", missing=True)
+    human_alpha: float = column("alpha among the raters", missing=True)
+    human_alpha_low: float = column("lower end of its interval", missing=True)
+    human_alpha_high: float = column("upper end of its interval", missing=True)
 
     class Config:
         name = "judge_agreement"
 
 
 class JudgeStrata(Table):
-    """"""
+    """One row a dimension, two groups of raters and a measure: whether the judge sides with one of the groups."""
 
-    dimension: str = column("")
-    contrast: str = column("")
-    measure: str = column("")
-    difference: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
+    dimension: str = column("what is rated and judged")
+    contrast: str = column("A - B, the groups")
+    measure: str = column("what is compared: mean_error or alpha")
+    difference: float = column("the judge's measure against A's raters less that against B's", missing=True)
+    ci_low: float = column("lower end of its 95% bootstrap interval", missing=True)
+    ci_high: float = column("upper end of its 95% bootstrap interval", missing=True)
 
     class Config:
         name = "judge_strata"
 
 
 class JudgeCalibration(Table):
-    """"""
+    """One row a dimension: the line of the raters' mean on the judge's score, by which effects are corrected."""
 
-    dimension: str = column("")
-    n: float = column("")
-    n_prompts: float = column("")
-    intercept: float = column("")
-    slope: float = column("")
-    slope_std_error: float = column("")
-    slope_low: float = column("")
-    slope_high: float = column("")
-    score_low: float = column("")
-    score_high: float = column("")
-    outside: float = column("")
-    why_not: str = column("")
+    dimension: str = column("what is rated and judged")
+    n: int = column("responses that were rated and scored")
+    n_prompts: int = column("prompts that they answer, over which errors are clustered")
+    intercept: float = column("the raters' mean where the judge gives 0", "score, 0–1", missing=True)
+    slope: float = column("rise of the raters' mean with the judge's score", missing=True)
+    slope_std_error: float = column("its standard error, clustered by prompt", missing=True)
+    slope_low: float = column("lower end of its 95% interval", missing=True)
+    slope_high: float = column("upper end of its 95% interval", missing=True)
+    score_low: float = column("lowest score of a rated response", "score, 0–1", missing=True)
+    score_high: float = column("highest score of a rated response", "score, 0–1", missing=True)
+    outside: float = column(
+        "share of the models' answers whose score lies beyond these two; missing before any is scored",
+        "share",
+        missing=True,
+    )
+    why_not: str = column("why effects on the dimension are not corrected")
 
     class Config:
         name = "judge_calibration"
 
 
 class Unscored(Table):
-    """"""
+    """One row a condition and a reason for which the judge left answers unscored."""
 
-    experiment: str = column("")
-    condition: str = column("")
-    reason: str = column("")
-    n: float = column("")
+    experiment: str = column("the experiment; control is the untouched architecture's")
+    condition: str = column("the condition whose models answered")
+    reason: str = column("why there is no score")
+    n: int = column("answers")
 
     class Config:
         name = "unscored"

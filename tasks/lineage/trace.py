@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from configs.errors import InputError, one_of
 from configs.load import load_study
 from configs.renamed import with_present_names
-from configs.schema import CONTROL, Study, split_contrast
-from tasks.effects.identity import EffectId, parse_effect_id
+from configs.schema import CONTROL, Study
+from tasks.effects.identity import EffectKey
 from tasks.lineage.used_ratings import by_stratum, used_ratings
 from tasks.methods.step import ADAPTER, RUNS
 from tasks.preferences.experiment import keep_preferences
@@ -59,7 +59,7 @@ def trace(name: str, what: str, output: Path | None) -> list[str]:
         InputError: the study has not run, its ratings are gone, or it has no such effect or participant.
     """
     finished = _finished(name, output)
-    effect = parse_effect_id(what)
+    effect = EffectKey.parse(what)
     return trace_effect(finished, effect) if effect else trace_participant(finished, what)
 
 
@@ -83,13 +83,11 @@ def _finished(name: str, output: Path | None) -> Finished:
 # ---- what a number rests on
 
 
-def trace_effect(finished: Finished, effect: EffectId) -> list[str]:
+def trace_effect(finished: Finished, effect: EffectKey) -> list[str]:
     """The pooled effect or one architecture's, its runs with their adapters, and the ratings behind each side."""
     study = finished.study
     sides = _sides(study, effect)
-    effects = _of(finished.table("effects"), effect)
-    if effect.architecture:
-        effects = effects[effects["architecture"] == effect.architecture]
+    effects = effect.rows_of(finished.table("effects"))
     if effects.empty:
         raise InputError(f"{effect}: this run has no such effect; its cells may have failed")
     lines = [f"{effect}", *_numbers(finished, effect, effects)]
@@ -100,7 +98,7 @@ def trace_effect(finished: Finished, effect: EffectId) -> list[str]:
     return [*lines, "", *_shared(finished)]
 
 
-def _sides(study: Study, effect: EffectId) -> tuple[str, str]:
+def _sides(study: Study, effect: EffectKey) -> tuple[str, str]:
     """Both conditions, known to be there."""
     if effect.experiment not in study.experiments:
         raise one_of(f"{effect}: experiments", effect.experiment, study.experiments)
@@ -112,18 +110,13 @@ def _sides(study: Study, effect: EffectId) -> tuple[str, str]:
     names = [architecture.name for architecture in study.architectures]
     if effect.architecture and effect.architecture not in names:
         raise one_of(f"{effect}: architectures", effect.architecture, names)
-    return split_contrast(effect.contrast)
+    return effect.contrast.sides
 
 
-def _of(table: pd.DataFrame, effect: EffectId) -> pd.DataFrame:
-    keys = {"experiment": effect.experiment, "contrast": effect.contrast, "dimension": effect.dimension}
-    return table[(table[list(keys)] == pd.Series(keys)).all(axis=1)]
-
-
-def _numbers(finished: Finished, effect: EffectId, effects: pd.DataFrame) -> list[str]:
+def _numbers(finished: Finished, effect: EffectKey, effects: pd.DataFrame) -> list[str]:
     lines = []
-    pooled = _of(finished.table("pooled"), effect)
-    if not effect.architecture and len(pooled):
+    pooled = None if effect.architecture else effect.rows_of(finished.table("pooled"))
+    if pooled is not None and len(pooled):
         row = pooled.iloc[0]
         lines.append(
             f"pooled over {row['k']} architectures: {row['estimate']:.4f}, Wald {row['ci_low']:.4f} to "
@@ -133,7 +126,7 @@ def _numbers(finished: Finished, effect: EffectId, effects: pd.DataFrame) -> lis
     return [*lines, *shown.round(4).to_string(index=False).splitlines()]
 
 
-def _runs(finished: Finished, effect: EffectId, condition: str, architectures: list[str]) -> list[str]:
+def _runs(finished: Finished, effect: EffectKey, condition: str, architectures: list[str]) -> list[str]:
     """The training runs of one side."""
     cells = finished.table("cells")
     experiment = CONTROL if condition == CONTROL else effect.experiment
@@ -154,7 +147,7 @@ def _run(key: object, mlflow: object) -> str:
     return f": run {key}, adapter {home_store().where(RUNS, key)}/{ADAPTER}{logged}"
 
 
-def _ratings(finished: Finished, effect: EffectId, condition: str) -> list[str]:
+def _ratings(finished: Finished, effect: EffectKey, condition: str) -> list[str]:
     """How many ratings and participants, by stratum, and what of the training data."""
     counts = by_stratum(finished.data, finished.used(effect.experiment)[condition])
     dimensions = ", ".join(finished.study.experiments[effect.experiment].conditions[condition].dimensions)
@@ -166,7 +159,7 @@ def _shared(finished: Finished) -> list[str]:
     """What every number of the study rests on."""
     facts, study = finished.facts, finished.study
     snapshot = f"snapshot {facts['snapshot']}" if "snapshot" in facts else f"digest {facts['ratings_digest']}"
-    judge = "fitted on the ratings of held-out prompts" if study.judge.kind == "embedded" else study.judge.model
+    judge = "fitted on the ratings of held-out prompts" if study.judge.learns else study.judge.title
     held = finished.data.evaluation(finished.data.ratings)
     return [
         f"ratings: {snapshot}, run of {facts['created']}",
@@ -187,9 +180,8 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
         raise InputError(f"{participant!r}: neither an effect ({SHAPE}) nor a participant of this run")
     held = len(data.evaluation(own))
     given = own[list(study.dimensions)].notna().to_numpy().sum()
-    judged = "and fit the judge, on whose scores every effect rests" if study.judge.kind == "embedded" else (
-        "and are what the judge is held against"
-    )  # fmt: skip
+    fits, tries = "and fit the judge, on whose scores every effect rests", "and are what the judge is held against"
+    judged = fits if study.judge.learns else tries
     lines = [
         f"{participant}: {given} ratings of {len(own)} responses; {held} responses are to held-out prompts: "
         f"they train nothing, {judged}" if held else f"{participant}: {given} ratings of {len(own)} responses"
@@ -218,9 +210,9 @@ def _touched(finished: Finished, participant: str) -> pd.DataFrame:
 def _effects_on(study: Study, touched: pd.DataFrame) -> list[str]:
     names = set(zip(touched["experiment"], touched["condition"], strict=True))
     return [
-        f"  {EffectId(experiment, contrast, dimension)}"
+        f"  {EffectKey(experiment, contrast, dimension)}"
         for experiment, settings in study.experiments.items()
         for contrast in settings.contrasts
-        if any((experiment, side) in names for side in split_contrast(contrast))
+        if any((experiment, side) in names for side in contrast.sides)
         for dimension in study.evaluation.dimensions
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.meta_analysis.heterogeneity import METHODS, Array, Effects, fit, q_profile, typical_variance
+from tasks.survey.intervals import Z95
 
 STATISTICS = [
     "k", "estimate", "std_error", "ci_low", "ci_high", "p", "tau2", "q", "q_p", "i2", "pi_low", "pi_high",
@@ -79,7 +80,7 @@ def _pooled(effects: Effects, method: str) -> Columns:
     at, q = fit(effects, tau2), fit(effects, np.zeros_like(tau2)).q
     estimate, error = at.beta[:, 0], np.sqrt(at.a[:, 0, 0])
     hksj, t = error * np.sqrt(at.q / effects.df), _t(effects.df)
-    low, high = interval(estimate, error, float(stats.norm.ppf(0.975)))
+    low, high = interval(estimate, error, Z95)
     hksj_low, hksj_high = interval(estimate, hksj, t)
     pi_low, pi_high = interval(estimate, np.sqrt(tau2 + hksj**2), t)
     i2 = (q - effects.df) / q if method == "fixed" else tau2 / (tau2 + typical_variance(effects))
@@ -137,5 +138,5 @@ def egger(y: Array, v: Array, method: str) -> Columns:
     effects = Effects(y, v, np.stack([np.ones_like(error), error], axis=2))
     at = fit(effects, METHODS[method](effects))
     z = at.beta[:, 1] / np.sqrt(at.a[:, 1, 1])
-    low, high = interval(at.beta[:, 0], np.sqrt(at.a[:, 0, 0]), float(stats.norm.ppf(0.975)))
+    low, high = interval(at.beta[:, 0], np.sqrt(at.a[:, 0, 0]), Z95)
     return {"z": z, "p": 2 * stats.norm.sf(np.abs(z)), "limit": at.beta[:, 0], "limit_low": low, "limit_high": high}

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 
-from configs.schema import Study
+from configs.schema import Contrast, Study
+from tasks.effects.identity import KEYS, EffectKey
 from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit
-
-COLUMNS = [
-    "experiment", "of", "to", "dimension", "k", "estimate_of", "estimate_to", "ratio", "ci_low", "ci_high", "published",
-]  # fmt: skip
+from tasks.meta_analysis.tables import Ratios
 
 
 class Ratio(NamedTuple):
@@ -25,23 +24,19 @@ class Ratio(NamedTuple):
     high: float
 
 
-def ratios(study: Study, effects: pd.DataFrame, method: str = "dl") -> pd.DataFrame:
+def ratios(study: Study, effects: pd.DataFrame, method: str = "dl") -> DataFrame[Ratios]:
     """The ratios that the experiments name, over the architectures that have both effects."""
-    estimates = effects.set_index(["experiment", "contrast", "dimension", "architecture"])[["estimate", "std_error"]]
+    numbers = effects.set_index("architecture")[[*KEYS, "estimate", "std_error"]]
     rows = []
     for name, experiment in study.experiments.items():
         for item in experiment.ratios:
-            both = [_of(estimates, (name, contrast, item.dimension)) for contrast in (item.of, item.to)]
-            shared = both[0].join(both[1], how="inner", lsuffix="_of", rsuffix="_to").dropna()
+            keys = [EffectKey(name, Contrast(contrast), item.dimension) for contrast in (item.of, item.to)]
+            of, to = (key.rows_of(numbers).drop(columns=KEYS) for key in keys)
+            shared = of.join(to, how="inner", lsuffix="_of", rsuffix="_to").dropna()
             a, a_error, b, b_error = (shared[column].to_numpy(float) for column in shared)
             values = list(ratio(a, a_error, b, b_error, method)) if len(shared) > 1 else [np.nan] * 5
-            rows.append([name, item.of, item.to, item.dimension, len(shared), *values, item.published])
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _of(estimates: pd.DataFrame, key: tuple[str, str, str]) -> pd.DataFrame:
-    found = estimates.index.droplevel("architecture") == key if len(estimates) else []
-    return estimates[found].droplevel([0, 1, 2])
+            rows.append((name, item.of, item.to, item.dimension, len(shared), *values, item.published))
+    return Ratios.checked(rows)
 
 
 def ratio(a: np.ndarray, a_error: np.ndarray, b: np.ndarray, b_error: np.ndarray, method: str = "dl") -> Ratio:

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import pandas as pd
+from pandera.typing import DataFrame
 
-from configs.schema import Study
+from configs.schema import Published, Study
+from tasks.effects.correction import correct_effects
+from tasks.effects.identity import KEYS
 from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
-from tasks.meta_analysis.pooling import MORE, STATISTICS
+from tasks.meta_analysis.pooling import MORE, interval
+from tasks.meta_analysis.published import published_interval
+from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
+from tasks.runtime.tables import columns_of
 from tasks.survey.holm import holm
+from tasks.survey.intervals import Z95
 
-KEYS = ["experiment", "contrast", "dimension"]
 UNMARKED = ["k", "estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"]
-COMPARED = [
-    "k",
-    "estimate",
-    "std_error",
-    "ci_low",
-    "ci_high",
-    "p",
-    "tau2",
-    "i2",
-    "hksj_ci_low",
-    "hksj_ci_high",
-    "hksj_p",
-]
 
 
-def pool_contrasts(study: Study, effects: pd.DataFrame) -> pd.DataFrame:
-    """One row a contrast and dimension: KEYS, `STATISTICS`, published, published_p, then `MORE`, Holm and the marked.
+def pool_contrasts(study: Study, effects: pd.DataFrame, calibration: pd.DataFrame) -> DataFrame[Pooled]:
+    """One row a contrast and dimension, corrected after it is pooled (see `tasks.effects.correction`).
 
     p_holm and hksj_p_holm are adjusted for all contrasts and dimensions of the experiment. n_marked effects rest on a
     run that fails a limit of health; they are pooled like the others, and unmarked_… is the pool without them, where
@@ -36,16 +29,27 @@ def pool_contrasts(study: Study, effects: pd.DataFrame) -> pd.DataFrame:
     """
     pooled = pool_table(effects, KEYS)
     published = [
-        study.experiments[row.experiment].contrasts[row.contrast].published.get(row.dimension)
+        study.experiments[row.experiment].contrasts[row.contrast].published.get(row.dimension, Published())
         for row in pooled.itertuples()
     ]
+    intervals = [published_interval(item.estimate, item.p or "") for item in published]
+    pooled = pooled.assign(
+        published=[item.estimate for item in published],
+        published_p=[item.p or "" for item in published],
+        published_low=[interval.low for interval in intervals],
+        published_high=[interval.high for interval in intervals],
+        published_at_most=[interval.at_most for interval in intervals],
+        **adjusted(pooled, pooled["experiment"]),
+    )
     marked = effects["marked"].fillna("") != ""
-    result = pooled[[*KEYS, *STATISTICS]].assign(
-        published=[item.estimate if item else None for item in published],
-        published_p=[item.p if item else None for item in published],
-        **{name: pooled[name] for name in MORE}, **adjusted(pooled),
-    )  # fmt: skip
-    return result.merge(_without(effects, marked), on=KEYS, how="left")
+    return Pooled.checked(correct_pooled(pooled.merge(_without(effects, marked), on=KEYS, how="left"), calibration))
+
+
+def correct_pooled(pooled: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+    """Pooled effects (dimension, estimate, std_error) with corrected, its standard error, and its Wald 95% interval."""
+    result = correct_effects(pooled, calibration)
+    low, high = interval(result["corrected"], result["corrected_std_error"], Z95)
+    return result.assign(corrected_ci_low=low, corrected_ci_high=high)
 
 
 def _without(effects: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
@@ -57,25 +61,24 @@ def _without(effects: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
     return counts.astype({"n_marked": int}).merge(renamed, on=KEYS, how="left")
 
 
-def adjusted(pooled: pd.DataFrame) -> dict[str, pd.Series]:
-    """Holm's adjustment of both p over all rows of an experiment."""
-    return {f"{name}_holm": holm(pooled[name], pooled["experiment"]) for name in ("p", "hksj_p")}
+def adjusted(pooled: pd.DataFrame, families: pd.Series) -> dict[str, pd.Series]:
+    """p_holm and hksj_p_holm: Holm's adjustment of both p within each family of rows."""
+    return {f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")}
 
 
-def compare_pairs(effects: pd.DataFrame) -> pd.DataFrame:
-    """Every two conditions from their paired differences: KEYS, `COMPARED` and Holm within experiment and dimension."""
+def compare_pairs(effects: pd.DataFrame) -> DataFrame[Pairwise]:
+    """Every two conditions from their paired differences; Holm's families are an experiment's pairs on a dimension."""
     pooled = pool_table(effects, KEYS)
-    families = pooled["experiment"] + "\n" + pooled["dimension"]
-    extra = {f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")}
-    return pooled[[*KEYS, *COMPARED]].assign(**extra)
+    both = pooled.assign(**adjusted(pooled, pooled["experiment"] + "\n" + pooled["dimension"]))
+    return Pairwise.checked(both[list(columns_of(Pairwise))])
 
 
-def other_methods(effects: pd.DataFrame) -> pd.DataFrame:
-    """The same effects pooled by every method: KEYS, method, `STATISTICS`."""
+def other_methods(effects: pd.DataFrame) -> DataFrame[PoolingMethods]:
+    """The same effects pooled by every method."""
     tables = [pool_table(effects, KEYS, method).assign(method=method) for method in METHODS]
-    return pd.concat(tables, ignore_index=True)[[*KEYS, "method", *STATISTICS]]
+    return PoolingMethods.checked(pd.concat(tables).drop(columns=MORE))
 
 
-def without_each(effects: pd.DataFrame) -> pd.DataFrame:
+def without_each(effects: pd.DataFrame) -> DataFrame[LeaveOneOut]:
     """Every pooled effect without each of its architectures."""
-    return leave_one_out(effects, KEYS, "architecture")
+    return LeaveOneOut.checked(leave_one_out(effects, KEYS, "architecture"))

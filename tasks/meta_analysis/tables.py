@@ -1,147 +1,171 @@
-"""The tables that this room makes."""
+"""The tables of the meta-analysis: effects pooled over architectures, and how far that depends on a choice."""
 
 from __future__ import annotations
 
+import pandas as pd
+
 from tasks.runtime.tables import Table, column
+
+SCORE = "score, 0–1"
 
 
 class Pooled(Table):
-    """"""
+    """One row a contrast and a dimension: the effect pooled over the architectures (DerSimonian–Laird)."""
 
-    experiment: str = column("")
-    contrast: str = column("")
-    dimension: str = column("")
-    k: float = column("")
-    estimate: float = column("")
-    std_error: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
-    p: float = column("")
-    tau2: float = column("")
-    q: float = column("")
-    q_p: float = column("")
-    i2: float = column("")
-    pi_low: float = column("")
-    pi_high: float = column("")
-    hksj_ci_low: float = column("")
-    hksj_ci_high: float = column("")
-    hksj_p: float = column("")
-    published: float = column("")
-    published_p: str = column("")
-    tau2_low: float = column("")
-    tau2_high: float = column("")
-    i2_low: float = column("")
-    i2_high: float = column("")
-    egger_z: float = column("")
-    egger_p: float = column("")
-    p_holm: float = column("")
-    hksj_p_holm: float = column("")
-    n_marked: float = column("")
-    unmarked_k: float = column("")
-    unmarked_estimate: float = column("")
-    unmarked_ci_low: float = column("")
-    unmarked_ci_high: float = column("")
-    unmarked_hksj_ci_low: float = column("")
-    unmarked_hksj_ci_high: float = column("")
-    corrected: float = column("")
-    corrected_std_error: float = column("")
-    corrected_ci_low: float = column("")
-    corrected_ci_high: float = column("")
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    k: int = column("architectures that are pooled")
+    estimate: float = column("pooled effect", SCORE, missing=True)
+    std_error: float = column("its standard error", SCORE, missing=True)
+    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the Wald test", missing=True)
+    tau2: float = column("variance between architectures", "score²", missing=True)
+    q: float = column("Cochran's Q", missing=True)
+    q_p: float = column("p of Q", missing=True)
+    i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
+    pi_low: float = column("lower end of the 95% prediction interval for another architecture", SCORE, missing=True)
+    pi_high: float = column("upper end of the 95% prediction interval", SCORE, missing=True)
+    hksj_ci_low: float = column("lower end of Hartung, Knapp, Sidik and Jonkman's 95% interval", SCORE, missing=True)
+    hksj_ci_high: float = column("upper end of their 95% interval", SCORE, missing=True)
+    hksj_p: float = column("two-sided p of their test", missing=True)
+    published: float = column("the published effect", SCORE, missing=True)
+    published_p: str = column("its p, as it is printed")
+    tau2_low: float = column("lower end of tau2's 95% Q-profile interval", "score²", missing=True)
+    tau2_high: float = column("upper end of tau2's interval", "score²", missing=True)
+    i2_low: float = column("lower end of i2's 95% Q-profile interval", "percent", missing=True)
+    i2_high: float = column("upper end of i2's interval", "percent", missing=True)
+    egger_z: float = column("Egger's test of small-study effects, z; from ten architectures on", missing=True)
+    egger_p: float = column("its p", missing=True)
+    p_holm: float = column("p adjusted by Holm's method over the experiment", missing=True)
+    hksj_p_holm: float = column("hksj_p adjusted in the same way", missing=True)
+    n_marked: int = column("architectures of which a run fails a limit of health")
+    unmarked_k: pd.Int64Dtype = column("architectures without these, where there are any", missing=True)
+    unmarked_estimate: float = column("effect pooled without them", SCORE, missing=True)
+    unmarked_ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    unmarked_ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    unmarked_hksj_ci_low: float = column("lower end of its HKSJ 95% interval", SCORE, missing=True)
+    unmarked_hksj_ci_high: float = column("upper end of its HKSJ 95% interval", SCORE, missing=True)
+    corrected: float = column("the effect on the raters' scale, slope · estimate", SCORE, missing=True)
+    corrected_std_error: float = column("its standard error, with that of the slope", SCORE, missing=True)
+    corrected_ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    corrected_ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    published_low: float = column("lower end of the published effect's 95% interval, from its p", SCORE, missing=True)
+    published_high: float = column("upper end of the published effect's interval", SCORE, missing=True)
+    published_at_most: bool = column("whether the printed p is a bound, so that the interval is at most so wide")
 
     class Config:
         name = "pooled"
 
 
 class PoolingMethods(Table):
-    """"""
+    """One row a pooled effect and a way to estimate the variance between architectures."""
 
-    experiment: str = column("")
-    contrast: str = column("")
-    dimension: str = column("")
-    method: str = column("")
-    k: float = column("")
-    estimate: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
-    tau2: float = column("")
-    hksj_ci_low: float = column("")
-    hksj_ci_high: float = column("")
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    method: str = column("fixed, dl, reml or pm")
+    k: int = column("architectures that are pooled")
+    estimate: float = column("pooled effect", SCORE, missing=True)
+    std_error: float = column("its standard error", SCORE, missing=True)
+    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the Wald test", missing=True)
+    tau2: float = column("variance between architectures", "score²", missing=True)
+    q: float = column("Cochran's Q", missing=True)
+    q_p: float = column("p of Q", missing=True)
+    i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
+    pi_low: float = column("lower end of the 95% prediction interval for another architecture", SCORE, missing=True)
+    pi_high: float = column("upper end of the 95% prediction interval", SCORE, missing=True)
+    hksj_ci_low: float = column("lower end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_ci_high: float = column("upper end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
 
     class Config:
         name = "pooling_methods"
 
 
 class LeaveOneOut(Table):
-    """"""
+    """One row a pooled effect and one of its architectures: the pool without it."""
 
-    experiment: str = column("")
-    contrast: str = column("")
-    dimension: str = column("")
-    without: str = column("")
-    k: float = column("")
-    estimate: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
-    hksj_ci_low: float = column("")
-    hksj_ci_high: float = column("")
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    without: str = column("the architecture that is left out")
+    k: int = column("architectures that remain")
+    estimate: float = column("pooled effect", SCORE, missing=True)
+    std_error: float = column("its standard error", SCORE, missing=True)
+    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the Wald test", missing=True)
+    tau2: float = column("variance between architectures", "score²", missing=True)
+    q: float = column("Cochran's Q", missing=True)
+    i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
+    hksj_ci_low: float = column("lower end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_ci_high: float = column("upper end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
 
     class Config:
         name = "leave_one_out"
 
 
 class Pairwise(Table):
-    """"""
+    """One row every two conditions of an experiment and a dimension: the pooled difference between them."""
 
-    experiment: str = column("")
-    contrast: str = column("")
-    dimension: str = column("")
-    k: float = column("")
-    estimate: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
-    p: float = column("")
-    hksj_ci_low: float = column("")
-    hksj_ci_high: float = column("")
-    hksj_p: float = column("")
-    p_holm: float = column("")
-    hksj_p_holm: float = column("")
+    experiment: str = column("the experiment that both conditions are of")
+    contrast: str = column("A - B, the conditions")
+    dimension: str = column("what is judged")
+    k: int = column("architectures that are pooled")
+    estimate: float = column("pooled effect", SCORE, missing=True)
+    std_error: float = column("its standard error", SCORE, missing=True)
+    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the Wald test", missing=True)
+    tau2: float = column("variance between architectures", "score²", missing=True)
+    i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
+    hksj_ci_low: float = column("lower end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_ci_high: float = column("upper end of the HKSJ 95% interval", SCORE, missing=True)
+    hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
+    p_holm: float = column("p adjusted by Holm's method over the experiment's pairs on the dimension", missing=True)
+    hksj_p_holm: float = column("hksj_p adjusted in the same way", missing=True)
 
     class Config:
         name = "pairwise"
 
 
 class Ratios(Table):
-    """"""
+    """One row a ratio that the study asks for: how many times as large one pooled effect is as another."""
 
-    experiment: str = column("")
-    of: str = column("")
-    to: str = column("")
-    dimension: str = column("")
-    k: float = column("")
-    estimate_of: float = column("")
-    estimate_to: float = column("")
-    ratio: float = column("")
-    ci_low: float = column("")
-    ci_high: float = column("")
-    published: float = column("")
+    experiment: str = column("the experiment that both contrasts are of")
+    of: str = column("the contrast in the numerator, A - B")
+    to: str = column("the contrast in the denominator, A - B")
+    dimension: str = column("what is judged")
+    k: int = column("architectures that have both effects")
+    estimate_of: float = column("pooled effect in the numerator", SCORE, missing=True)
+    estimate_to: float = column("pooled effect in the denominator", SCORE, missing=True)
+    ratio: float = column("the first by the second", missing=True)
+    ci_low: float = column("lower end of Fieller's 95% interval, -inf where it has no bound", missing=True)
+    ci_high: float = column("upper end of Fieller's 95% interval, inf where it has no bound", missing=True)
+    published: float = column("the published ratio", missing=True)
 
     class Config:
         name = "ratios"
 
 
 class Moved(Table):
-    """"""
+    """One row a pooled effect of this run or of the last one that rested on other ratings or settings."""
 
-    experiment: str = column("")
-    contrast: str = column("")
-    dimension: str = column("")
-    before: float = column("")
-    after: float = column("")
-    change: float = column("")
-    k_before: float = column("")
-    k_after: float = column("")
-    moved: float = column("")
-    beyond: float = column("")
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    before: float = column("the earlier run's pooled effect", SCORE, missing=True)
+    after: float = column("this run's pooled effect", SCORE, missing=True)
+    change: float = column("after less before", SCORE, missing=True)
+    k_before: pd.Int64Dtype = column("architectures pooled then", missing=True)
+    k_after: pd.Int64Dtype = column("architectures pooled now", missing=True)
+    moved: bool = column("whether the change shows in the third digit")
+    beyond: bool = column("whether this run's effect lies outside the 95% interval of the earlier one")
 
     class Config:
         name = "moved"

@@ -6,6 +6,7 @@ from configs.errors import one_of
 from configs.schema import Study
 from tasks.methods.dpo import Dpo
 from tasks.methods.grpo import Grpo
+from tasks.methods.kto import Kto
 from tasks.methods.method import Method
 
 
@@ -15,7 +16,7 @@ class _Methods(dict[str, Method]):
         raise one_of("method", name, self)
 
 
-METHODS = _Methods({method.name: method for method in (Dpo(), Grpo())})
+METHODS = _Methods({method.name: method for method in (Dpo(), Grpo(), Kto())})
 
 
 def methods_of(study: Study) -> list[Method]:

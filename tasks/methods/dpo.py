@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
-from tasks.architectures.chat import Encoded, encode
+from tasks.architectures.chat import Encoded
 from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import voices
@@ -28,7 +28,7 @@ from tasks.methods.lora import lent, lora_config
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
 from tasks.methods.order import LengthGrouped
-from tasks.methods.reference import reference_log_probs
+from tasks.methods.reference import Dialogue, encoded_with_reference
 from tasks.methods.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_hash
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from tasks.preferences.condition import ConditionData, Drop
 
 SUPPORTED = "1.16."
-Dialogue = tuple[str, str]
 COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -102,7 +101,8 @@ class Dpo(Method):
         self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Callable[[str], None]
     ) -> None:
         """The reference log-probabilities, which need the whole base."""
-        remember_reference(base, table, recipe, reference, progress)
+        dialogues = [*_dialogues(table, "text_a"), *_dialogues(table, "text_b")]
+        encoded_with_reference(base, dialogues, recipe.max_length, reference, progress)
 
     def train(
         self,
@@ -130,7 +130,8 @@ def train_dpo(
         OutOfMemory: not even one pair at once fits.
         NotFinite: the loss became infinite or no number.
     """
-    encoded, reference = remember_reference(base, pairs, recipe, run.reference, progress)
+    dialogues = [*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]
+    encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
     dataset = as_dataset(pairs, encoded, reference)
     share = recipe.block(DpoSettings).batch_size // run.processes
 
@@ -140,16 +141,6 @@ def train_dpo(
     fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]), run.processes)
     trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
     return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
-
-
-def remember_reference(
-    base: Base, pairs: pd.DataFrame, recipe: Recipe, path: Path, progress: Callable[[str], None]
-) -> tuple[dict[Dialogue, Encoded], dict[Dialogue, float]]:
-    """Every response of `pairs` as token ids, and its reference log-probability, which `path` has from then on."""
-    unique = list(dict.fromkeys([*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]))
-    encoded = dict(zip(unique, encode(base.tokenizer, unique, recipe.max_length), strict=True))
-    log_probs = reference_log_probs(base, list(encoded.values()), path, progress)
-    return encoded, dict(zip(unique, log_probs, strict=True))
 
 
 def _train(

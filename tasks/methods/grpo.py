@@ -86,7 +86,7 @@ class Grpo(Method):
         self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
     ) -> np.ndarray:
         """Each label that the reward is fitted on has the same weight: the fit weighs a response by its labels."""
-        return voices.of_labels(made_of)
+        return voices.of_labels(made_of, made_of.index)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         """The difference in reward, summed over the dimensions that reward both."""

@@ -28,9 +28,12 @@ def of_pairs(
     return counts / max(data.preferences[dimension], 1)
 
 
-def of_labels(made_of: pd.DataFrame) -> np.ndarray:
-    """Each rating's part of the labels that train, which all have the same weight."""
-    part = made_of["part"].to_numpy()
+def of_labels(made_of: pd.DataFrame, ratings: pd.Index) -> np.ndarray:
+    """Each rating's part of the labels that train, which all have the same weight.
+
+    made_of: from `aggregation.behind`, of those ratings alone whose response's label trains.
+    """
+    part = made_of["part"].reindex(ratings, fill_value=0.0).to_numpy()
     return part / max(part.sum(), 1)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge
+from tasks.judging.step import ProvenJudge
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.history import History
 from tasks.ratings.study_data import StudyData
@@ -59,7 +59,7 @@ class Inputs:
         data: StudyData,
         ratings: str,
         prepared: dict[str, dict[str, TrainingSet]],
-        judge: Judge,
+        judge: ProvenJudge,
         prompts: Prompts,
         grammatical: Callable[[str], bool] | None,
     ) -> None:

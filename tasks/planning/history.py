@@ -1,4 +1,4 @@
-"""What earlier runs of a study made, kept beside the store: why a cell runs again, how long it takes, what moved."""
+"""What earlier runs of a study made, kept beside the store: why a cell runs again, how long it takes, what came out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import pandas as pd
 
 from tasks.runtime.files import locked, write_atomically
 
-VISIBLE = 0.0005
-"""A change of an effect that shows in its third digit."""
-KEYS = ["experiment", "contrast", "dimension"]
 RENAMED = {"optimiser": "method"}
 
 
@@ -83,24 +80,6 @@ def _read(path: Path) -> Result:
     record = json.loads(path.read_text())
     pooled = record.pop("pooled")
     return Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"]))
-
-
-def moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """How each pooled effect changed: KEYS, before, after, change, k_before, k_after, moved, beyond.
-
-    moved: visibly (`VISIBLE`); beyond: the new effect lies outside the 95% interval that the earlier run gave. An
-    effect that either lacks is NaN there, and neither.
-    """
-    columns = [*KEYS, "estimate", "k"]
-    both = after[columns].merge(before[[*columns, "ci_low", "ci_high"]], on=KEYS, how="outer", suffixes=("", "_before"))
-    change = both["estimate"] - both["estimate_before"]
-    outside = (both["estimate"] < both["ci_low"]) | (both["estimate"] > both["ci_high"])
-    return pd.DataFrame({
-        **{key: both[key] for key in KEYS},
-        "before": both["estimate_before"], "after": both["estimate"], "change": change,
-        "k_before": both["k_before"], "k_after": both["k"],
-        "moved": change.abs() >= VISIBLE, "beyond": outside,
-    })  # fmt: skip
 
 
 def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pairs: int) -> str:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from configs.schema import CONTROL, Experiment, split_contrast
+from configs.schema import CONTROL, Experiment
 from tasks.runtime.fingerprint import stable_hash
 
 
 def compared_groups(experiment: Experiment) -> list[set[str]]:
     """Conditions with a stratum that contrasts tie together, directly or through others."""
     groups: list[set[str]] = []
-    for name in experiment.contrasts:
-        tied = {side for side in split_contrast(name) if side != CONTROL and experiment.conditions[side].stratum}
+    for contrast in experiment.contrasts:
+        tied = {side for side in contrast.sides if side != CONTROL and experiment.conditions[side].stratum}
         if not tied:
             continue
         for group in [group for group in groups if group & tied]:

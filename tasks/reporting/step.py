@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
+from tasks.reporting.facts import Facts
 from tasks.reporting.report import write_report
 from tasks.runtime.files import write_atomically
 
@@ -30,12 +31,12 @@ VERSIONS = (
 
 
 @task(name="report", cache_policy=NO_CACHE)
-def write_outputs(study: Study, tables: dict[str, pd.DataFrame], facts: dict[str, Any], folder: Path) -> Path:
+def write_outputs(study: Study, tables: dict[str, pd.DataFrame], facts: Facts, folder: Path) -> Path:
     """`tables/*.csv`, `figures/`, `report.html`, `report.md` and `study.json`; returns the report's path."""
-    facts = {**facts, "versions": {name: version(name) for name in VERSIONS}, "seed": study.seed}
+    facts = replace(facts, versions={name: version(name) for name in VERSIONS})
     for name, table in tables.items():
         write_atomically(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     report = write_report(study, tables, facts, folder)
-    everything = {"settings": study.model_dump(mode="json"), **facts}
+    everything = {"settings": study.model_dump(mode="json"), **facts.as_json()}
     write_atomically(folder / "study.json", json.dumps(everything, indent=1, ensure_ascii=False))
     return report

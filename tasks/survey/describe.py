@@ -6,36 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
+
+from tasks.survey.tables import Cooccurrence, Disagreement, Participants
 
 
-def disagreement(ratings: pd.DataFrame, dimensions: Sequence[str]) -> pd.DataFrame:
-    """Share of responses whose ratings vary, of those with two or more (paper, Pervasive Disagreement).
-
-    Returns:
-        dimension, n_responses, disagreement.
-    """
+def disagreement(ratings: pd.DataFrame, dimensions: Sequence[str]) -> DataFrame[Disagreement]:
+    """Share of responses whose ratings vary, of those with two or more (paper, Pervasive Disagreement)."""
     rows = []
     for dimension in dimensions:
         groups = ratings.dropna(subset=[dimension]).groupby("response_id")[dimension]
         several = groups.size() >= 2
         varied = (groups.nunique() > 1)[several]
         rows.append((dimension, int(several.sum()), float(varied.mean()) if several.any() else np.nan))
-    return pd.DataFrame(rows, columns=["dimension", "n_responses", "disagreement"])
+    return Disagreement.checked(rows)
 
 
-def cooccurrence(ratings: pd.DataFrame, dimensions: Sequence[str], positive_from: int) -> pd.DataFrame:
-    """P(column positive | row positive) over ratings; positive is `positive_from` or more (paper, Figure 1).
-
-    Returns:
-        row, column, probability, n (ratings positive on the row and given on the column).
-    """
+def cooccurrence(ratings: pd.DataFrame, dimensions: Sequence[str], positive_from: int) -> DataFrame[Cooccurrence]:
+    """P(column positive | row positive) over ratings; positive is `positive_from` or more (paper, Figure 1)."""
     rows = []
     for row in dimensions:
         positive = ratings[(ratings[row] >= positive_from).fillna(False)]
         for column in dimensions:
             also = positive[column].dropna() >= positive_from
             rows.append((row, column, float(also.mean()) if len(also) else np.nan, len(also)))
-    return pd.DataFrame(rows, columns=["row", "column", "probability", "n"])
+    return Cooccurrence.checked(rows)
 
 
 def group_difference(
@@ -66,8 +61,8 @@ def attributes_of(participants: pd.DataFrame) -> list[str]:
     return [column for column in participants.columns if column not in ("participant_id", "language")]
 
 
-def participants_table(participants: pd.DataFrame, attributes: Sequence[str], few: int = 1) -> pd.DataFrame:
-    """How many participants declare each value of each attribute: attribute, value, n, share.
+def participants_table(participants: pd.DataFrame, attributes: Sequence[str], few: int = 1) -> DataFrame[Participants]:
+    """How many participants declare each value of each attribute.
 
     Values that fewer than `few` declare are one row together; where those are still fewer, its numbers are left out.
     """
@@ -82,4 +77,4 @@ def participants_table(participants: pd.DataFrame, attributes: Sequence[str], fe
         if silent := int((participants[attribute].str.len() == 0).sum()):
             shown.append(("not declared", silent))
         rows += [(attribute, value, n, n / len(participants)) for value, n in shown]
-    return pd.DataFrame(rows, columns=["attribute", "value", "n", "share"]).astype({"n": "Int64"})
+    return Participants.checked(rows)

@@ -15,43 +15,40 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 from threadpoolctl import threadpool_limits
 
 from configs.errors import InputError
 from configs.schema import Study
 from tasks.ratings.reading.load import Data
+from tasks.runtime.tables import columns_of
 from tasks.survey.clmm.model import fit
 from tasks.survey.clmm.result import Fit
+from tasks.survey.holm import holm
+from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
 log = logging.getLogger(__name__)
 
 OTHER = "other"
 GROUPS = {"participant": "participant_id", "response": "response_id"}
-TERMS = [
-    "dimension", "term", "attribute", "value", "n_participants", "estimate", "std_error", "z", "p", "odds_ratio",
-    "ci_low", "ci_high", "percent", "published", "published_p",
-]  # fmt: skip
-MODELS = [
-    "dimension", "reference", "n_ratings", "n_participants", "n_responses", "left_out", "log_likelihood", "aic",
-    "sd_participant", "sd_response", "converged", "notes",
-]  # fmt: skip
 
 
-def ordinal_regression(study: Study, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The terms (TERMS) and the facts (MODELS) of one model a dimension; both empty without `survey.reference`.
+def ordinal_regression(study: Study, data: Data) -> tuple[DataFrame[OrdinalRegression], DataFrame[OrdinalModels]]:
+    """The terms and the facts of one model a dimension; both empty without `survey.reference`.
 
-    ci_low and ci_high bound the odds ratio (95%); percent = 100 · (odds ratio − 1), as the paper prints effects.
-    Ratings of participants who leave one of the attributes undeclared are left out. A dimension whose ratings no model
-    can be fitted to has its reason in `notes`. Terms of fewer than `survey.min_participants` are in the model, but are
-    not shown.
+    p_holm is adjusted over all terms of all dimensions; ci_low and ci_high bound the odds ratio (95%); percent =
+    100 · (odds ratio − 1), as the paper prints effects. Ratings of participants who leave one of the attributes
+    undeclared are left out. A dimension whose ratings no model can be fitted to has its reason in `notes`. Terms of
+    fewer than `survey.min_participants` are in the model, but are not shown.
     """
     if not study.survey.reference:
-        return pd.DataFrame(columns=TERMS), pd.DataFrame(columns=MODELS)
+        return OrdinalRegression.checked([]), OrdinalModels.checked([])
     indicators = indicator_terms(data.participants, study.survey.reference, study.survey.min_participants)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda name: _dimension(study, data, indicators, name), study.dimensions))
-    terms = pd.concat([table for table, _ in parts], ignore_index=True)
-    return terms, pd.DataFrame([facts for _, facts in parts], columns=MODELS)
+    terms = pd.DataFrame([term for rows, _ in parts for term in rows], columns=list(columns_of(OrdinalRegression)))
+    terms = terms.assign(p_holm=holm(terms["p"].astype(float)))
+    return OrdinalRegression.checked(terms), OrdinalModels.checked([facts for _, facts in parts])
 
 
 def indicator_terms(participants: pd.DataFrame, reference: dict[str, str], few: int) -> pd.DataFrame:
@@ -73,7 +70,10 @@ def indicator_terms(participants: pd.DataFrame, reference: dict[str, str], few: 
     return pd.DataFrame(np.column_stack([*columns.values()]) if columns else None, index=declared.index, columns=terms)
 
 
-def _dimension(study: Study, data: Data, indicators: pd.DataFrame, name: str) -> tuple[pd.DataFrame, dict[str, object]]:
+def _dimension(
+    study: Study, data: Data, indicators: pd.DataFrame, name: str
+) -> tuple[list[dict[str, object]], dict[str, object]]:
+    """The rows of the dimension's terms, and the row of its model."""
     rated = data.ratings.dropna(subset=[name])
     kept = rated[rated["participant_id"].isin(indicators.index)]
     facts: dict[str, object] = {
@@ -83,6 +83,7 @@ def _dimension(study: Study, data: Data, indicators: pd.DataFrame, name: str) ->
         "n_participants": kept["participant_id"].nunique(),
         "n_responses": kept["response_id"].nunique(),
         "left_out": len(rated) - len(kept),
+        **dict.fromkeys(("log_likelihood", "aic", "sd_participant", "sd_response"), np.nan),
         "converged": False,
     }
     groups = {group: kept[column] for group, column in GROUPS.items() if 1 < kept[column].nunique() < len(kept)}
@@ -92,7 +93,7 @@ def _dimension(study: Study, data: Data, indicators: pd.DataFrame, name: str) ->
         found = fit(kept[name].to_numpy(float), rows.set_axis(_names(rows), axis=1), groups)
     except InputError as error:
         log.warning("ordinal regression of %s: %s", name, error)
-        return pd.DataFrame(columns=TERMS), {**facts, "notes": str(error)}
+        return [], {**facts, "notes": str(error)}
     counts = present.sum().astype(int)
     sds = {f"sd_{group}": float(found.random_effects["sd"][group]) for group in groups}
     hidden = [term for term, n in zip(_names(rows), counts, strict=True) if n < study.survey.min_participants]
@@ -106,7 +107,7 @@ def _dimension(study: Study, data: Data, indicators: pd.DataFrame, name: str) ->
         "log_likelihood": found.log_likelihood, "aic": found.aic, "converged": found.converged, **sds,
         "notes": "; ".join(notes),
     }  # fmt: skip
-    return pd.DataFrame(_terms(study, name, found, counts), columns=TERMS), facts
+    return list(_terms(study, name, found, counts)), facts
 
 
 def _names(indicators: pd.DataFrame) -> list[str]:

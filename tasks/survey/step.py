@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandera.typing import DataFrame
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from configs.schema import CONTROL, Study, split_contrast
+from configs.schema import Study
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
 from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.reliability import reliability
+from tasks.survey.tables import Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
-VERSION = 3
+VERSION = 4
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
@@ -58,7 +60,7 @@ def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
     }
 
 
-def _reliability(study: Study, data: StudyData) -> pd.DataFrame:
+def _reliability(study: Study, data: StudyData) -> DataFrame[Reliability]:
     strata = {"all": set(data.participants["participant_id"]), **data.strata_shown}
     rows = []
     for dimension in study.dimensions:
@@ -70,22 +72,18 @@ def _reliability(study: Study, data: StudyData) -> pd.DataFrame:
             if values["n_responses"] and np.isnan(values["alpha"]):
                 log.warning("alpha of %s, %s: all ratings equal, so there is none", stratum, dimension)
             rows.append({"dimension": dimension, "stratum": stratum, **values})
-    return pd.DataFrame(rows)
+    return Reliability.checked(rows)
 
 
-def _contrasts(study: Study, data: StudyData) -> pd.DataFrame:
+def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:
     """The difference in ratings between the strata of each contrast of two conditions with strata."""
     rows = []
     for settings in study.experiments.values():
-        for contrast in settings.contrasts:
-            sides = [settings.conditions[side].stratum for side in split_contrast(contrast) if side != CONTROL]
-            if len(sides) < 2 or None in sides or sides[0] == sides[1]:
-                continue
-            a, b = (data.strata[str(side)] for side in sides)
+        for contrast, strata in settings.compared_strata.items():
+            a, b = (data.strata[stratum] for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:
                 continue
             for dimension in study.evaluation.dimensions:
                 values = group_difference(data.ratings, a, b, dimension, data.categories)
                 rows.append({"contrast": contrast, "dimension": dimension, **values})
-    columns = ["contrast", "dimension", "estimate", "std_error", "ci_low", "ci_high", "n_a", "n_b"]
-    return pd.DataFrame(rows, columns=columns)
+    return SurveyContrasts.checked(rows)

@@ -36,7 +36,8 @@ sys.path.insert(0, str(ROOT))
 
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
-from tasks.judging.embedded import EmbeddedJudge, mean_ratings  # noqa: E402
+from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
+from tasks.judging.evidence import mean_ratings  # noqa: E402
 from tasks.methods import METHODS  # noqa: E402
 from tasks.methods.step import Train, train_adapter  # noqa: E402
 from tasks.methods.training_set import training_sets  # noqa: E402
@@ -46,6 +47,7 @@ from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import Pool  # noqa: E402
 from tasks.runtime.local.slot import CPU, QUIET  # noqa: E402
 from tasks.runtime.store import Store, StoredFile, home_store  # noqa: E402
+from tasks.simulation.step import simulated_export  # noqa: E402
 
 SEEDS = 2
 """Of ours, for how much effects differ between seeds; the first is the one that is timed."""
@@ -221,7 +223,7 @@ def main() -> None:
         os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
-        ratings = read_ratings.fn(study, bench.store)
+        ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
         data = load_data(study, ratings)
         preferences = {name: keep_preferences(study, name, data, ratings, bench.store) for name in study.experiments}
         conditions = {

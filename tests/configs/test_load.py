@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from configs.codebook import Codebook
 from configs.errors import InputError
 from configs.load import SHIPPED, load_codebook, load_study, parse_overrides, shipped
-from configs.schema import CONTROL, split_contrast
+from configs.schema import CONTROL
 
 MINIMAL = """\
 name: small
@@ -75,7 +75,7 @@ def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectu
     assert conditions == {"demographics": 6, "scale": 3, "disagreement": 5, "optimisation": 4}
     assert len(study.architectures) == 7
     for experiment in study.experiments.values():
-        sides = {side for contrast in experiment.contrasts for side in split_contrast(contrast)}
+        sides = {side for contrast in experiment.contrasts for side in contrast.sides}
         assert sides - {CONTROL} == set(experiment.conditions)  # none is trained for nothing
 
 

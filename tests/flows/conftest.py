@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 STUDY = """
@@ -156,3 +157,8 @@ def run(place: Place, **overrides: object):
         patch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
         patch.chdir(place.folder)
         return run_study(place.study, overrides or None, return_state=True)
+
+
+def read(place: Place, table: str) -> pd.DataFrame:
+    """A table of the small study of a place."""
+    return pd.read_csv(place.tables / f"{table}.csv")

@@ -9,16 +9,12 @@ import pandas as pd
 import pytest
 
 from flows.cli import FAILED
-from flows.facts import Outcome
+from flows.outcome import Outcome
 from tests.endpoint import OK, Endpoint
-from tests.flows.conftest import Place, new_place, run
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
 ONE_BASE = {"architectures": ["tiny-gemma3"]}
-
-
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
 
 
 def by_words(text: str, dimension: str) -> int:

@@ -9,15 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.effects import correction
-from tasks.judging import proof as agreement
-from tests.flows.conftest import Place, new_place, run
+from tasks.reporting.house.tables import DECLARED
+from tasks.runtime.tables import columns_of
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
-
-
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
 
 
 @pytest.fixture
@@ -36,9 +32,9 @@ def test_every_table_has_its_columns(finished):
         "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
-        "judge_agreement": " ".join(agreement.COLUMNS),
+        "judge_agreement": " ".join(columns_of(DECLARED["judge_agreement"])),
         "judge_strata": "dimension contrast measure difference ci_low ci_high",
-        "judge_calibration": " ".join(correction.COLUMNS),
+        "judge_calibration": " ".join(columns_of(DECLARED["judge_calibration"])),
         "unscored": "experiment condition reason n",
         "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
         "n_malformed marked corrected corrected_std_error",
@@ -46,12 +42,15 @@ def test_every_table_has_its_columns(finished):
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
-        "corrected_ci_high",
+        "corrected_ci_high published_low published_high published_at_most",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
         "hksj_ci_high hksj_p p_holm hksj_p_holm",
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
+    files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
+    assert files == {name: list(columns_of(table)) for name, table in DECLARED.items() if name in files}
+    assert set(DECLARED) - set(files) == {"moved"}
 
 
 def test_conditions_with_the_same_data_share_one_training_run(finished):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-Z95 = 1.959963984540054
+from tasks.survey.intervals import Z95
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ import pytest
 
 from configs.errors import InputError
 from configs.load import load_study
-from configs.schema import Study
-from tasks.audit.audit import COLUMNS, audit, check_audit
+from configs.schema import Contrast, ContrastSettings, Study
+from tasks.audit.audit import audit, check_audit
+from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
 from tasks.ratings.study_data import StudyData
+from tasks.runtime.tables import columns_of
 from tests.conftest import make_data
 
 EA = "emotional-awareness"
@@ -84,7 +86,7 @@ def x_and_y(settings: Mapping[str, Any], ratings: Data | None = None) -> tuple[d
 
 def test_what_was_asked_by_hand() -> None:
     table = audited(study({"c": {}}), data(ROWS))
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(columns_of(Audit))
     assert table[["experiment", "condition", "stratum"]].to_numpy().tolist() == [["e", "c", "x"], ["e", "c", "y"]]
     assert table[["n_participants", "n_ratings", "n_majorities"]].to_numpy().tolist() == [[3, 4, 1], [1, 2, 1]]
     assert table["share_of_participants"].tolist() == [3 / 4, 1 / 4]
@@ -340,7 +342,7 @@ def test_balancing_takes_from_the_larger_stratum() -> None:
     rows = [(f"{stratum}{n}", f"q{n}", f"q{n}{response}", 1 + (n + ord(response)) % 5)
             for stratum, size in (("x", 12), ("y", 3)) for n in range(size) for response in "ab"]  # fmt: skip
     settings = study({"x": {"stratum": "x"}, "y": {"stratum": "y"}})
-    tied = settings.experiments["e"].model_copy(update={"contrasts": {"x - y": {}}})
+    tied = settings.experiments["e"].model_copy(update={"contrasts": {Contrast("x - y"): ContrastSettings()}})
     table = audited(settings.model_copy(update={"experiments": {"e": tied}}), data(rows))
     retained = table.set_index(["condition", "stratum"])["retained"]
     assert retained.to_dict() == {("x", "x"): 6 / 24, ("x", "y"): 0, ("y", "x"): 0, ("y", "y"): 1}
@@ -411,7 +413,7 @@ def test_a_study_without_experiments_or_strata_is_told_what_it_lacks() -> None:
     with pytest.raises(InputError, match="no experiments and no strata"):
         check_audit(bare)
     check_audit(study({"c": {}}))
-    assert list(audited(study({"c": {}}, ""), data(ROWS)).columns) == COLUMNS
+    assert list(audited(study({"c": {}}, ""), data(ROWS)).columns) == list(columns_of(Audit))
     assert audited(bare, data(ROWS)).empty
 
 

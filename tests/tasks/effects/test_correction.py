@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from tasks.effects.correction import FEW, FLAT, calibrate, correct_effects, correct_pooled, outside
+from tasks.effects.correction import correct_effects, outside
+from tasks.judging.calibration import FEW, FLAT, calibrate
+from tasks.judging.tables import JudgeCalibration
 from tasks.meta_analysis.groups import pool_table
 from tasks.meta_analysis.pooling import pool
+from tasks.meta_analysis.study import correct_pooled
 
 
 def sample(n: int = 120, slope: float = 0.6, seed: int = 0, each: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -29,8 +32,10 @@ def sample(n: int = 120, slope: float = 0.6, seed: int = 0, each: int = 2) -> tu
 
 
 def calibration(**changes: object) -> pd.DataFrame:
-    return pd.DataFrame([{"dimension": "x", "slope": 0.5, "slope_std_error": 0.1, "score_low": 0.1, "score_high": 0.8,
-                          "why_not": "", **changes}])  # fmt: skip
+    row = {"dimension": "x", "n": 40, "n_prompts": 20, "intercept": 0.3, "slope": 0.5, "slope_std_error": 0.1,
+           "slope_low": 0.3, "slope_high": 0.7, "score_low": 0.1, "score_high": 0.8, "outside": np.nan,
+           "why_not": ""}  # fmt: skip
+    return JudgeCalibration.checked([row | changes])
 
 
 def test_the_line_is_least_squares_with_errors_clustered_by_prompt() -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from configs.load import load_study
 from configs.schema import Study
-from tasks.effects.effects import COLUMNS, effects, mean_and_error, pairs, pairwise_effects, two_way_variance
+from tasks.effects.effects import effects, mean_and_error, pairs, pairwise_effects, two_way_variance
+from tasks.effects.tables import Differences
 from tasks.meta_analysis.groups import pool_table
 from tasks.meta_analysis.study import KEYS, compare_pairs
+from tasks.runtime.tables import columns_of
 
 STEP = 0.25
 """One category of five on a 0 to 1 score."""
@@ -110,7 +112,7 @@ ROWS = [
 
 def test_every_contrast_with_both_sides_has_an_effect_and_control_serves_all_experiments() -> None:
     found = measured(table(*ROWS))
-    assert list(found.columns) == COLUMNS
+    assert list(found.columns) == list(columns_of(Differences))
     values = {(row.experiment, row.contrast, row.architecture): row.estimate for row in found.itertuples()}
     assert values == {
         ("scale", "5-point - control", "tiny-llama"): pytest.approx(-0.5),

@@ -11,7 +11,9 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from tasks.judging.proof import COLUMNS, COMPARED, bootstrap_weights, measures, prove, shortfalls, to_category
+from tasks.judging.proof import COMPARED, bootstrap_weights, measures, prove, shortfalls, to_category
+from tasks.judging.tables import JudgeAgreement
+from tasks.runtime.tables import columns_of
 
 
 def scores(*values: float) -> np.ndarray:
@@ -113,7 +115,7 @@ def test_the_table_has_a_row_a_stratum_on_what_both_scored() -> None:
     judge = pd.DataFrame({"response_id": ["r1", "r2", "r3"], "x": [1.0, np.nan, 0.5]})
     groups = {"all": ratings, "b": ratings[ratings["participant_id"] == "b"], "nobody": ratings.iloc[:0]}
     table = prove(judge, groups, ["x"], 5, draws=10)[0]
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(columns_of(JudgeAgreement))
     table = table.set_index("stratum")
     assert table[["n", "n_unscored", "n_human"]].to_dict("index") == {
         "all": {"n": 1, "n_unscored": 1, "n_human": 2}, "b": {"n": 1, "n_unscored": 0, "n_human": 0},

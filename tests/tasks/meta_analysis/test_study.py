@@ -6,15 +6,18 @@ import pandas as pd
 import pytest
 
 from configs.load import load_study
+from tasks.judging.tables import JudgeCalibration
 from tasks.meta_analysis.groups import LEFT_OUT
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import STATISTICS, pool
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.study import KEYS, other_methods, pool_contrasts, without_each
 
 DESIGN = (
     "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high hksj_ci_low "
     "hksj_ci_high hksj_p published"
 )
+UNCALIBRATED = JudgeCalibration.checked([])
 CONTRASTS = {"5-point - control": (-0.2, -0.3, -0.25, -0.9), "binary - control": (-0.1, -0.12, -0.14, -0.1)}
 
 
@@ -29,29 +32,32 @@ def table(marked: str = "") -> pd.DataFrame:
 
 
 def test_the_columns_of_the_design_come_first() -> None:
-    pooled = pool_contrasts(load_study("paper"), table())
+    pooled = pool_contrasts(load_study("paper"), table(), UNCALIBRATED)
     assert " ".join(pooled.columns).startswith(f"{DESIGN} published_p ")
     assert pooled["published"].tolist() == [-0.242, -0.198]
+    for row in pooled.itertuples():
+        expected = published_interval(row.published, row.published_p)
+        assert (row.published_low, row.published_high, row.published_at_most) == pytest.approx(expected, nan_ok=True)
 
 
 def test_marked_effects_are_pooled_counted_and_left_out_beside() -> None:
-    pooled = pool_contrasts(load_study("paper"), table("too repetitive")).set_index("contrast")
+    pooled = pool_contrasts(load_study("paper"), table("too repetitive"), UNCALIBRATED).set_index("contrast")
     five, binary = (pooled.loc[name] for name in CONTRASTS)
     assert (five["k"], five["n_marked"], five["unmarked_k"]) == (4, 1, 3)
     assert five["unmarked_estimate"] == pytest.approx(-0.25)  # (-0.2 - 0.3 - 0.25) / 3, equal errors
-    assert five["estimate"] == pytest.approx(pool_contrasts(load_study("paper"), table())["estimate"][0])
+    assert five["estimate"] == pytest.approx(pool_contrasts(load_study("paper"), table(), UNCALIBRATED)["estimate"][0])
     assert binary["n_marked"] == 0
     assert pd.isna(binary["unmarked_estimate"])
 
 
 def test_all_effects_marked_leave_nothing_beside() -> None:
-    pooled = pool_contrasts(load_study("paper"), table().assign(marked="broken"))
+    pooled = pool_contrasts(load_study("paper"), table().assign(marked="broken"), UNCALIBRATED)
     assert pooled["n_marked"].tolist() == [4, 4]
     assert pooled["unmarked_estimate"].isna().all()
 
 
 def test_p_values_are_adjusted_within_the_experiment() -> None:
-    pooled = pool_contrasts(load_study("paper"), table())
+    pooled = pool_contrasts(load_study("paper"), table(), UNCALIBRATED)
     for name in ("p", "hksj_p"):
         low, high = sorted(pooled[name])
         assert sorted(pooled[f"{name}_holm"]) == pytest.approx(
@@ -71,7 +77,7 @@ def test_every_method_and_every_architecture_left_out_has_its_row() -> None:
 
 def test_no_effects_have_empty_tables() -> None:
     for made in (
-        pool_contrasts(load_study("paper"), table()[:0]),
+        pool_contrasts(load_study("paper"), table()[:0], UNCALIBRATED),
         other_methods(table()[:0]),
         without_each(table()[:0]),
     ):

@@ -12,7 +12,7 @@ from flows import meta_analysis
 from flows.cli import main
 from tasks.meta_analysis.pooling import pool
 from tasks.meta_analysis.table import read_effects
-from tasks.reporting.forest import MOST_LINES
+from tasks.reporting.house.forest import MOST_LINES
 
 HEADER = "contrast,estimate,std_error\n"
 SEVERAL = "contrast,study,estimate,std_error\na,s,1,0.5\na,t,3,0.5\nb,s,2,1\n"
@@ -134,7 +134,7 @@ def test_the_tables_lie_beside_the_effects_where_nothing_else_is_said(tmp_path: 
 
 def test_groups_too_large_to_read_have_no_forest_plot(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, "estimate,std_error\n" + "0.1,0.1\n" * (MOST_LINES + 1))
-    with caplog.at_level("INFO", logger="flows.meta"):
+    with caplog.at_level("INFO", logger="tasks.reporting.pooled_file"):
         assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
     assert "forest plots of 0 of 1 groups" in caplog.text
     assert not (tmp_path / "out" / "figures").exists()

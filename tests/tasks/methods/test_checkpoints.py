@@ -14,20 +14,19 @@ from typing import Any
 import pytest
 import torch
 
+from tasks.methods import METHODS
 from tasks.methods.checkpoints import FILES, newest_checkpoint
-from tasks.methods.dpo import train_dpo
-from tasks.methods.grpo import train_grpo
 from tasks.methods.run import NotFinite, Run, Trained
 from tasks.methods.step import Train, train_adapter
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.runner import JobFailed
 from tasks.runtime.store import FolderStore
-from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rewards
+from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
 
-EVERY_STEP = RECIPE.model_copy(update={
-    "checkpoint_seconds": 0.0, "dpo": RECIPE.dpo.model_copy(update={"epochs": 3}),
-    "grpo": RECIPE.grpo.model_copy(update={"epochs": 3}),
-})  # fmt: skip
+EVERY_STEP = RECIPE.model_copy(
+    update={name: block.model_copy(update={"epochs": 3}) for name, block in RECIPE.blocks.items()}
+    | {"checkpoint_seconds": 0.0}
+)
 """Six steps each, and a checkpoint after every one."""
 
 
@@ -45,9 +44,8 @@ def stop_at(step: int) -> Callable[[str], None]:
 
 def trained(method: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
     architecture, base = llama
-    if method == "dpo":
-        return train_dpo(base, architecture, some_pairs(16), EVERY_STEP, run, progress)
-    return train_grpo(base, architecture, some_rewards(), EVERY_STEP, run, progress)
+    rows = {"dpo": some_pairs(16), "kto": some_rated(16), "grpo": some_rewards()}[method]
+    return METHODS[method].train(base, architecture, rows, EVERY_STEP, run, progress)
 
 
 def adapter(run: Run) -> bytes:
@@ -56,15 +54,15 @@ def adapter(run: Run) -> bytes:
 
 @pytest.fixture
 def every_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.methods import dpo, grpo
+    from tasks.methods import dpo, grpo, kto
 
-    for module in (dpo, grpo):
+    for module in (dpo, grpo, kto):
         plain = module.training_arguments
         monkeypatch.setattr(module, "training_arguments", lambda *a, plain=plain: {**plain(*a), "logging_steps": 1})
 
 
 @pytest.mark.usefixtures("every_step_is_logged")
-@pytest.mark.parametrize("method", ["dpo", "grpo"])
+@pytest.mark.parametrize("method", list(METHODS))
 def test_a_stopped_run_goes_on_to_the_same_weights(method, llama, tmp_path):
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
     assert trained(method, llama, whole).resumed_from == 0

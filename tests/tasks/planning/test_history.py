@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tasks.planning.history import History, Made, Result, moved, seconds_each, why
+from tasks.planning.history import History, Made, Result, seconds_each, why
 
 MADE = Made("base", "data", {"dpo.epochs": 1.0, "seed": 0}, "dpo", 100, 20.0, 50, 5.0)
 
@@ -41,18 +40,6 @@ def test_a_result_is_compared_with_the_last_that_rests_on_something_else(tmp_pat
         assert (earlier.identity, earlier.created) == ("one", "tue")
         pd.testing.assert_frame_equal(earlier.pooled, pooled(a=0.1))
     assert [result.identity for result in history.results()] == ["one", "two"]
-
-
-def test_what_moved_is_told_with_its_size_and_whether_it_left_the_earlier_interval() -> None:
-    before, after = pooled(same=0.1, little=0.1, much=0.1, gone=0.1), pooled(same=0.1004, little=0.15, much=-0.2, new=0)
-    table = moved(before, after).set_index("contrast")
-    assert table["change"].round(4).to_dict() == pytest.approx(
-        {"same": 0.0004, "little": 0.05, "much": -0.3, "gone": math.nan, "new": math.nan}, nan_ok=True
-    )
-    assert table.index[table["moved"]].tolist() == ["little", "much"]
-    assert table.index[table["beyond"]].tolist() == ["much"]  # −0.2 lies outside 0.0 … 0.2
-    assert math.isnan(table.loc["new", "before"])
-    assert math.isnan(table.loc["gone", "after"])
 
 
 @pytest.mark.parametrize(

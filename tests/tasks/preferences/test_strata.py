@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from configs.schema import Condition, Contrast, Experiment, Stratum, Study
+from configs.schema import Condition, Contrast, ContrastSettings, Experiment, Stratum, Study
 from tasks.preferences.strata import compared_groups, equal_numbers
 from tasks.ratings.study_data import members
 from tasks.runtime.fingerprint import stable_hash
@@ -18,7 +18,10 @@ def ratings(first: int, last: int) -> pd.DataFrame:
 def experiment(strata: dict[str, str | None], *contrasts: str) -> Experiment:
     conditions = {name: Condition(dimensions=("d",), scale="s", stratum=stratum) for name, stratum in strata.items()}
     return Experiment(
-        title="", question="", conditions=conditions, contrasts={contrast: Contrast() for contrast in contrasts}
+        title="",
+        question="",
+        conditions=conditions,
+        contrasts={Contrast(contrast): ContrastSettings() for contrast in contrasts},
     )
 
 

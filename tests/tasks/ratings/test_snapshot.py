@@ -83,6 +83,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The paper's study on what has landed of a simulated export."""
     monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     study = load_study("paper", {"ratings": {"collection": "ours", "codebooks": ["survey-app-en", "survey-app-de"]}})
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     simulate_export(Simulation(participants=240, prompts=100), 0, tmp_path / "export")
     land(collection_of(study, tmp_path / "home"), [tmp_path / "export"], [EN, DE], KEY)
     return study

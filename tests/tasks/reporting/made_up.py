@@ -11,19 +11,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.schema import CONTROL, Study
-from tasks.effects.effects import COLUMNS
+from configs.schema import CONTROL, Contrast, Study
+from tasks.effects.tables import Differences
+from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
+from tasks.planning.cell_tables import doses_table
+from tasks.reporting.facts import Facts
+from tasks.reporting.house.tables import DECLARED
 from tasks.reporting.report import write_report
+from tasks.runtime.tables import columns_of
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"
-FACTS: dict[str, Any] = {
-    "created": "2025-01-01T00:00:00+00:00", "status": "in part", "seed": 0, "ratings_digest": "0123abcd",
-    "sources": ["made up for this test"], "seconds": {"survey": 1.5}, "versions": {"pandas": "3"},
-    "counts": {"participants": 1095, "ratings": 27375, "responses": 1761, "training prompts": 440,
-               "evaluation_prompts": 147},
-}  # fmt: skip
+FACTS = Facts(
+    created="2025-01-01T00:00:00+00:00",
+    status="in part",
+    ratings_digest="0123abcd",
+    sources=("made up for this test",),
+    seconds={"survey": 1.5},
+    versions={"pandas": "3"},
+    counts={
+        "participants": 1095,
+        "ratings": 27375,
+        "responses": 1761,
+        "training prompts": 440,
+        "evaluation prompts": 147,
+    },
+)
 
 
 def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
@@ -61,13 +75,23 @@ def study(simulate: bool = True, tiny: bool = True, **changes: Any) -> Study:
     return Study(**{**settings, **changes})
 
 
+def blank(name: str) -> dict[str, Any]:
+    """A row of a table with nothing in it: text "", every number missing."""
+    return {key: "" if column.text else math.nan for key, column in columns_of(DECLARED[name]).items()}
+
+
+def full(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with all of its columns; those that it lacks have nothing in them."""
+    empty = blank(name)
+    return table.assign(**{key: empty[key] for key in empty if key not in table})[list(empty)]
+
+
 def made_up(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
     """Synthetic tables for any study, one of each kind that the report knows; nothing in them was measured."""
     draw = random.Random(seed)
-    return {
-        **_survey_tables(study, draw), **_regression_tables(study), "audit": _audit_table(study),
-        **_cell_tables(study, draw), **_effect_tables(study, draw),
-    }  # fmt: skip
+    tables = _survey_tables(study, draw) | _regression_tables(study) | {"audit": _audit_table(study)}
+    tables |= _cell_tables(study, draw) | _effect_tables(study, draw)
+    return {name: full(name, table) for name, table in tables.items()}
 
 
 def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
@@ -104,6 +128,7 @@ def term_row(
     with np.errstate(over="ignore"):
         ends = np.exp([estimate, estimate - 1.96 * error, estimate + 1.96 * error])
     return {
+        **blank("ordinal_regression"), "p_holm": math.erfc(abs(estimate) / error / math.sqrt(2)),
         "dimension": dimension, "term": f"{attribute}[{value}]", "attribute": attribute, "value": value,
         "n_participants": n, "estimate": estimate, "std_error": error, "z": estimate / error,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "odds_ratio": ends[0], "ci_low": ends[1],
@@ -188,7 +213,8 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         "mean_words",
         "marked",
     ]
-    return {"cells": pd.DataFrame(cells, columns=columns), "health": pd.DataFrame(health, columns=marks)}
+    grid = pd.DataFrame(cells, columns=columns)
+    return {"cells": grid, "doses": doses_table(grid), "health": pd.DataFrame(health, columns=marks)}
 
 
 def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
@@ -201,12 +227,24 @@ def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
                 each = [draw.gauss(size, 0.03) for _ in study.architectures]
                 effects += [(name, contrast, dimension, m.name, x, 0.02, 147, 1, 0, 3, "")
                             for m, x in zip(study.architectures, each, strict=True)]  # fmt: skip
-                pooled.append(pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each)))
-    table = pd.DataFrame(effects, columns=COLUMNS)
+                row = pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each))
+                pooled.append(row | published(study, name, contrast, dimension))
+    table = Differences.checked(effects)
     return {
         "effects": table, "pooled": pd.DataFrame(pooled), "leave_one_out": without_each(table),
         "pooling_methods": other_methods(table), "ratios": ratios(study, table), "pairwise": compare_pairs(table),
     }  # fmt: skip
+
+
+def published(study: Study, experiment: str, contrast: str, dimension: str) -> dict[str, Any]:
+    """The published values of a pooled effect, as the study's settings have them."""
+    contrasts = study.experiments[experiment].contrasts if experiment in study.experiments else {}
+    known = contrasts[Contrast(contrast)].published.get(dimension) if contrast in contrasts else None
+    estimate = math.nan if known is None or known.estimate is None else known.estimate
+    p = (known and known.p) or ""
+    low, high, at_most = published_interval(estimate, p)
+    ends = {"published_low": low, "published_high": high, "published_at_most": at_most}
+    return {"published": estimate, "published_p": p, **ends}
 
 
 def pooled_row(
@@ -215,6 +253,7 @@ def pooled_row(
     """A row of pooled.csv with the interval estimate ± 1.96 error, and an HKSJ interval 1.3 times as wide."""
     reach = 1.96 * error
     return {
+        **blank("pooled"), **published(study(), experiment, contrast, dimension),
         "experiment": experiment, "contrast": contrast, "dimension": dimension, "k": k, "estimate": estimate,
         "std_error": error, "ci_low": estimate - reach, "ci_high": estimate + reach,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "i2": 41.0, "hksj_ci_low": estimate - 1.3 * reach,
@@ -223,9 +262,7 @@ def pooled_row(
     }  # fmt: skip
 
 
-def written(
-    study: Study, tables: dict[str, pd.DataFrame], folder: Path, facts: dict[str, Any] | None = None
-) -> tuple[str, str]:
+def written(study: Study, tables: dict[str, pd.DataFrame], folder: Path, facts: Facts = FACTS) -> tuple[str, str]:
     """The report's HTML and Markdown."""
-    path = write_report(study, tables, FACTS if facts is None else facts, folder)
+    path = write_report(study, tables, facts, folder)
     return path.read_text(encoding="utf-8"), (folder / "report.md").read_text(encoding="utf-8")

@@ -6,16 +6,19 @@ import base64
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tasks.reporting.figures import draw_all
-from tasks.reporting.findings import findings, in_words
-from tasks.reporting.report import markdown
-from tasks.reporting.words import number, p_value
+from tasks.reporting.chapters.experiments import in_words
+from tasks.reporting.facts import Facts
+from tasks.reporting.house.chapter import Results
+from tasks.reporting.house.document import markdown
+from tasks.reporting.house.words import number, p_value
+from tasks.reporting.report import draw_all, findings
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
 
 
@@ -127,7 +130,7 @@ def test_survey_without_experiments_reports_the_survey_only(tmp_path: Path) -> N
     survey = study(experiments={}, architectures=())
     names = ("participants", "disagreement", "cooccurrence", "reliability", "survey_contrasts")
     tables = {name: made_up(study())[name] for name in names}
-    html, _ = written(survey, tables, tmp_path, facts={})
+    html, _ = written(survey, tables, tmp_path, facts=Facts())
     assert re.findall(r'<section id="([^"]+)">', html) == [
         "findings", "method", "participants", "survey", "provenance",
     ]  # fmt: skip
@@ -143,14 +146,14 @@ def test_nothing_trained_claims_no_training(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
-    html, _ = written(study(), {}, tmp_path, facts={})
+    html, _ = written(study(), {}, tmp_path, facts=Facts())
     assert "<h1>A made-up study</h1>" in html
     assert "<figure>" not in html
 
 
-def test_missing_numbers_and_columns_are_dashes(tmp_path: Path) -> None:
+def test_missing_numbers_are_dashes(tmp_path: Path) -> None:
     tables = made_up(study())
-    tables["pooled"] = tables["pooled"].drop(columns=["hksj_ci_low", "i2"])
+    tables["pooled"][["hksj_ci_low", "i2"]] = math.nan
     for name, table in tables.items():
         numbers = table.select_dtypes("number").columns
         tables[name] = table.astype(dict.fromkeys(numbers, float))
@@ -162,7 +165,7 @@ def test_missing_numbers_and_columns_are_dashes(tmp_path: Path) -> None:
 
 def test_interval_far_beyond_the_panel_is_drawn(tmp_path: Path) -> None:
     row = pooled_row("scale", "5-point - control", "toxicity", -0.1, k=2) | {"hksj_ci_low": -9.0, "hksj_ci_high": 9.0}
-    drawn = draw_all(study(), {"pooled": pd.DataFrame([row])}, tmp_path)
+    drawn = draw_all(Results(study(), {"pooled": pd.DataFrame([row])}), tmp_path)
     assert [figure.name for figure in drawn] == ["effects-scale", "published"]
 
 
@@ -183,7 +186,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, hostile_columns in columns.items():
         tables[name][hostile_columns.split()] = HOSTILE
-    html, text = written(hostile, tables, tmp_path, FACTS | {"sources": [HOSTILE], "versions": {HOSTILE: HOSTILE}})
+    html, text = written(hostile, tables, tmp_path, replace(FACTS, sources=(HOSTILE,), versions={HOSTILE: HOSTILE}))
     assert "&lt;script&gt;" in html
     assert "&lt;script&gt;" in text
     assert "<script" not in html.lower()
@@ -226,7 +229,7 @@ def test_figures_hold_no_reference_to_the_network(whole: tuple[str, str, Path]) 
 
 def test_two_threads_draw_the_same_as_one(whole: tuple[str, str, Path], tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as threads:
-        drawn = list(threads.map(lambda n: draw_all(study(), made_up(study()), tmp_path / str(n)), range(2)))
+        drawn = list(threads.map(lambda n: draw_all(Results(study(), made_up(study())), tmp_path / str(n)), range(2)))
     expected = [(whole[2] / "figures" / figure.svg.name).read_bytes() for figure in drawn[0]]
     assert [[figure.svg.read_bytes() for figure in figures] for figures in drawn] == [expected, expected]
 
@@ -249,11 +252,11 @@ def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path:
 
 
 def said(*found: dict[str, Any]) -> str:
-    return "\n".join(in_words(study(), {"pooled": pd.DataFrame(list(found))}, "scale"))
+    return "\n".join(in_words(Results(study(), {"pooled": pd.DataFrame(list(found))}), "scale"))
 
 
 def in_short(*found: dict[str, Any]) -> str:
-    return "\n".join(findings(study(), {"pooled": pd.DataFrame(list(found))}))
+    return "\n".join(findings(Results(study(), {"pooled": pd.DataFrame(list(found))})))
 
 
 def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
@@ -318,19 +321,19 @@ def test_dimension_outside_the_focus_is_no_finding() -> None:
 
 def test_survey_difference_is_told_in_both_directions() -> None:
     table = made_up(study())["survey_contrasts"].query("dimension == 'toxicity'")
-    higher = findings(study(), {"survey_contrasts": table})
-    lower = findings(study(), {"survey_contrasts": table.assign(estimate=-0.04, ci_low=-0.06, ci_high=-0.02)})
+    higher = findings(Results(study(), {"survey_contrasts": table}))
+    lower = findings(Results(study(), {"survey_contrasts": table.assign(estimate=-0.04, ci_low=-0.06, ci_high=-0.02)}))
     for found, word in ((higher, "higher"), (lower, "lower")):
         sentence = f"female raters gave {word} ratings of toxicity than male raters, by 0.040 (0.020 to 0.060)."
         assert found[0].endswith(sentence)
-    unclear = findings(study(), {"survey_contrasts": table.assign(ci_low=-0.01)})
+    unclear = findings(Results(study(), {"survey_contrasts": table.assign(ci_low=-0.01)}))
     assert "no clear difference in toxicity between female and male raters" in unclear[0]
 
 
 def test_disagreement_is_weighted_by_responses() -> None:
     found = [("toxicity", 300, 0.8), ("awareness", 100, 0.9)]
     table = pd.DataFrame(found, columns=["dimension", "n_responses", "disagreement"])
-    assert findings(study(), {"disagreement": table}) == [  # (300 x .8 + 100 x .9) / 400 = .825
+    assert findings(Results(study(), {"disagreement": table})) == [  # (300 x .8 + 100 x .9) / 400 = .825
         "Raters of the same response disagreed in 82.5% of cases, from 80.0% (toxicity) to 90.0% (awareness)."
     ]
 

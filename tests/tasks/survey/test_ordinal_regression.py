@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from tasks.ratings.reading.load import Data, check_strata, load_ratings
-from tasks.survey.ordinal_regression import MODELS, TERMS, indicator_terms, ordinal_regression
+from tasks.runtime.tables import columns_of
+from tasks.survey.ordinal_regression import indicator_terms, ordinal_regression
+from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
 REFERENCE = {"gender": "she/her/hers", "ethnicity": "White"}
 
@@ -78,6 +81,8 @@ def test_the_papers_values_stand_beside_the_terms_that_they_belong_to(simulated:
     assert published.loc[("toxicity", "gender[he/him/his]"), "published"] == -18
     assert published.loc[("toxicity", "gender[he/him/his]"), "published_p"] == "< .01"
     assert len(published) == 7
+    adjusted = multipletests(terms["p"], method="holm")[1]  # over all terms of all dimensions
+    assert terms["p_holm"].tolist() == pytest.approx(adjusted.tolist())
     assert models["dimension"].tolist() == list(load_study("demo").dimensions)
     undeclared = simulated.participants[["gender", "age", "country", "political-spectrum", "ethnicity"]].map(len).eq(0)
     silent = simulated.participants["participant_id"][undeclared.any(axis=1)]
@@ -104,7 +109,8 @@ def test_participants_of_one_rating_each_have_no_random_intercept(simulated: Dat
 
 def test_without_a_reference_there_is_no_model(simulated: Data) -> None:
     terms, models = ordinal_regression(load_study("demo", {"survey": {"draws": 10}}), simulated)
-    assert (list(terms), list(models), len(terms), len(models)) == (TERMS, MODELS, 0, 0)
+    columns = [list(columns_of(table)) for table in (OrdinalRegression, OrdinalModels)]
+    assert ([list(terms), list(models)], len(terms), len(models)) == (columns, 0, 0)
 
 
 def test_a_reference_that_nobody_declares_is_refused(simulated: Data) -> None:

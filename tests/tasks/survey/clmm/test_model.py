@@ -20,7 +20,8 @@ from tasks.survey.clmm.formula import clmm
 from tasks.survey.clmm.laplace import State
 from tasks.survey.clmm.maximise import Maximum
 from tasks.survey.clmm.model import fit
-from tasks.survey.clmm.result import Z95, Fit, to_json
+from tasks.survey.clmm.result import Fit, to_json
+from tasks.survey.intervals import Z95
 from tests.tasks.survey.clmm.simulated import model, ratings
 
 CROSSED = "rating ~ x0 + x1 + (1|rater) + (1|item)"

@@ -1,0 +1,50 @@
+"""The tables that are read from cells: how each ended, the doses, the health of the answers, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandera.typing import DataFrame
+
+from configs.schema import CONTROL, Study
+from tasks.effects.tables import Answers, Cells, Doses
+from tasks.generation.health import marks
+from tasks.generation.tables import Health
+from tasks.planning.results import TRAINING, CellResult
+
+
+def cells_table(results: Sequence[CellResult]) -> DataFrame[Cells]:
+    """One row a cell."""
+    names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
+    return Cells.checked([vars(r.cell) | {name: getattr(r, name) for name in names} for r in results])
+
+
+def doses_table(cells: pd.DataFrame) -> DataFrame[Doses]:
+    """One row a condition of which a cell was trained, from the table of the cells."""
+    trained = cells[(cells["condition"] != CONTROL) & cells["n_pairs"].notna()].astype({"n_pairs": float})
+    doses = trained.groupby(["experiment", "condition"], sort=False)["n_pairs"].agg(n_cells="size", n_pairs="mean")
+    return Doses.checked(doses.reset_index())
+
+
+def health_table(study: Study, results: Sequence[CellResult]) -> DataFrame[Health]:
+    """One row a cell that finished, marked for the limits that its run fails beside the control of its architecture."""
+    controls = {r.cell.architecture: r.health for r in results if r.status == "control"}
+    return Health.checked(
+        [
+            vars(r.cell)
+            | r.health
+            | {"unscored": r.unscored, **dict.fromkeys(TRAINING), **r.training}
+            | {"marked": "; ".join(marks(r.health, controls.get(r.cell.architecture), r.training, study.limits))}
+            for r in results
+            if r.health
+        ]
+    )
+
+
+def read_answers(results: Sequence[CellResult]) -> DataFrame[Answers]:
+    """The score of every answer on each dimension, and the reason where there is none; failed cells have none."""
+    tables = [
+        pd.read_parquet(r.scores).assign(**vars(r.cell), training_run=r.training_run) for r in results if r.scores
+    ]
+    return Answers.checked(pd.concat(tables, ignore_index=True) if tables else [])

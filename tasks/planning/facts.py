@@ -1,0 +1,58 @@
+"""The facts of a run, as the report says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from configs.load import load_codebook
+from tasks.architectures.step import known_revision
+from tasks.planning.bench import Bench
+from tasks.ratings.study_data import StudyData
+from tasks.reporting.facts import Earlier, Facts
+from tasks.runtime.store import Artifact
+
+
+def study_facts(
+    bench: Bench,
+    data: StudyData,
+    ratings: Artifact,
+    cells: pd.DataFrame | None,
+    seconds: Mapping[str, float],
+    earlier: Earlier | None = None,
+    judge: Mapping[str, Any] | None = None,
+) -> Facts:
+    """`cells`: the table of the cells, None where none has run. `judge`: what the run spent on it."""
+    study, failed = bench.study, 0
+    counts = {
+        "participants": len(data.participants),
+        "responses": len(data.responses),
+        "prompts": int(data.responses["prompt_id"].nunique()),
+        "rated responses by participant": len(data.ratings),
+        "ratings": int(data.ratings[list(study.dimensions)].notna().to_numpy().sum()),
+        "training prompts": bench.training_prompts(data),
+        "evaluation prompts": len(bench.evaluation_prompts(data)),
+    }
+    if cells is not None:
+        failed = int((cells["status"] == "failed").sum())
+        runs = len(set(cells["training_run"]) - {""})
+        counts |= {"cells": len(cells), "training runs": runs, "failed cells": failed}
+    revisions = {item.hub: known_revision(item, bench.store) for item in study.architectures if item.hub}
+    return Facts(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        status="in part" if failed else "whole",
+        label=study.label,
+        sources=tuple(load_codebook(name).source for name in study.ratings.codebooks),
+        ratings_digest=ratings.key,
+        snapshot=ratings.record.get("snapshot", ""),
+        seconds=seconds,
+        revisions={hub: commit for hub, commit in revisions.items() if commit},
+        not_shown=tuple(sorted(set(study.strata) - set(data.strata_shown))),
+        counts=counts,
+        earlier=earlier,
+        judge=judge,
+        seed=study.seed,
+    )

@@ -1,0 +1,77 @@
+"""What reading one table of an export comes to, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tasks.ratings.reading.rejected import entries, in_order
+from tasks.ratings.reading.source import Source, by_text
+
+Rename = Callable[[str], str]
+"""The id that a participant goes by, from the one in the export."""
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """The rows of a table that can be used, and what became of the others.
+
+    table: what can be used. rejected: entries as `rejected.py` has them, without the file. dropped: `row` and `reason`
+    of what is lost without a fault. rows: how many there were (`read`), and of them `kept` (whole or in part),
+    `repeated` (nothing new), `rejected` and `dropped`: each row is one of the four.
+    """
+
+    table: pd.DataFrame
+    rejected: pd.DataFrame
+    dropped: pd.DataFrame
+    rows: dict[str, int]
+
+
+def table_result(
+    source: Source,
+    table: pd.DataFrame,
+    kept: Iterable[int],
+    rejected: Sequence[pd.DataFrame],
+    dropped: Sequence[pd.DataFrame] = (),
+    repeated: Iterable[int] = (),
+) -> TableResult:
+    """The result, each row counted once: one of `kept` stays so, whatever is rejected or dropped of it."""
+    unread = entries([one.row for one in source.unread], "", detail=[one.detail for one in source.unread])
+    faults = in_order([unread.assign(reason=[one.reason for one in source.unread]), *rejected])
+    losses = pd.concat([lost([], ""), *dropped], ignore_index=True)
+    is_kept = set(kept)
+    is_rejected = set(faults["row"]) - is_kept
+    is_dropped = set(losses["row"]) - is_kept - is_rejected
+    rows = {
+        "read": len(source.frame) + len(source.unread),
+        "kept": len(is_kept),
+        "repeated": len(set(repeated) - is_rejected),
+        "rejected": len(is_rejected),
+        "dropped": len(is_dropped),
+    }
+    return TableResult(table, faults, losses, rows)
+
+
+def lost(rows: Iterable[int], reason: str) -> pd.DataFrame:
+    """Rows that are dropped for a reason, each once."""
+    return pd.DataFrame({"row": pd.Series(list(dict.fromkeys(rows)), dtype="int64")}).assign(reason=reason)
+
+
+def renamed(ids: pd.Series, rename: Rename) -> pd.Series:
+    """The ids that participants go by, one a row."""
+    return pd.Series(by_text(ids, lambda text: rename(text.strip())), index=ids.index, dtype="str")
+
+
+def first_like(values: pd.Series | np.ndarray) -> np.ndarray:
+    """For each value the place of the first one that is the same."""
+    codes, _ = pd.factorize(values)
+    _, first = np.unique(codes, return_index=True)
+    return first[codes]
+
+
+def names_of_first(rows: pd.Index, first: np.ndarray, chosen: np.ndarray) -> list[str]:
+    """`the first is row N` for each chosen row."""
+    return [f"the first is row {row}" for row in rows[first[chosen]]]

@@ -1,0 +1,36 @@
+"""The chapters of the report: a file each, which ends with its `CHAPTER`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tasks.reporting.house.chapter import Chapter
+
+READING_ORDER = (
+    "method",
+    "participants",
+    "survey",
+    "regression",
+    "audit",
+    "experiments",
+    "published",
+    "pooling",
+    "budgets",
+    "moved",
+    "training_runs",
+    "failures",
+    "health",
+    "judge",
+    "dropped",
+    "provenance",
+)
+"""The files, without their endings."""
+DOUBTS = ("judge", "health", "failures")
+"""Keys of the chapters whose findings limit what the others found: they come after all others, in this order."""
+
+CHAPTERS: tuple[Chapter, ...] = tuple(import_module(f"{__name__}.{name}").CHAPTER for name in READING_ORDER)
+
+
+def in_order_of_findings() -> list[Chapter]:
+    """The chapters as their findings follow each other in the first section."""
+    return sorted(CHAPTERS, key=lambda chapter: DOUBTS.index(chapter.key) if chapter.key in DOUBTS else -1)

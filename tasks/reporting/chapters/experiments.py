@@ -1,0 +1,263 @@
+"""The experiments, a section each: its effects in words, in a figure, in a table, and in every architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from configs.schema import CONTROL, Contrast, Experiment, Study
+from tasks.effects.identity import EffectKey
+from tasks.effects.tables import Cells, Effects
+from tasks.meta_analysis.tables import Pooled
+from tasks.methods import METHODS
+from tasks.reporting.chapters.experiments_figure import draw_experiments
+from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, p_values, span, texts
+from tasks.reporting.house.document import Column, Fold, Link, Part, Rows, Section, Table, Text
+from tasks.reporting.house.effects import (
+    SIGNIFICANT,
+    by_how_much,
+    contrast_text,
+    direction,
+    not_clear,
+    of_dimensions,
+    side_text,
+    with_interval,
+)
+from tasks.reporting.house.forest import forest_name
+from tasks.reporting.house.latex import LatexTable
+from tasks.reporting.house.tables import Row
+from tasks.reporting.house.words import (
+    DASH,
+    better,
+    finite,
+    in_sentence,
+    joined,
+    number,
+    short_key,
+    stratum_title,
+    title_of,
+    whole,
+)
+from tasks.survey.tables import SurveyContrasts
+
+AGGREGATIONS = {
+    "all": "all ratings",
+    "majority": "majority vote",
+    "consensus": "full consensus only",
+    "first": "first rating",
+    "average": "average, rounded",
+}
+
+
+# ---- findings
+
+
+def _findings(results: Results) -> list[str]:
+    """A sentence for each dimension of each experiment: how many effects are clear, and the largest."""
+    study, sentences = results.study, list[str]()
+    for name, experiment in study.experiments.items():
+        for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
+            title = f"{experiment.title}, {in_sentence(title_of(study, dimension))} ({better(study, dimension)}"
+            sentences.append(f"{title}; {_ks(own)}): {'; '.join(_how_many_are_clear(own))}.")
+    return sentences
+
+
+def _in_focus(results: Results, name: str) -> list[Row]:
+    return [row for row in results.pooled(name) if row["focus"] and finite(row["estimate"])]
+
+
+def _ks(pooled: list[Row]) -> str:
+    """`k = 7`, or `k from 5 to 7`: over how many architectures effects are pooled."""
+    ks = [row["k"] for row in pooled if finite(row["k"])]
+    if not ks:
+        return "k unknown"
+    return f"k = {whole(ks[0])}" if min(ks) == max(ks) else f"k from {whole(min(ks))} to {whole(max(ks))}"
+
+
+def _how_many_are_clear(pooled: list[Row]) -> list[str]:
+    """`of 3 differences between conditions 1 is clear: all − consensus −0.092 (−0.144 to −0.041)`."""
+    kinds = (("effect", "against no fine-tuning", True), ("difference", "between conditions", False))
+    clauses = []
+    for noun, which, against_control in kinds:
+        own = [row for row in pooled if (row["second"] == CONTROL) == against_control]
+        clear = sorted((row for row in own if direction(row)), key=lambda row: -abs(row["estimate"]))
+        one = f"the one {noun} {which}" if len(own) == 1 else f"of {len(own)} {noun}s {which}"
+        if own and not clear:
+            clauses.append(f"{one} is not clear: {_named(own[0])}" if len(own) == 1 else f"{one} none is clear")
+        elif clear:
+            largest = ", the largest" if len(clear) > 1 else ""
+            clauses.append(f"{one} {_count_clear(len(own), clear)}{largest}: {_named(clear[0])}")
+    return clauses
+
+
+def _count_clear(total: int, clear: list[Row]) -> str:
+    """`3 are clear, 1 after Holm's adjustment`."""
+    firm = sum(row["hksj_p_holm"] < SIGNIFICANT for row in clear)
+    count = "is clear" if total == 1 else f"{len(clear)} {'is' if len(clear) == 1 else 'are'} clear"
+    after = ("also" if firm else "not") if total == 1 else firm or "none"
+    known = finite(*(row["hksj_p_holm"] for row in clear))
+    return f"{count}, {after} after Holm's adjustment" if known else count
+
+
+def _named(row: Row) -> str:
+    return f"{side_text(row['contrast'])} {with_interval(row)}"
+
+
+# ---- a section
+
+
+def _section(results: Results, name: str) -> list[Part]:
+    experiment, pooled = results.study.experiments[name], results.pooled(name)
+    if not pooled:
+        return []
+    forests = results.picture(*map(forest_name, pooled))
+    return [
+        Text(experiment.question),
+        Fold("The conditions", [_conditions(results.study, experiment)]),
+        *results.picture(f"effects-{name}"),
+        *(Text(text) for text in in_words(results, name)),
+        _pooled_table(results, pooled),
+        Rows(("pooled",)),
+        *([Fold(f"Forest plots: {whole(len(forests))}", forests)] if forests else []),
+        *_every_effect(results, name, pooled),
+    ]
+
+
+def _conditions(study: Study, experiment: Experiment) -> Table:
+    return Table.of(
+        experiment.conditions.items(),
+        ("Condition", "l", lambda item: item[0]),
+        ("Whose ratings", "l", lambda item: stratum_title(study, item[1].stratum) if item[1].stratum else "everybody"),
+        ("Of what", "l", lambda item: ", ".join(title_of(study, dimension) for dimension in item[1].dimensions)),
+        ("Scale", "l", lambda item: item[1].scale),
+        ("Disagreement", "l", lambda item: AGGREGATIONS[item[1].aggregation]),
+        ("Method", "l", lambda item: METHODS[item[1].method].title),
+    )
+
+
+def in_words(results: Results, name: str) -> list[str]:
+    """A paragraph for each dimension of an experiment: against control, then between conditions."""
+    study, paragraphs = results.study, []
+    for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
+        what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
+        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI (HKSJ) in brackets)"
+        paragraphs.append(f"{title}: {'; '.join([*_against_control(what, own), *_between(what, own)])}.")
+    return paragraphs
+
+
+def _against_control(what: str, pooled: list[Row]) -> list[str]:
+    against, clauses = [row for row in pooled if row["second"] == CONTROL], []
+    for sign, verb in ((-1, "lowered"), (1, "raised")):
+        clear = sorted((row for row in against if direction(row) == sign), key=lambda row: -abs(row["estimate"]))
+        if clear:
+            sizes = joined(f"{row['first']} {by_how_much(row)}" for row in clear)
+            clauses.append(f"training {verb} {what} against no fine-tuning: {sizes}")
+    unclear = [f"{row['first']} {not_clear(row)}" for row in against if not direction(row)]
+    return [*clauses, f"no clear difference from no fine-tuning: {joined(unclear)}"] if unclear else clauses
+
+
+def _between(what: str, pooled: list[Row]) -> list[str]:
+    between, clauses = [row for row in pooled if row["second"] != CONTROL], []
+    for sign, word in ((-1, "lower"), (1, "higher")):
+        own = [row for row in between if direction(row) == sign]
+        clear = [f"{row['first']} than on {row['second']} {by_how_much(row)}" for row in own]
+        clauses += [f"{what} was {word} after training on {joined(clear)}"] if clear else []
+    unclear = [f"{row['first']} and {row['second']} {not_clear(row)}" for row in between if not direction(row)]
+    return [*clauses, f"no clear difference between {joined(unclear, ', or between ')}"] if unclear else clauses
+
+
+def _pooled_table(results: Results, pooled: list[Row]) -> Table:
+    """Ours and, where there is one, the published value beside it; a column without any value is left out.
+
+    A contrast leads to its forest plot.
+    """
+    study, columns = results.study, list[Column]()
+    for column in (
+        *(("Contrast", "l", lambda r: _to_forest(results, r)), dimension_column(study), *counts({"k": "k"})),
+        *(*numbers({"Effect": "estimate"}), span(), *p_values({"p": "p"}), *numbers({"Published": "published"})),
+        ("Published p", "r", lambda r: r["published_p"] or DASH),
+        span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"),
+        *p_values({"p (HKSJ)": "hksj_p", "Holm": "hksj_p_holm"}),
+        ("I²", "r", lambda r: f"{number(r['i2'], 0)}%" if finite(r["i2"]) else DASH),
+        ("Marked", "r", lambda r: whole(r["n_marked"]) if r["n_marked"] > 0 else DASH),
+    ):
+        columns += [column] if any(str(column[2](row)) != DASH for row in pooled) else []
+    ways = dict.fromkeys(f"{title_of(study, r['dimension'])}: {better(study, r['dimension'])}" for r in pooled)
+    caption = f"Differences in score (0–1). {'; '.join(ways)}. Holm: p (HKSJ) adjusted for all lines of this table."
+    if any(row["n_marked"] > 0 for row in pooled):
+        caption += " Marked: architectures whose runs fail a limit of health."
+    return Table.of(pooled, *columns, caption=caption)
+
+
+def _to_forest(results: Results, row: Row) -> str | Link:
+    name = forest_name(row)
+    return Link(contrast_text(row), f"#figure-{name}") if name in results.figures else contrast_text(row)
+
+
+def _latex(results: Results) -> list[LatexTable]:
+    pooled = results.pooled()
+    plain = Results(results.study, results.tables)  # contrasts don't lead to figures here
+    return [LatexTable("pooled", "Pooled effects.", _pooled_table(plain, pooled))] if pooled else []
+
+
+# ---- every architecture
+
+
+def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
+    """The effects of an experiment in every architecture, each with its training runs; behind a fold."""
+    study, sides = results.study, {row["contrast"]: (row["first"], row["second"]) for row in pooled}
+    effects = [row for row in results.rows(Effects, experiment=name) if row["contrast"] in sides]
+    if not effects:
+        return []
+    runs: dict[tuple[str, str], list[str]] = {}
+    for cell in results.rows(Cells, experiment=name):
+        if cell["training_run"] and cell["condition"] != CONTROL:
+            runs.setdefault((cell["architecture"], cell["condition"]), []).append(cell["training_run"])
+
+    def run(row: Row, side: int) -> str | Link:
+        return _to_run(runs.get((row["architecture"], sides[row["contrast"]][side]), []))
+
+    table = Table.of(
+        effects,
+        *(*effect_of(study), *texts({"Architecture": "architecture"})),
+        *numbers({"Effect": "estimate", "SE": "std_error"}),
+        *counts({"Prompts": "n_prompts", "Seeds": "n_seeds", "Unscored": "n_unscored", "Malformed": "n_malformed"}),
+        *texts({"Marked": "marked"}),
+        ("Run, first", "l", lambda r: run(r, 0)),
+        ("Run, second", "l", lambda r: run(r, 1)),
+    )
+    example = EffectKey(name, Contrast(effects[0]["contrast"]), effects[0]["dimension"], effects[0]["architecture"])
+    text = (
+        "Prompts: scored on both sides in every seed. Unscored: prompts that were not. Malformed: outputs of both "
+        "sides that are not well-formed; they are scored like any other. Marked: limits of health that a run fails. "
+        "Runs lead to the table of training runs. What one of them rests on: pluralign trace "
+        f"{study.name} {example}; without the architecture, the pool."
+    )
+    return [Fold(f"Every effect: {whole(len(effects))}", [Text(text), table, Rows(("effects", "scores"))])]
+
+
+def _to_run(runs: Sequence[str]) -> str | Link:
+    """To the first seed's run; the others stand below it in the table."""
+    if not runs:
+        return "none"
+    more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+    return Link(f"{short_key(runs[0])}{more}", f"#run-{short_key(runs[0])}")
+
+
+class _Experiments(Chapter):
+    """A chapter with a section for each experiment."""
+
+    def sections(self, results: Results) -> list[Section]:
+        every = {name: _section(results, name) for name in results.study.experiments}
+        titles = {name: experiment.title for name, experiment in results.study.experiments.items()}
+        return [Section(f"{self.key}-{name}", titles[name], parts) for name, parts in every.items() if parts]
+
+
+CHAPTER = _Experiments(
+    "experiment",
+    "Experiments",
+    [Pooled, Effects, Cells, SurveyContrasts],
+    findings=_findings,
+    figures=draw_experiments,
+    latex=_latex,
+)

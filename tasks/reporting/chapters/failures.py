@@ -1,0 +1,68 @@
+"""Failed cells with their reasons, and the contrasts that lost an architecture to them."""
+
+from __future__ import annotations
+
+from tasks.effects.tables import Cells
+from tasks.meta_analysis.tables import Pooled
+from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import effect_of, texts
+from tasks.reporting.house.document import Caution, Part, Table, Text
+from tasks.reporting.house.tables import Row
+from tasks.reporting.house.words import whole
+
+LONGEST_ERROR = 300
+
+
+def _findings(results: Results) -> list[str]:
+    cells = results.rows(Cells)
+    failed = len(_failed(cells))
+    text = f"{failed} of {len(cells)} cells failed; effects are pooled over the architectures that remain, k of them."
+    return [text] if failed else []
+
+
+def in_part(results: Results) -> str:
+    """Whether cells failed, in one sentence; nothing where the study is whole."""
+    cells = results.rows(Cells)
+    failed = len(_failed(cells))
+    if not failed and results.facts.status != "in part":
+        return ""
+    return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
+
+
+def _failed(cells: list[Row]) -> list[Row]:
+    return [row for row in cells if row["status"] == "failed"]
+
+
+def _parts(results: Results) -> list[Part]:
+    cells = results.rows(Cells)
+    failed = _failed(cells)
+    if not cells:
+        return []
+    if not failed:
+        return [Text(f"All {whole(len(cells))} cells finished."), *_fewer(results)]
+    table = Table.of(
+        failed,
+        *texts({"Experiment": "experiment", "Architecture": "architecture", "Condition": "condition"}),
+        ("Why", "l", lambda r: _shortened(r["error"])),
+    )
+    text = f"{len(failed)} of {len(cells)} cells failed. Effects that need them are missing from the pool."
+    return [Caution(text), table, *_fewer(results)]
+
+
+def _fewer(results: Results) -> list[Part]:
+    total = len(results.study.architectures)
+    fewer = [row for row in results.pooled() if row["k"] < total]
+    table = Table.of(
+        fewer,
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study)),
+        ("k", "r", lambda r: f"{whole(r['k'])} of {total}"),
+    )
+    return [Text("Pooled over fewer architectures:"), table] if fewer else []
+
+
+def _shortened(error: str) -> str:
+    line = " ".join(error.split())
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} …"
+
+
+CHAPTER = Chapter("failures", "Failures", [Cells, Pooled], findings=_findings, parts=_parts)

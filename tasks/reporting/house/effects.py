@@ -1,0 +1,79 @@
+"""How the report reads an effect and its intervals, and how it words them."""
+
+from __future__ import annotations
+
+import math
+
+from configs.schema import CONTROL, Contrast
+from tasks.reporting.house.tables import Row
+from tasks.reporting.house.words import DASH, MINUS, finite, interval, number
+
+SIGNIFICANT = 0.05
+
+
+def direction(row: Row) -> int:
+    """-1 or 1 where the 95% interval lies wholly below or above zero; 0 where it doesn't, or where there is none.
+
+    A pooled effect has two, Wald's and HKSJ's: both must agree.
+    """
+    if not finite(row["estimate"], row["ci_low"], row["ci_high"]):
+        return 0
+    low, high = row["ci_low"], row["ci_high"]
+    if finite(row.get("hksj_ci_low", math.nan)):
+        low, high = min(low, row["hksj_ci_low"]), max(high, row["hksj_ci_high"])
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def trusted(row: Row) -> tuple[float, float]:
+    """The HKSJ interval, which covers as it should also where few are pooled; without one, Wald's."""
+    low, high = row.get("hksj_ci_low", math.nan), row.get("hksj_ci_high", math.nan)
+    return (low, high) if finite(low, high) else (row["ci_low"], row["ci_high"])
+
+
+def unmarked(row: Row) -> Row:
+    """Estimate and intervals of a pooled effect without the architectures whose runs are marked."""
+    return {name.removeprefix("unmarked_"): value for name, value in row.items() if name.startswith("unmarked_")}
+
+
+def of_dimensions(dimensions: tuple[str, ...], pooled: list[Row]) -> list[tuple[str, list[Row]]]:
+    """The effects on each dimension, in the study's order; a dimension without any is left out."""
+    own = {name: [row for row in pooled if row["dimension"] == name] for name in dimensions}
+    return [(name, effects) for name, effects in own.items() if effects]
+
+
+# ---- in words
+
+
+def contrast_text(row: Row) -> str:
+    """`5-point − binary`, with a proper minus."""
+    return with_minus(row["contrast"])
+
+
+def with_minus(contrast: str) -> str:
+    """`5-point - binary` → `5-point − binary`."""
+    return contrast.replace(" - ", f" {MINUS} ")
+
+
+def side_text(contrast: str) -> str:
+    """`5-point`, of a contrast against control; `5-point − binary` of another."""
+    first, second = Contrast(contrast).sides
+    return first if second == CONTROL else f"{first} {MINUS} {second}"
+
+
+def with_interval(row: Row) -> str:
+    """`−0.210 (−0.270 to −0.150)`: an estimate and the interval to trust."""
+    return f"{number(row['estimate'])} ({interval(*trusted(row))})"
+
+
+def by_how_much(row: Row) -> str:
+    """`by 0.210 (0.150 to 0.270)`, of a clear difference, without its sign."""
+    low, high = sorted(abs(end) for end in trusted(row))
+    return f"by {number(abs(row['estimate']))} ({interval(low, high)})"
+
+
+def not_clear(row: Row) -> str:
+    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval; says where Wald's interval would call it clear."""
+    span = interval(*trusted(row))
+    alone = finite(row["ci_low"], row["ci_high"]) and not row["ci_low"] <= 0 <= row["ci_high"]
+    doubt = "; Wald's interval alone excludes zero" if alone else ""
+    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span}{doubt})"

@@ -1,0 +1,187 @@
+"""A forest plot: the effect in every architecture, or study, and what pooling makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks.meta_analysis.heterogeneity import TITLES
+from tasks.reporting.house.drawing import GREY, INK, ORANGE, PURPLE, cut, house_style, new_canvas, wrapped, write_canvas
+from tasks.reporting.house.tables import Row
+from tasks.reporting.house.words import finite, interval, number
+from tasks.survey.intervals import Z95
+
+LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
+"""Inches: a line, the labels, the axes, and the numbers beside them."""
+MOST_FORESTS, MOST_LINES = 60, 60
+"""So many plots are drawn of any table, of groups of so many effects."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One effect: its name and standard error, and its share of the weight."""
+
+    label: str
+    estimate: float
+    std_error: float
+    weight: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        reach = Z95 * self.std_error
+        return self.estimate - reach, self.estimate + reach
+
+
+def lines(effects: Sequence[tuple[str, float, float]], tau2: float) -> list[Line]:
+    """Labels, estimates and standard errors with weights 1 / (se² + τ²), as shares."""
+    weights = [1 / (error**2 + (tau2 if finite(tau2) else 0.0)) for _, _, error in effects]
+    return [Line(*item, weight / sum(weights)) for item, weight in zip(effects, weights, strict=True)]
+
+
+def draw_forest(effects: Sequence[Line], pooled: Row, heading: str, axis: str) -> Any:
+    """The canvas; below the effects stand the intervals of `pooled`, a row of pooled.csv, each on its own line."""
+    below = _below(pooled)
+    height = LINE * (len(effects) + len(below) + 0.6)
+    title_lines = heading.count("\n") + 1
+    top, bottom = 0.2 + 0.19 * title_lines, 0.3 + 0.18 * (axis.count("\n") + 1)
+    canvas = new_canvas(LABEL_WIDTH + AXES_WIDTH + TEXT_WIDTH, height + top + bottom)
+    canvas.set_layout_engine("none")
+    width, tall = canvas.get_size_inches()
+    axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
+    low, high = _limits([*(end for line in effects for end in line.ends), *_values(below)], pooled)
+    _lines(axes, effects)
+    for y, (kind, *values) in enumerate(below, start=len(effects)):
+        _summary(axes, y + 0.6, kind, values, low, high)
+    _frame(axes, len(effects), below, low, high, axis)
+    _texts(axes, effects, below)
+    canvas.text(0.1 / width, 1 - 0.1 / tall, heading, va="top", fontweight="bold", fontsize=9.5)
+    return canvas
+
+
+def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
+    """What stands below the effects: kind, estimate, low, high."""
+    at = pooled["estimate"]
+    rows = [("Pooled, Wald 95% CI", at, pooled["ci_low"], pooled["ci_high"])]
+    if finite(pooled["hksj_ci_low"]):
+        rows += [("Pooled, HKSJ 95% CI", at, pooled["hksj_ci_low"], pooled["hksj_ci_high"])]
+        rows += [("Prediction 95%", at, pooled["pi_low"], pooled["pi_high"])]
+    if finite(pooled.get("published", float("nan"))):
+        rows.append(("Published", pooled["published"], float("nan"), float("nan")))
+    return rows
+
+
+def _values(below: Sequence[tuple[str, float, float, float]]) -> list[float]:
+    """What the axis must hold: wide intervals may leave it."""
+    kinds = ("Pooled, Wald", "Published")
+    return [value for kind, *values in below for value in values if finite(value) and kind.startswith(kinds)]
+
+
+def _limits(values: Sequence[float], pooled: Row) -> tuple[float, float]:
+    """The axis holds zero and all values, and the HKSJ interval as far as half as much again."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = 0.5 * max(high - low, 1e-9)
+    wide = [end for end in (pooled["hksj_ci_low"], pooled["hksj_ci_high"]) if finite(end)]
+    low, high = (
+        min([low, *(max(end, low - room) for end in wide)]),
+        max([high, *(min(end, high + room) for end in wide)]),
+    )
+    pad = 0.06 * max(high - low, 1e-9)
+    return low - pad, high + pad
+
+
+def _lines(axes: Any, effects: Sequence[Line]) -> None:
+    """Every effect with its interval; the area of its square is its weight."""
+    places, ends = range(len(effects)), [line.ends for line in effects]
+    axes.hlines(places, [low for low, _ in ends], [high for _, high in ends], color=GREY, lw=1.3, zorder=2)
+    estimates, sizes = [line.estimate for line in effects], [(2.5 + 7 * line.weight**0.5) ** 2 for line in effects]
+    axes.scatter(estimates, places, s=sizes, marker="s", color=INK, ec="white", lw=0.5, zorder=3)
+
+
+def _summary(axes: Any, y: float, kind: str, values: Sequence[float], low: float, high: float) -> None:
+    at, *ends = values
+    if kind == "Published":
+        axes.plot(at, y, "D", mfc="none", mec=ORANGE, mew=1.3, ms=5.5, zorder=4)
+        return
+    if not finite(*ends):
+        axes.plot(at, y, "D", color=PURPLE, ms=6, zorder=4)
+        return
+    if kind.startswith("Pooled, Wald"):
+        axes.fill([ends[0], at, ends[1], at], [y, y - 0.28, y, y + 0.28], color=PURPLE, lw=0, zorder=3)
+        return
+    style = {"ls": (0, (2, 1.4)), "lw": 1.1} if kind.startswith("Prediction") else {"lw": 2.0}
+    axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, solid_capstyle="butt", zorder=3, **style)
+    for beyond, edge, mark in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
+        axes.plot(edge, y, mark if beyond else "", color=PURPLE, ms=4.5, clip_on=False, zorder=4)
+
+
+def _frame(axes: Any, k: int, below: Sequence[Any], low: float, high: float, axis: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
+    axes.axhline(k - 0.2, color="#bbbbbb", lw=0.8, zorder=1)
+    axes.set_xlim(low, high)
+    axes.set_ylim(k + len(below) + 0.2, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(axis, fontsize=8.5)
+
+
+def _texts(axes: Any, effects: Sequence[Line], below: Sequence[Any]) -> None:
+    """Names on the left; estimates with their intervals, and weights, on the right."""
+    names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
+    places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
+    axes.set_yticks(places, names, fontsize=8.5)
+    texts = [f"{_with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
+    texts += [_with_ends(*values) for _, *values in below]
+    for y, text in zip(places, texts, strict=True):
+        axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+
+
+def _with_ends(estimate: float, low: float, high: float) -> str:
+    return f"{number(estimate)} ({interval(low, high)})" if finite(low, high) else number(estimate)
+
+
+def forest_alt(heading: str, effects: Sequence[Line], pooled: Row) -> str:
+    """The plot in words."""
+    each = "; ".join(f"{line.label} {_with_ends(line.estimate, *line.ends)}" for line in effects)
+    whole = _with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
+    return f"Forest plot, {' '.join(heading.split())}. {each}. Pooled: {whole}."
+
+
+def forest_name(pooled: Row) -> str:
+    """`forest-scale-5-point-minus-control-toxicity`, of names that are fit for a file's."""
+    return f"forest-{pooled['experiment']}-{pooled['first']}-minus-{pooled['second']}-{pooled['dimension']}"
+
+
+def heading_of(text: str) -> str:
+    """A heading over two lines at most."""
+    return wrapped(text, 76, 2)
+
+
+# ---- of any table
+
+
+def draw_forests(effects: pd.DataFrame, pooled: pd.DataFrame, by: Sequence[str], method: str, folder: Path) -> int:
+    """`folder/forest-001.svg` and `.png`, a plot a group of `by`; how many, `MOST_FORESTS` at most.
+
+    effects: `by`, label, estimate, std_error. Groups of more than `MOST_LINES` effects have none.
+    """
+    groups = dict(list(effects.groupby(list(by), sort=False))) if by else {(): effects}
+    small = pooled[pooled["k"].between(1, MOST_LINES)].head(MOST_FORESTS)
+    with house_style():
+        for number, (row, key) in enumerate(zip(small.to_dict("records"), _keys(small, by), strict=True), start=1):
+            own = groups[key][["label", "estimate", "std_error"]]
+            heading = heading_of(", ".join(map(str, key)) or "All effects")
+            drawn = lines(list(own.itertuples(index=False, name=None)), row["tau2"])
+            canvas = draw_forest(drawn, row, heading, f"Estimate\n{TITLES[method]}")
+            write_canvas(canvas, folder / f"forest-{number:03d}")
+    return len(small)
+
+
+def _keys(pooled: pd.DataFrame, by: Sequence[str]) -> list[tuple]:
+    return list(pooled[list(by)].itertuples(index=False, name=None)) if by else [()] * len(pooled)

@@ -1,0 +1,116 @@
+"""How the report writes numbers and names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from configs.schema import Study
+
+MINUS, DASH = "\u2212", "\u2013"
+EVERYBODY = "all raters"
+
+
+def finite(*values: float) -> bool:
+    """Whether all are numbers."""
+    return all(math.isfinite(value) for value in values)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`-0.2418` → `−0.242`; an en dash where there is no number."""
+    if not finite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return (f"{abs(value):.{digits}f}" if float(text) == 0 else text).replace("-", MINUS)
+
+
+def whole(value: float) -> str:
+    """`27375.0` → `27,375`."""
+    return f"{value:,.0f}".replace("-", MINUS) if finite(value) else DASH
+
+
+def many(value: float) -> str:
+    """`1.24e9` → `1.2 billion`, `1e5` → `100 thousand`."""
+    for size, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= size:
+            return f"{value / size:.2g} {name}" if value < 10 * size else f"{value / size:,.0f} {name}"
+    return whole(value)
+
+
+def percent(value: float) -> str:
+    """`0.8526` → `85.3%`."""
+    return f"{number(100 * value, 1)}%" if finite(value) else DASH
+
+
+def p_value(value: float) -> str:
+    """`0.0104` → `.010`; `< .001` below that."""
+    if not finite(value):
+        return DASH
+    return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
+
+
+def interval(low: float, high: float, digits: int = 3) -> str:
+    """`−0.301 to −0.183`."""
+    return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
+
+
+def title_of(study: Study, dimension: str) -> str:
+    """A dimension as people call it; its own name where the study doesn't know it."""
+    return study.dimensions[dimension].title if dimension in study.dimensions else dimension
+
+
+def in_sentence(title: str) -> str:
+    """`Toxicity` → `toxicity`, but `EA` stays."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def better(study: Study, dimension: str) -> str:
+    """`lower is better`; nothing for an unknown dimension."""
+    return f"{study.dimensions[dimension].better} is better" if dimension in study.dimensions else ""
+
+
+def arrow(study: Study, dimension: str) -> str:
+    """Which way is good: `← lower is better`."""
+    text = better(study, dimension)
+    return f"← {text}" if text.startswith("lower") else f"{text} →" if text else ""
+
+
+def stratum_title(study: Study, name: str) -> str:
+    """A stratum as people call it."""
+    return (study.strata[name].title if name in study.strata else None) or name
+
+
+def label_sentence(study: Study) -> str:
+    """`Simulated raters, tiny models.`; nothing where ratings and models are real."""
+    return f"{study.label[:1].upper()}{study.label[1:]}." if study.label else ""
+
+
+def joined(items: Iterable[str], last: str = " and ") -> str:
+    """`a, b and c`."""
+    *front, end = list(items) or [""]
+    return f"{', '.join(front)}{last}{end}" if front else end
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """`a, b and 3 more`: the names, `most` of them at most."""
+    return joined([*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])])
+
+
+def short_key(key: str) -> str:
+    """So much of a training run's key that a reader can tell runs apart."""
+    return key[:10]
+
+
+def raters_title(study: Study, name: str) -> str:
+    """A stratum as people call it; `all` is everybody."""
+    return EVERYBODY if name == "all" else stratum_title(study, name)
+
+
+def attribute_title(name: str) -> str:
+    """`political-spectrum` → `political spectrum`."""
+    return name.replace("-", " ").replace("_", " ")
+
+
+def raters_label(study: Study) -> str:
+    """The study's label where the ratings are simulated; nothing where they are real, whatever the models are."""
+    return label_sentence(study) if study.ratings.simulate else ""
