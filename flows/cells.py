@@ -24,7 +24,6 @@ from tasks.methods.step import train_adapter
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cells import Cell, cells
 from tasks.planning.results import (
-    TRAINING,
     CellResult,
     Parts,
     Trained,
@@ -35,7 +34,6 @@ from tasks.planning.results import (
     tracked_facts,
 )
 
-__all__ = ["TRAINING", "CellResult", "Joined", "run_cells"]
 log = logging.getLogger(__name__)
 
 
