@@ -16,12 +16,13 @@ demo: $(SETUP)
 	$(BIN)/pluralign run demo
 
 test: $(SETUP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2
 
 check: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/house.py
 
 # The versions in use, from a fresh environment with the newest that pyproject.toml allows.
 lock:

@@ -11,9 +11,12 @@ from pydantic import ValidationError
 
 from configs.codebook import Codebook
 from configs.errors import InputError, one_of
+from configs.renamed import with_present_names
 from configs.schema import Frozen, Study
 
 SHIPPED = Path(__file__).parent
+OWN_STUDY = "PLURALIGN_STUDY"
+"""The variable with the path of a study that the forms of runs offer beside the shipped ones."""
 REPLACED_WHOLE = ("ratings", "judge")
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -25,7 +28,7 @@ def load_study(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
         InputError: the file is missing or not YAML, a key or a name is unknown, a value is not allowed.
     """
     raw = _resolve(_with_base(name))
-    for key, value in (overrides or {}).items():
+    for key, value in _with_present_keys(overrides or {}).items():
         _put(raw, key, value)
     return _validate(Study, _extended(_resolve(raw), name), name)
 
@@ -60,7 +63,7 @@ def _with_base(name: str) -> dict[str, Any]:
         if following in seen:
             raise InputError(f"{name}: extends itself: {' -> '.join([*seen, following])}")
         seen.append(following)
-        layers.append(_read("studies", following))
+        layers.append(with_present_names(_read("studies", following), following))
         following = layers[-1].pop("extends", None)
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
@@ -108,6 +111,19 @@ def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
         return _merge(whole(base, (*seen, name)), settings)
 
     return raw | {"experiments": {name: whole(name, ()) for name in experiments}}
+
+
+def _with_present_keys(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides by the names that keys have now."""
+    present: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        (name,), (value,) = zip(*with_present_names({last: value}, "--set", parents).items(), strict=True)
+        full = ".".join([*parents, name])
+        if full in present or (full != key and full in overrides):
+            raise InputError(f"--set {key}: {last} is called {name} now; give {name} alone")
+        present[full] = value
+    return present
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:

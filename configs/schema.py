@@ -6,9 +6,18 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
 from configs.errors import one_of
@@ -31,10 +40,16 @@ class Frozen(BaseModel):
     @classmethod
     def _no_unknown_key(cls, data: Any) -> Any:
         """Refuse an unknown key with the allowed ones in the message, which pydantic's own leaves out."""
+        allowed = cls.allowed_keys()
         for key in data if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(cls.model_fields)}")
+            if key not in allowed:
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(allowed)}")
         return data
+
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """The keys that a file may give."""
+        return list(cls.model_fields)
 
 
 # ---- ratings
@@ -116,9 +131,17 @@ class Condition(Frozen):
     stratum: str | None = None
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
-    optimiser: Literal["dpo", "grpo"] = "dpo"
+    method: str = "dpo"
+    """Which training method: one of those that `tasks/methods` has."""
     within: Literal["prompt", "participant"] = "prompt"
     """Whose labels are compared: any two of a prompt's, or only those of the same participant."""
+
+    @field_validator("method")
+    @classmethod
+    def _method_is_known(cls, name: str) -> str:
+        if name not in known_methods():
+            raise ValueError(f"unknown {name!r}; allowed: {', '.join(known_methods())}")
+        return name
 
     @model_validator(mode="after")
     def _participants_remain(self) -> Self:
@@ -171,7 +194,7 @@ class ContrastSettings(Frozen):
     published: dict[str, Published] = {}
 
 
-class Ratio(Frozen):
+class RatioSettings(Frozen):
     """How many times as large the effect of contrast `of` is as that of contrast `to`; `published`: the paper's."""
 
     of: str
@@ -191,10 +214,10 @@ class Experiment(Frozen):
     extends: Slug | None = None
     budget: Literal["epochs", "steps"] = "epochs"
     """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
-    conditions of an optimiser take as many steps as the one with most data takes in its epochs."""
+    conditions of a method take as many steps as the one with most data takes in its epochs."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[Contrast, ContrastSettings], Field(min_length=1)]
-    ratios: tuple[Ratio, ...] = ()
+    ratios: tuple[RatioSettings, ...] = ()
     """Of pooled effects, as in "53% more than"."""
     figure: str = ""
     """Which figure of the paper shows the same, for who puts both side by side."""
@@ -337,34 +360,31 @@ class Lora(Frozen):
     alpha: Count = 16
 
 
-class Dpo(Frozen):
-    """Direct preference optimisation (Rafailov et al. 2023)."""
+class MethodSettings(Frozen):
+    """Base of the recipe's blocks. Each is defined in its method's file, and known by the method's name from then on:
+    `class DpoSettings(MethodSettings, method="dpo")`."""
 
-    beta: Positive = 0.1
-    learning_rate: Positive = 5e-5
-    batch_size: Count = 16
-    """Pairs a step. How many go through the model at once is found by the memory there is."""
-    epochs: Positive = 1.0
-    max_pairs: Count | None = None
-    """At most this many pairs a condition, chosen by a stable hash; what is left out is counted."""
+    shared: ClassVar[str]
+    """The setting whose number of rows the GPUs of a sharded run share evenly."""
+    _known: ClassVar[dict[str, type[MethodSettings]]] = {}
+
+    def __init_subclass__(cls, method: str, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        MethodSettings._known[method] = cls
 
 
-class Grpo(Frozen):
-    """Group-relative policy optimisation (Shao et al. 2024)."""
+Block = TypeVar("Block", bound=MethodSettings)
 
-    beta: Annotated[float, Field(ge=0)] = 0.04
-    learning_rate: Positive = 1e-5
-    prompts: Count = 64
-    """Training prompts used, chosen by a stable hash."""
-    group_size: Annotated[int, Field(ge=2)] = 8
-    prompts_per_step: Count = 4
-    epochs: Positive = 1.0
-    temperature: Positive = 1.0
-    max_new_tokens: Count | None = None
-    """Longest sample, in tokens; by default the recipe's `max_new_tokens`, which answers get."""
-    reward: Literal["text", "head"] = "text"
-    """What is fitted on the condition's ratings: a regression on the words of the response, or a head on the
-    architecture's own hidden states."""
+
+def known_methods() -> dict[str, type[MethodSettings]]:
+    """Method → the model of its block in the recipe.
+
+    Raises:
+        RuntimeError: no method has been imported yet.
+    """
+    if not MethodSettings._known:
+        raise RuntimeError("no training method is known yet: import tasks.methods before settings are read")
+    return MethodSettings._known
 
 
 class Limits(Frozen):
@@ -384,7 +404,12 @@ class Limits(Frozen):
 
 
 class Recipe(Frozen):
-    """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice."""
+    """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice.
+
+    Beside these keys it has a block for each training method, under the method's name; a missing one has its defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     max_length: Count = 512
     """Longest training sequence, prompt and response, in tokens; longer ones are cut."""
@@ -393,13 +418,33 @@ class Recipe(Frozen):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300
     """A training run that is killed goes on from a checkpoint that is at most so old."""
     lora: Lora = Lora()
-    dpo: Dpo = Dpo()
-    grpo: Grpo = Grpo()
     pretraining: Pretraining = Pretraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_blocks(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        kinds: dict[str, Any] = {name: (kind, kind()) for name, kind in known_methods().items()}
+        blocks = create_model("Blocks", **kinds).model_validate({key: data[key] for key in kinds if key in data})
+        return data | dict(blocks)
+
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        return [*cls.model_fields, *known_methods()]
+
+    @property
+    def blocks(self) -> dict[str, MethodSettings]:
+        """Method → its settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def block(self, kind: type[Block]) -> Block:
+        """The settings of one method, by their model."""
+        return next(block for block in self.blocks.values() if isinstance(block, kind))
 
 
 Measure = Literal["agreement", "weighted_kappa", "spearman", "alpha"]
-"""How far a judge agrees with the humans: see `tasks/judging/agreement.py`."""
+"""How far a judge agrees with the humans: see `tasks/judging/proof.py`."""
 
 
 class Proof(Frozen):
@@ -417,13 +462,6 @@ class Proof(Frozen):
     """Below the floor the study stops before anything is trained or judged, or goes on and says so in its report."""
 
 
-class EmbeddedJudge(Frozen):
-    """A text regression of the human ratings of held-out prompts."""
-
-    kind: Literal["embedded"] = "embedded"
-    proof: Proof = Proof()
-
-
 class Price(Frozen):
     """US dollars a million tokens; for a batch, those of the batch."""
 
@@ -431,13 +469,72 @@ class Price(Frozen):
     output: Annotated[float, Field(ge=0)]
 
 
-class LlmJudge(Frozen):
+class BaseJudgeSettings(Frozen):
+    """What the settings of every judge hold, and what they say of the judge before it is made ready.
+
+    The settings' `kind` chooses the judge: `tasks/judging/judges.py` makes it.
+    """
+
+    learns: ClassVar[bool] = False
+    """Whether it is fitted on the ratings of held-out prompts."""
+    paid: ClassVar[bool] = False
+    """Whether a verdict takes a call that may cost something."""
+    key: ClassVar[str] = ""
+    """The environment variable in which its key is looked for, "" where it has none."""
+    proof: Proof = Proof()
+
+    @property
+    def title(self) -> str:
+        """What it is called within a sentence."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        """What it is called where a sentence begins."""
+        return self.title
+
+    @property
+    def method(self) -> str:
+        """What gives the scores, where a sentence begins."""
+        return self.title
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it can't do without the key that the variable `key` names."""
+        return False
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        """Raise `ValueError` where it can't judge one of these dimensions."""
+
+
+class EmbeddedJudgeSettings(BaseJudgeSettings):
+    """A text regression of the human ratings of held-out prompts."""
+
+    learns = True
+    kind: Literal["embedded"] = "embedded"
+
+    @property
+    def title(self) -> str:
+        return "the embedded judge"
+
+    @property
+    def subject(self) -> str:
+        return "The embedded judge"
+
+    @property
+    def method(self) -> str:
+        return "A text regression of the ratings of held-out prompts"
+
+
+class LlmJudgeSettings(BaseJudgeSettings):
     """A chat model behind an OpenAI-compatible endpoint.
 
     The key comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`. A verdict is kept for the same
     model, rubric, `temperature`, `max_tokens`, prompt and answer; all else may change without asking again.
     """
 
+    paid = True
+    key = "OPENAI_API_KEY"
     kind: Literal["llm"]
     model: str
     base_url: str | None = None
@@ -460,7 +557,6 @@ class LlmJudge(Frozen):
     """For the estimate of `pluralign plan` and for `max_cost`; no price is assumed."""
     max_cost: Positive | None = None
     """US dollars that a run may spend on the judge; it stops before it would pass them."""
-    proof: Proof = Proof()
 
     @model_validator(mode="after")
     def _ceiling_has_a_price(self) -> Self:
@@ -468,8 +564,21 @@ class LlmJudge(Frozen):
             raise ValueError("max_cost: needs price, or what is spent is not known")
         return self
 
+    @property
+    def title(self) -> str:
+        return self.model
 
-Judge = Annotated[EmbeddedJudge | LlmJudge, Field(discriminator="kind")]
+    @property
+    def needs_key(self) -> bool:
+        return self.base_url is None
+
+    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+        for name, dimension in dimensions.items():
+            if self.language == "de" and not dimension.german:
+                raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+
+
+JudgeSettings = Annotated[EmbeddedJudgeSettings | LlmJudgeSettings, Field(discriminator="kind")]
 
 
 # ---- the study
@@ -492,9 +601,9 @@ class Study(Frozen):
     evaluation: Evaluation
     experiments: dict[Slug, Experiment] = {}
     architectures: tuple[Architecture, ...] = ()
-    recipe: Recipe = Recipe()
+    recipe: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
-    judge: Judge = EmbeddedJudge()
+    judge: JudgeSettings = EmbeddedJudgeSettings()
 
     @property
     def label(self) -> str:
@@ -522,16 +631,13 @@ class Study(Frozen):
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)
-        if self.judge.kind == "llm" and self.judge.language == "de":
-            for name in self.evaluation.dimensions:
-                if not self.dimensions[name].german:
-                    raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+        self.judge.check_dimensions({name: self.dimensions[name] for name in self.evaluation.dimensions})
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             raise ValueError(
                 f"architectures: named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
             )
-        rows = {"dpo.batch_size": self.recipe.dpo.batch_size, "grpo.group_size": self.recipe.grpo.group_size}
+        rows = {f"{name}.{block.shared}": getattr(block, block.shared) for name, block in self.recipe.blocks.items()}
         for architecture in self.architectures:
             for name, count in rows.items():
                 if count % architecture.gpus:

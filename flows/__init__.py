@@ -12,3 +12,5 @@ for _name, _value in {
     "DO_NOT_TRACK": "1",
 }.items():
     os.environ.setdefault(_name, _value)
+
+import tasks.methods  # noqa: E402, F401 (settings of a study have a block for each training method)

@@ -10,13 +10,13 @@ from flows.artifacts import show_results
 from flows.outcome import Clock, Outcome
 from tasks.planning.bench import Bench
 from tasks.planning.facts import study_facts
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.reporting.step import write_outputs
 from tasks.runtime.store import Artifact
 
 
 def report_alone(
-    kind: str, bench: Bench, data: Data, ratings: Artifact, tables: dict[str, pd.DataFrame], clock: Clock,
+    kind: str, bench: Bench, data: StudyData, ratings: Artifact, tables: dict[str, pd.DataFrame], clock: Clock,
     output: str | None,
 ) -> Outcome:  # fmt: skip
     """Write and show the outputs of `kind` ("survey" or "audit"); by default into outputs/NAME-KIND."""

@@ -11,19 +11,21 @@ from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
+from tasks.methods.drops import drops_table
+from tasks.methods.training_set import training_sets
 from tasks.planning.bench import Bench
-from tasks.preferences.drops import drops_table
+from tasks.preferences.experiment import Preferences
 from tasks.preferences.step import prepare_experiment
-from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
-from tasks.runtime.store import Artifact
+from tasks.ratings.study_data import StudyData
+from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
 @flow(name="audit", flow_run_name="audit", validate_parameters=False)
-def audit_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.DataFrame]:
+def audit_ratings(bench: Bench, data: StudyData, preferences: dict[str, Preferences]) -> dict[str, pd.DataFrame]:
     """What each condition keeps of each stratum's ratings, and whose preferences it trains on."""
-    return {"audit": audit_table(bench.study, data, ratings, bench.store)}
+    return {"audit": audit_table(bench.study, data, preferences, bench.store)}
 
 
 @flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")
@@ -39,17 +41,16 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     check_audit(settings)
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
-        data = load_data(ratings)
-    with clock.stage("audit"):
-        tables = audit_ratings(bench, data, ratings)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
+        data = load_data(settings, ratings)
     with clock.stage("preferences"):
-        drops = {
-            f"{name} / {condition}": made.drops
-            for name in settings.experiments
-            for condition, made in prepare_experiment(settings, name, data, ratings, bench.store).items()
+        preferences = {
+            name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
         }
+        prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+    with clock.stage("audit"):
+        tables = audit_ratings(bench, data, preferences)
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
-    tables["drops"] = drops_table(data, drops)
+    tables["drops"] = drops_table(data, prepared)
     return report_alone("audit", bench, data, ratings, tables, clock, output)

@@ -1,4 +1,4 @@
-"""`pluralign`: the command line. Nothing heavy is imported before it is needed, so `--help` answers at once."""
+"""`pluralign`: the command line, a table of commands. Nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import os
 import signal
 import sys
 import threading
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.errors import InputError
 from configs.load import load_codebook, load_study, parse_overrides, shipped
@@ -17,28 +20,255 @@ from configs.load import load_codebook, load_study, parse_overrides, shipped
 if TYPE_CHECKING:
     from prefect.states import State
 
-    from flows.outcome import Outcome
+    from configs.schema import Study
 
 Result = TypeVar("Result")
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
+EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
 SECONDS_TO_STOP = 10.0
 STOPPED = "stopped; run the same command again to go on from here"
-EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
-SHOWN = {
-    "run": ("pooled", ["contrast", "dimension", "k", "estimate", "ci_low", "ci_high", "published"]),
-    "audit": ("audit", ["condition", "stratum", "share_of_participants", "share_of_ratings", "share_of_preferences",
-                        "retained", "majority_loses"]),
-}  # fmt: skip
-"""Command → the table that it ends with, and the columns shown of it."""
+DEFINITIONS = Path(__file__).with_name("prefect.yaml")
+"""The deployments."""
+POOLED = ["contrast", "dimension", "k", "estimate", "ci_low", "ci_high", "published"]
+SHARES = ["share_of_participants", "share_of_ratings", "share_of_preferences", "retained", "majority_loses"]
+"""The columns of pooled.csv and of audit.csv that are printed at the end."""
+
+
+Argument = tuple[str, dict[str, Any]]
+"""Name and settings, as argparse takes them."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What `--help` says of a command, its arguments, and the function that runs it and returns the exit code."""
+
+    help: str
+    description: str | None
+    arguments: tuple[Argument, ...]
+    function: Callable[[Namespace], int]
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def argument(name: str, metavar: str | None, help: str, **settings: Any) -> Argument:
+    return name, settings | {"help": help} | ({"metavar": metavar} if metavar else {})
+
+
+def command(help: str, *arguments: Argument, description: str | None = None) -> Callable[..., None]:
+    """Put a function into the table, as the command of its name."""
+
+    def enter(function: Callable[[Namespace], int]) -> None:
+        COMMANDS[function.__name__] = Command(help, description, arguments, function)
+
+    return enter
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def output(place: str) -> Argument:
+    return argument("--output", "DIR", f"where the results go (default: {place})")
+
+
+STUDY = argument("study", "STUDY", f"{', '.join(shipped('studies'))}, or the path of a .yaml file")
+SETTING = "change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)"
+SET = argument("--set", "KEY=VALUE", SETTING, action="append", default=[], dest="overrides")
+WORKERS = argument("--workers", "N", "processes that train where there is no GPU (default: one a core)", type=count)
+
+
+# ---- the commands
+
+
+@command("run a study, or what is missing of it", STUDY, SET, output("outputs/NAME"), WORKERS)
+def run(options: Namespace) -> int:
+    from tasks.architectures.load import check_access
+
+    study = _load_study(options)
+    check_access(study.architectures)
+    judge = study.judge
+    if study.experiments and judge.needs_key and not (os.environ.get(judge.key) or os.environ.get("PREFECT_API_URL")):
+        raise InputError(f"{study.name}: judge {judge.title} needs a key in {judge.key}")
+    _check_ratings(study)
+    _start_prefect()
+    from flows.study import run_study
+
+    state = run_study(**_flow_parameters(options), workers=options.workers, return_state=True)
+    return _finish(state, "pooled", POOLED)
+
+
+@command("ratings to survey tables, figures and report only", STUDY, SET, output("outputs/NAME-survey"))
+def survey(options: Namespace) -> int:
+    _check_ratings(_load_study(options))
+    _start_prefect()
+    from flows.survey import run_survey
+
+    return _finish(run_survey(**_flow_parameters(options), return_state=True))
+
+
+@command("whose voice is in the ratings, and what each condition does to it", STUDY, SET, output("outputs/NAME-audit"))
+def audit(options: Namespace) -> int:
+    from tasks.audit.audit import check_audit
+
+    study = _load_study(options)
+    check_audit(study)
+    _check_ratings(study)
+    _start_prefect()
+    from flows.audit import run_audit
+
+    state = run_audit(**_flow_parameters(options), return_state=True)
+    return _finish(state, "audit", ["condition", "stratum", *SHARES])
+
+
+@command(
+    "what a run would train, judge and cost, and why, before anything runs",
+    *(STUDY, SET, argument("--output", "FILE", "also write the cells as CSV", type=Path), WORKERS),
+)
+def plan(options: Namespace) -> int:
+    _check_ratings(_load_study(options))
+    _set_up_logging()
+    from tasks.planning.plan import describe, plan_study
+    from tasks.runtime.files import write_atomically
+
+    planned = plan_study(options.study, parse_overrides(options.overrides), options.workers)
+    if options.output:
+        write_atomically(options.output, planned.table().to_csv(index=False))
+    print(describe(planned))
+    return WHOLE
+
+
+REFERENCE = "the level that the others are compared with (default: the first in sorted order; repeatable)"
+FIT = "write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval"
+
+
+@command(
+    "fit a cumulative link mixed model to any table of ratings",
+    argument("data", "DATA", "a .csv file, one rating a row", type=Path),
+    argument("formula", "FORMULA", "such as 'rating ~ temp + contact + (1|judge)'"),
+    argument("--reference", "COLUMN=LEVEL", REFERENCE, action="append", default=[]),
+    argument("--output", "FILE", FIT, type=Path),
+    description="Fit a cumulative link mixed model (logit link, up to two crossed random intercepts, Laplace "
+    "approximation), as R's ordinal::clmm does. A positive coefficient means higher ratings.",
+)
+def clmm(options: Namespace) -> int:
+    from tasks.survey.clmm.fit_file import fit_file
+
+    _set_up_logging()
+    return WHOLE if fit_file(options.data, options.formula, options.reference, options.output) else FAILED
+
+
+EFFECTS = "a .csv file with the columns estimate and std_error, and architecture, study or label for the names"
+BY = "what is pooled together, such as experiment contrast dimension (default: all rows)"
+METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)"
+
+
+@command(
+    "pool any table of effects, with forest plots",
+    argument("effects", "EFFECTS", EFFECTS, type=Path),
+    argument("--by", "COLUMN", BY, nargs="+", default=[]),
+    argument("--method", "METHOD", METHOD, default="dl"),
+    argument("--output", "DIR", "write pooled.csv, leave_one_out.csv and figures/", type=Path),
+    description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, I², "
+    "τ² with its interval, prediction interval, every effect left out, Holm's adjustment.",
+)
+def meta(options: Namespace) -> int:
+    from tasks.meta_analysis.pool_file import pool_file, summary
+    from tasks.reporting.pooled_file import write_pooled
+
+    _set_up_logging()
+    result = pool_file(options.effects, options.by, options.method)
+    if options.output:
+        write_pooled(result, options.by, options.method, options.output)
+    print(summary(result, options.by))
+    return WHOLE
+
+
+WHAT = (
+    "EXPERIMENT:FIRST:SECOND:DIMENSION, such as scale:5-point:control:toxicity (with :ARCHITECTURE for one of those "
+    "pooled), or a participant's pseudonym"
+)
+
+
+@command(
+    "what a number rests on, or what a participant's ratings touched",
+    argument("study", "STUDY", "a shipped study's name, or the path of a .yaml file"),
+    argument("what", "EFFECT-ID|PARTICIPANT", WHAT),
+    argument("--output", "DIR", "where its outputs are (default: outputs/NAME)", type=Path),
+    description="Go from an effect of a finished study to its runs, adapters, judge and ratings, or from a "
+    "participant to the runs and effects that rest on their ratings. Nothing runs.",
+)
+def trace(options: Namespace) -> int:
+    from tasks.lineage.trace import trace
+
+    print("\n".join(trace(options.study, options.what, options.output)))
+    return WHOLE
+
+
+@command(
+    "Prefect server, worker and deployments, MLflow UI, on this machine",
+    argument("--port", "N", "of Prefect (default: 4200)", type=count, default=4200),
+    argument("--study", "STUDY", "what the deployments are for: those of the inbox, the nightly"),
+    argument("--mlflow-port", "N", "of MLflow (default: 5000)", type=count, default=5000),
+)
+def serve(options: Namespace) -> int:
+    from tasks.serving.serve import serve
+
+    if options.study:
+        load_study(options.study)
+    return serve(options.port, options.mlflow_port, DEFINITIONS, options.study)
+
+
+EXPORTS = "a folder with the files of the study's codebooks, or the file of a codebook with one table"
+
+
+@command(
+    "validate exports and add them to a study's collection of ratings",
+    argument("exports", "EXPORT", EXPORTS, nargs="+", type=Path),
+    argument("--study", "STUDY", "whose codebooks read them, and whose collection", required=True),
+    argument("--strict", None, "land nothing because of one row that can't be used", action="store_true"),
+)
+def land(options: Namespace) -> int:
+    from tasks.ratings.landing.exports import find_exports
+
+    study = load_study(options.study)
+    find_exports(options.exports, [load_codebook(name) for name in study.ratings.codebooks])
+    _start_prefect()
+    logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
+    from flows.ratings import land_ratings
+    from tasks.ratings.landing.landing import Landing
+    from tasks.ratings.landing.summary import lines
+
+    exports = [str(path) for path in options.exports]
+    landing = _result(land_ratings(exports, options.study, options.strict, return_state=True), Landing)
+    if landing is None:
+        return FAILED
+    print("\n".join(lines(landing)))
+    return WHOLE
+
+
+# ---- running one
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="pluralign",
+        description="Whose feedback, and which design choices, shape my model, and how sure can I be?",
+        epilog=EXIT_CODES,
+    )
+    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = parsers.add_parser(name, help=command.help, description=command.description, epilog=EXIT_CODES)
+        for argument_name, settings in command.arguments:
+            own.add_argument(argument_name, **settings)
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        return _run(options)
+        return COMMANDS[options.command].function(options)
     except InputError as error:
         print(f"pluralign: {error}", file=sys.stderr)
         return WRONG_INPUT
@@ -49,225 +279,47 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _stop(*_: object) -> None:
     """End in order, but soon: Ctrl-C also ends Prefect's temporary server, which is then waited for in vain."""
+
+    def give_up() -> None:
+        print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
+        os._exit(FAILED)
+
     signal.signal(signal.SIGINT, lambda *_: os._exit(FAILED))
-    deadline = threading.Timer(SECONDS_TO_STOP, _give_up)
+    deadline = threading.Timer(SECONDS_TO_STOP, give_up)
     deadline.daemon = True
     deadline.start()
     raise KeyboardInterrupt
 
 
-def _give_up() -> None:
-    print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
-    os._exit(FAILED)
+def _load_study(options: Namespace) -> Study:
+    return load_study(options.study, parse_overrides(options.overrides))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pluralign",
-        description="Whose feedback, and which design choices, shape my model, and how sure can I be?",
-        epilog=EXIT_CODES,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run a study, or what is missing of it", epilog=EXIT_CODES)
-    survey = commands.add_parser("survey", help="ratings to survey tables, figures and report only", epilog=EXIT_CODES)
-    audit = commands.add_parser(
-        "audit", help="whose voice is in the ratings, and what each condition does to it", epilog=EXIT_CODES
-    )
-    plan = commands.add_parser(
-        "plan", help="what a run would train, judge and cost, and why, before anything runs", epilog=EXIT_CODES
-    )
-    places = {run: "outputs/NAME", survey: "outputs/NAME-survey", audit: "outputs/NAME-audit"}
-    for command in (*places, plan):
-        command.add_argument(
-            "study", metavar="STUDY", help=f"{', '.join(shipped('studies'))}, or the path of a .yaml file"
-        )
-        command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-            help="change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)",
-        )  # fmt: skip
-    for command, place in places.items():
-        command.add_argument("--output", metavar="DIR", help=f"where the results go (default: {place})")
-    plan.add_argument("--output", metavar="FILE", type=Path, help="also write the cells as CSV")
-    clmm = commands.add_parser(
-        "clmm", help="fit a cumulative link mixed model to any table of ratings", epilog=EXIT_CODES,
-        description="Fit a cumulative link mixed model (logit link, up to two crossed random intercepts, Laplace "
-        "approximation), as R's ordinal::clmm does. A positive coefficient means higher ratings.",
-    )  # fmt: skip
-    clmm.add_argument("data", metavar="DATA", type=Path, help="a .csv file, one rating a row")
-    clmm.add_argument("formula", metavar="FORMULA", help="such as 'rating ~ temp + contact + (1|judge)'")
-    clmm.add_argument(
-        "--reference", action="append", default=[], metavar="COLUMN=LEVEL",
-        help="the level that the others are compared with (default: the first in sorted order; repeatable)",
-    )  # fmt: skip
-    clmm.add_argument(
-        "--output", metavar="FILE", type=Path,
-        help="write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval",
-    )  # fmt: skip
-    meta = commands.add_parser(
-        "meta", help="pool any table of effects, with forest plots", epilog=EXIT_CODES,
-        description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, "
-        "I², τ² with its interval, prediction interval, every effect left out, Holm's adjustment.",
-    )  # fmt: skip
-    meta.add_argument(
-        "effects", metavar="EFFECTS", type=Path,
-        help="a .csv file with the columns estimate and std_error, and architecture, study or label for the names",
-    )  # fmt: skip
-    meta.add_argument(
-        "--by", nargs="+", default=[], metavar="COLUMN",
-        help="what is pooled together, such as experiment contrast dimension (default: all rows)",
-    )  # fmt: skip
-    meta.add_argument(
-        "--method", default="dl", metavar="METHOD",
-        help="of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)",
-    )  # fmt: skip
-    meta.add_argument("--output", metavar="DIR", type=Path, help="write pooled.csv, leave_one_out.csv and figures/")
-    trace = commands.add_parser(
-        "trace", help="what a number rests on, or what a participant's ratings touched", epilog=EXIT_CODES,
-        description="Go from an effect of a finished study to its runs, adapters, judge and ratings, or from a "
-        "participant to the runs and effects that rest on their ratings. Nothing runs.",
-    )  # fmt: skip
-    trace.add_argument("study", metavar="STUDY", help="a shipped study's name, or the path of a .yaml file")
-    trace.add_argument(
-        "what", metavar="EFFECT-ID|PARTICIPANT",
-        help="EXPERIMENT:FIRST:SECOND:DIMENSION, such as scale:5-point:control:toxicity (with :ARCHITECTURE for one of "
-        "those pooled), or a participant's pseudonym",
-    )  # fmt: skip
-    trace.add_argument("--output", metavar="DIR", type=Path, help="where its outputs are (default: outputs/NAME)")
-    for command in (run, plan):
-        command.add_argument(
-            "--workers", type=_count, metavar="N",
-            help="processes that train where there is no GPU (default: one a core)",
-        )  # fmt: skip
-    serve = commands.add_parser(
-        "serve", help="Prefect server, worker and deployments, MLflow UI, on this machine", epilog=EXIT_CODES
-    )
-    serve.add_argument("--port", type=_count, default=4200, metavar="N", help="of Prefect (default: 4200)")
-    serve.add_argument("--study", metavar="STUDY", help="what the deployments are for: those of the inbox, the nightly")
-    serve.add_argument("--mlflow-port", type=_count, default=5000, metavar="N", help="of MLflow (default: 5000)")
-    land = commands.add_parser(
-        "land", help="validate exports and add them to a study's collection of ratings", epilog=EXIT_CODES
-    )
-    land.add_argument(
-        "exports", metavar="EXPORT", nargs="+", type=Path,
-        help="a folder with the files of the study's codebooks, or the file of a codebook with one table",
-    )  # fmt: skip
-    land.add_argument("--study", metavar="STUDY", required=True, help="whose codebooks read them, and whose collection")
-    land.add_argument("--strict", action="store_true", help="land nothing because of one row that can't be used")
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
-
-
-def _run(options: argparse.Namespace) -> int:
-    if options.command == "clmm":
-        from flows.clmm import fit_table
-
-        _set_up_logging()
-        return WHOLE if fit_table(options.data, options.formula, options.reference, options.output) else FAILED
-    if options.command == "meta":
-        from flows.meta import pool_file, summary, write_pooled
-
-        _set_up_logging()
-        result = pool_file(options.effects, options.by, options.method)
-        if options.output:
-            write_pooled(result, options.by, options.method, options.output)
-        print(summary(result, options.by))
-        return WHOLE
-    if options.command == "trace":
-        from tasks.lineage.trace import trace
-
-        print("\n".join(trace(options.study, options.what, options.output)))
-        return WHOLE
-    if options.command == "serve":
-        from tasks.serving.serve import serve
-
-        if options.study:
-            load_study(options.study)
-        return serve(options.port, options.mlflow_port, options.study)
-    if options.command == "land":
-        return _land(options)
-    overrides = parse_overrides(options.overrides)
-    _check_input(options.command, options.study, overrides)
-    _set_up_logging()
-    if options.command == "plan":
-        from tasks.planning.plan import describe, plan_study
-        from tasks.runtime.files import write_atomically
-
-        plan = plan_study(options.study, overrides, options.workers)
-        if options.output:
-            write_atomically(options.output, plan.table().to_csv(index=False))
-        print(describe(plan))
-        return WHOLE
-    print("pluralign: starting Prefect …", file=sys.stderr)
-    from flows.audit import run_audit
-    from flows.study import run_study
-    from flows.survey import run_survey
-
-    settings = {"study": options.study, "overrides": overrides or None, "output": options.output}
-    if options.command == "survey":
-        return _finish("survey", run_survey(**settings, return_state=True))
-    if options.command == "audit":
-        return _finish("audit", run_audit(**settings, return_state=True))
-    return _finish("run", run_study(**settings, workers=options.workers, return_state=True))
-
-
-def _land(options: argparse.Namespace) -> int:
-    """Land exports, and tell what became of them."""
-    settings = load_study(options.study)
-    from tasks.ratings.landing.exports import find_exports
-
-    find_exports(options.exports, [load_codebook(name) for name in settings.ratings.codebooks])
-    _set_up_logging()
-    logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
-    print("pluralign: starting Prefect …", file=sys.stderr)
-    from flows.ratings import land_ratings
-    from tasks.ratings.landing.landing import Landing
-    from tasks.ratings.landing.summary import lines
-
-    exports = [str(path) for path in options.exports]
-    state = land_ratings(exports, options.study, options.strict, return_state=True)
-    landing = _result(state, Landing)
-    if landing is None:
-        return FAILED
-    print("\n".join(lines(landing)))
-    return WHOLE
-
-
-def _check_input(command: str, study: str, overrides: dict) -> None:
-    """Find what is wrong with settings and files before anything is started."""
-    settings = load_study(study, overrides)
-    if command == "audit":
-        from tasks.audit.audit import check_audit
-
-        check_audit(settings)
-    codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
-    if command == "run":
-        from tasks.architectures.load import check_access
-
-        check_access(settings.architectures)
-    judges = command == "run" and settings.experiments
-    if judges and settings.judge.kind == "llm" and not settings.judge.base_url and not _may_have_a_key():
-        raise InputError(f"{settings.name}: judge {settings.judge.model} needs a key in OPENAI_API_KEY")
+def _check_ratings(study: Study) -> None:
+    """See that the study fits its codebooks and that its ratings are there, before anything starts."""
     from tasks.ratings.reading.load import check_codebook, files_of
 
+    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
+
     for codebook in codebooks:
-        check_codebook(settings, codebook)
-    if settings.ratings.folder is not None:
-        files_of(codebooks, Path(settings.ratings.folder))
-    if settings.ratings.collection is not None:
+        check_codebook(study, codebook)
+    if study.ratings.folder is not None:
+        files_of(codebooks, Path(study.ratings.folder))
+    if study.ratings.collection is not None:
         from tasks.ratings.landing.snapshot import collection_of
         from tasks.runtime.home import home
 
-        collection_of(settings, home()).find(settings.ratings.snapshot)
+        collection_of(study, home()).find(study.ratings.snapshot)
 
 
-def _may_have_a_key() -> bool:
-    """Whether the judge's key is given here, or may be a secret of a Prefect server, which is asked later."""
-    return bool(os.environ.get("OPENAI_API_KEY") or os.environ.get("PREFECT_API_URL"))
+def _flow_parameters(options: Namespace) -> dict[str, Any]:
+    overrides = parse_overrides(options.overrides)
+    return {"study": options.study, "overrides": overrides or None, "output": options.output}
+
+
+def _start_prefect() -> None:
+    _set_up_logging()
+    print("pluralign: starting Prefect …", file=sys.stderr)
 
 
 def _set_up_logging() -> None:
@@ -280,17 +332,25 @@ def _set_up_logging() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _finish(command: str, state: State) -> int:
+def _finish(state: State, table: str = "", columns: list[str] | None = None) -> int:
+    """Print what a flow came to, with columns of one of its tables; the exit code."""
+    import pandas as pd
+
     from flows.outcome import Outcome
 
-    result = _result(state, Outcome)
-    if result is None:
+    outcome = _result(state, Outcome)
+    if outcome is None:
         return FAILED
-    _summarise(command, result)
-    if result.stopped:
-        print(f"pluralign: {result.stopped}", file=sys.stderr)
+    path = outcome.folder / "tables" / f"{table}.csv"
+    if (outcome.cells or table == "audit") and path.exists():
+        print(pd.read_csv(path)[columns].round(3).to_string(index=False))
+    if outcome.cells:
+        print(f"{outcome.cells} cells, {outcome.trained} training runs made now, {outcome.failed} failed")
+    print(f"report: {outcome.report}")
+    if outcome.stopped:
+        print(f"pluralign: {outcome.stopped}", file=sys.stderr)
         return FAILED
-    return IN_PART if 0 < result.failed < result.cells else FAILED if result.failed else WHOLE
+    return IN_PART if 0 < outcome.failed < outcome.cells else FAILED if outcome.failed else WHOLE
 
 
 def _result(state: State, kind: type[Result]) -> Result | None:
@@ -302,18 +362,6 @@ def _result(state: State, kind: type[Result]) -> Result | None:
         return result
     print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
     return None
-
-
-def _summarise(command: str, outcome: Outcome) -> None:
-    import pandas as pd
-
-    name, columns = SHOWN.get(command, ("", []))
-    path = outcome.folder / "tables" / f"{name}.csv"
-    if (outcome.cells or command == "audit") and path.exists():
-        print(pd.read_csv(path)[columns].round(3).to_string(index=False))
-    if outcome.cells:
-        print(f"{outcome.cells} cells, {outcome.trained} training runs made now, {outcome.failed} failed")
-    print(f"report: {outcome.report}")
 
 
 if __name__ == "__main__":

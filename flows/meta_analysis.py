@@ -10,14 +10,15 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import show_table
 from flows.cells import Joined
-from flows.meta import pool_file, write_pooled
 from flows.parameters import Folder
 from tasks.effects.correction import outside
 from tasks.effects.tables import Scores
 from tasks.judging.llm.rubric import unscored_table
+from tasks.meta_analysis.pool_file import pool_file
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cell_tables import cells_table, doses_table, health_table, read_answers
+from tasks.reporting.pooled_file import write_pooled
 from tasks.runtime.tables import columns_of
 
 

@@ -7,19 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from configs.load import shipped
+from configs.load import OWN_STUDY, shipped
 
-OWN_STUDY = "PLURALIGN_STUDY"
-"""The variable with the path of a study that the forms offer beside the shipped ones."""
-
-
-def offered() -> list[str]:
-    """The studies that a form lists; a file that is not among them can be given all the same."""
-    return list(dict.fromkeys([*shipped("studies"), *filter(None, [os.environ.get(OWN_STUDY)])]))
-
+OFFERED = list(dict.fromkeys([*shipped("studies"), *filter(None, [os.environ.get(OWN_STUDY)])]))
+"""The studies that a form lists; a file that is not among them can be given all the same."""
 
 StudyName = (
-    Annotated[str, Field(title="in the list", json_schema_extra={"enum": [*offered()]})]
+    Annotated[str, Field(title="in the list", json_schema_extra={"enum": OFFERED})]
     | Annotated[str, Field(title="a YAML file", pattern=r"\.ya?ml$")]
 )
 """A study by name or path. A wrong one is refused by `configs.load`."""

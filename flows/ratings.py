@@ -7,14 +7,13 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.blocks.system import Secret
 from prefect.events import emit_event
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
 from configs.load import load_codebook, load_study
 from flows.artifacts import key
+from flows.keys import find_block
 from flows.parameters import StudyName
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.pseudonym import find_key
@@ -24,7 +23,6 @@ from tasks.runtime.home import home
 
 log = logging.getLogger(__name__)
 LANDED = "pluralign.ratings.landed"
-SECRET_BLOCK = "pluralign-secret"  # noqa: S105 (its name)
 
 
 @flow(name="land-ratings", flow_run_name=lambda: f"{Path(flow_run.parameters['study']).stem} · land")
@@ -38,23 +36,13 @@ def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> 
     """
     settings = load_study(study)
     codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
-    collection, secret = collection_of(settings, home()), find_key(home(), _secret_block)
+    collection, secret = collection_of(settings, home()), find_key(home(), find_block)
     landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
     log.info("%s: %s", collection.name, paragraph(landing))
     _show(landing)
     if landing.fresh:
         _announce(landing, study)
     return Completed(message=changed(landing), data=landing)
-
-
-def _secret_block() -> bytes | None:
-    """The key that Prefect keeps, where a server is configured and has it."""
-    if not PREFECT_API_URL.value():
-        return None
-    try:
-        return str(Secret.load(SECRET_BLOCK).get()).encode()  # type: ignore[union-attr]
-    except ValueError:
-        return None
 
 
 def _show(landing: Landing) -> None:

@@ -1,4 +1,4 @@
-"""The whole study on one page: ratings → survey → audit → preferences → cells → meta-analysis → report."""
+"""The whole study on one page: ratings → survey → preferences → audit → cells → meta-analysis → report."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import CellResult, Joined, run_cells
+from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge, prepare_judge
+from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
+from tasks.methods.drops import drops_table
+from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.facts import study_facts
 from tasks.planning.history import Result
-from tasks.preferences.drops import drops_table
-from tasks.preferences.step import Prepared, prepare_experiment
+from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.facts import Earlier
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact
 from tasks.simulation.language import is_well_formed
+from tasks.simulation.step import simulated_export
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -52,23 +55,24 @@ def run_study(
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
-        data = load_data(ratings)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
+        data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
-    judge: Judge | None = None
+    judge: ProvenJudge | None = None
     earlier: Earlier | None = None
-    prepared: dict[str, dict[str, Prepared]] = {}
+    prepared: dict[str, dict[str, TrainingSet]] = {}
     if settings.experiments:
-        with clock.stage("audit"):
-            tables |= audit_ratings(bench, data, ratings)
         with clock.stage("preferences"):
-            prepared = {
+            preferences = {
                 name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
             }
+            prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+        with clock.stage("audit"):
+            tables |= audit_ratings(bench, data, preferences)
         with clock.stage("judge"):
-            judge = prepare_judge(settings, data, bench.store)
+            judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
         if not judge.stops:
             with clock.stage("cells"), closing(judge):
@@ -80,10 +84,7 @@ def run_study(
             with clock.stage("meta-analysis"):
                 tables |= pool_study(bench, inputs, Joined(results))
                 earlier = _remember(bench, ratings, results, tables)
-    drops = {
-        f"{name} / {condition}": made.drops for name, made_of in prepared.items() for condition, made in made_of.items()
-    }
-    tables["drops"] = drops_table(data, drops)
+    tables["drops"] = drops_table(data, prepared)
     with clock.stage("report"):
         spent = judge.facts if judge else None
         facts = study_facts(bench, data, ratings, tables.get("cells"), clock.seconds, earlier, spent)

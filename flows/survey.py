@@ -9,16 +9,17 @@ from configs.load import load_study
 from flows.alone import report_alone
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from tasks.methods.drops import drops_table
 from tasks.planning.bench import Bench
-from tasks.preferences.drops import drops_table
-from tasks.ratings.reading.load import Data
 from tasks.ratings.step import load_data, read_ratings
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Artifact
+from tasks.simulation.step import simulated_export
 from tasks.survey.step import survey_tables
 
 
 @flow(name="survey", flow_run_name="survey", validate_parameters=False)
-def survey_ratings(bench: Bench, data: Data, ratings: Artifact) -> dict[str, pd.DataFrame]:
+def survey_ratings(bench: Bench, data: StudyData, ratings: Artifact) -> dict[str, pd.DataFrame]:
     """Participants, disagreement, co-occurrence, reliability, and differences between the strata that are compared."""
     return survey_tables(bench.study, data, ratings, bench.store)
 
@@ -35,8 +36,8 @@ def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: F
     settings, clock = load_study(study, overrides), Clock()
     bench = Bench(settings)
     with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store)
-        data = load_data(ratings)
+        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
+        data = load_data(settings, ratings)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})

@@ -1,0 +1,3 @@
+"""Settings of a study have a block for each training method."""
+
+import tasks.methods  # noqa: F401

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.schema import Architecture, Dpo, Grpo, Pretraining, Recipe, Tiny
+from configs.schema import Architecture, Pretraining, Recipe, Tiny
 from tasks.architectures.load import Base, BaseRef, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
+from tasks.methods.dpo import DpoSettings
+from tasks.methods.grpo import GrpoSettings
+from tasks.methods.kto import KtoSettings
 from tasks.methods.run import Run
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.store import FolderStore, StoredFile
@@ -19,7 +22,9 @@ from tasks.simulation.language import prompts, replies
 
 RECIPE = Recipe(
     max_length=96, max_new_tokens=48, pretraining=Pretraining(steps=60, batch_size=8),
-    dpo=Dpo(beta=0.5, learning_rate=1e-3, batch_size=8), grpo=Grpo(prompts=4, group_size=4, prompts_per_step=2),
+    dpo=DpoSettings(beta=0.5, learning_rate=1e-3, batch_size=8),
+    grpo=GrpoSettings(prompts=4, group_size=4, prompts_per_step=2),
+    kto=KtoSettings(beta=0.5, learning_rate=1e-3, batch_size=8),
 )  # fmt: skip
 
 
@@ -45,6 +50,16 @@ def some_pairs(n: int = 16, seed: int = 0) -> pd.DataFrame:
          "target": rng.integers(0, 5) / 4, "weight": 1.0}
         for i in range(n)
     ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def some_rated(n: int = 16, seed: int = 0) -> pd.DataFrame:
+    """Rated responses with soft targets that are multiples of 1/4: each is four expanded rows."""
+    rng, all_texts = np.random.default_rng(seed), texts()
+    rows = [
+        {"prompt": prompt, "response": response, "target": rng.integers(0, 5) / 4, "weight": 1.0}
+        for prompt, response in all_texts[:n]
+    ]
     return pd.DataFrame(rows)
 
 

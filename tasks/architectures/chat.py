@@ -1,4 +1,4 @@
-"""Prompts and responses as token ids, through the tokenizer's own chat template."""
+"""Prompts and responses as token ids, through the tokenizer's own chat template; answers without their thinking."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Encoded:
 END_OF_THINKING = "</think>"
 TEMPLATE_VALUES = {"date_string": "1 January 2026"}
 """What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
+END_OF_THINKING = "</think>"
 
 
 def encode(tokenizer: Any, dialogues: Sequence[tuple[str, str]], max_length: int) -> list[Encoded]:

@@ -32,14 +32,19 @@ class Texts:
         return min((self.prompt + self.response) / CHARACTERS_A_TOKEN, recipe.max_length)
 
 
-def training_hours(parameters: float, optimiser: str, steps: int, texts: Texts, recipe: Recipe) -> float:
-    """GPU-hours of a training run; of GRPO's samples, as long as they may be."""
-    if optimiser == "dpo":
-        tokens = steps * recipe.dpo.batch_size * 2 * texts.tokens(recipe)
-        return _hours(TRAIN * parameters * tokens, TRAINING)
-    samples = steps * recipe.grpo.prompts_per_step * recipe.grpo.group_size
-    written = samples * (recipe.grpo.max_new_tokens or recipe.max_new_tokens)
-    read = samples * texts.prompt / CHARACTERS_A_TOKEN
+def gradient_hours(parameters: float, tokens: float) -> float:
+    """GPU-hours of training on so many tokens, each counted as often as it is trained on."""
+    return _hours(TRAIN * parameters * tokens, TRAINING)
+
+
+def sampling_hours(parameters: float, samples: float, prompt: float, longest: int) -> float:
+    """GPU-hours of training on samples of the policy itself.
+
+    Args:
+        prompt: mean characters of a prompt.
+        longest: tokens of a sample at most, which each is taken to have.
+    """
+    written, read = samples * longest, samples * prompt / CHARACTERS_A_TOKEN
     trained = (TRAIN + FORWARD) * parameters * (read + written)  # the reference is asked about every sample too
     return _hours(trained, TRAINING) + _hours(FORWARD * parameters * written, GENERATION)
 

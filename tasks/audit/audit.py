@@ -18,20 +18,11 @@ from pandera.typing import DataFrame
 from configs.errors import InputError
 from configs.schema import Condition, Study
 from tasks.audit.tables import Audit
+from tasks.methods import METHODS
 from tasks.preferences.aggregation import behind
-from tasks.preferences.condition import (
-    Labels,
-    NoPreferences,
-    TrainingData,
-    condition_labels,
-    from_labels,
-    stratified,
-    training_ratings,
-)
-from tasks.preferences.pairs import pairs_of_participants
+from tasks.preferences.condition import ConditionData
 from tasks.preferences.scales import to_scale
-from tasks.preferences.strata import members
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 
 CHANCE_GROUPS = 20
 """Random groups of a stratum's size that its own majority is held against."""
@@ -51,8 +42,10 @@ def check_audit(study: Study) -> None:
         raise InputError(f"{study.name}: no {' and no '.join(missing)}; an audit asks what conditions do to strata")
 
 
-def audit(study: Study, data: Data) -> DataFrame[Audit]:
+def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, ConditionData]]) -> DataFrame[Audit]:
     """One row an experiment, condition and stratum; NaN where a denominator is 0.
+
+    made: experiment → condition → what its ratings came to.
 
     Returns:
         experiment, condition, stratum.
@@ -62,8 +55,8 @@ def audit(study: Study, data: Data) -> DataFrame[Audit]:
             keeps a label, and it is the rating's own. So `first` retains all ratings equal to the first one.
         share_of_preferences: share of the weight that trains. A label preference gives half of its weight to either
             label, a label's weight is split equally among the ratings that it was made of (`aggregation.behind`).
-            Under `grpo`, where no pairs train, each label that the reward is fitted on has the same weight, split in
-            the same way. Dimensions weigh the same.
+            Where no pairs train, each label that does has the same weight, split in the same way (each method says
+            what a voice is under it). Dimensions weigh the same.
         majority_loses: of the response pairs on which both the members' own ratings and the condition prefer one
             response, the share where it is not the same one. Members' own ratings are those of training prompts, with
             the questionnaire's categories as labels and every two labels of a prompt compared. The fewer the members,
@@ -75,64 +68,50 @@ def audit(study: Study, data: Data) -> DataFrame[Audit]:
 
         A condition without preferences has no share_of_preferences, no majority_loses, and leaves all unheard.
     """
-    ratings = training_ratings(study, data)
+    ratings = data.training(data.ratings).reset_index(drop=True)
     people = data.participants["participant_id"]
     belongs = pd.DataFrame(
-        {name: people.isin(members(data.participants, stratum)).to_numpy() for name, stratum in study.strata.items()},
-        index=pd.Index(people),
+        {name: people.isin(ids).to_numpy() for name, ids in data.strata.items()}, index=pd.Index(people)
     )
     random = _random_groups(belongs, study.seed)
     majorities: dict[tuple[str, ...], tuple[Majorities, Majorities]] = {}
     rows = []
     for experiment, settings in study.experiments.items():
-        tables = stratified(study, data, settings)
         for name, condition in settings.conditions.items():
-            labels, _ = condition_labels(study, condition, tables[name][0])
-            made = _made(study, data, condition, labels)
+            own_data = made[experiment][name]
+            method = METHODS[condition.method]
+            trained = None if method.lacks(own_data) else method.table(own_data, study.recipe, study.seed)[0]
             if condition.dimensions not in majorities:
                 groups = (_majorities(study, data, condition, ratings, table) for table in (belongs, random))
                 majorities[condition.dimensions] = next(groups), next(groups)
             own, others = majorities[condition.dimensions]
-            voices = _voices(condition, ratings, labels, made, belongs.index)
-            directions = _directions(own.pairs, condition, made)
-            found = _shares(voices, belongs).join(_heard(own, directions))
-            found = found.join(_spread(_heard(others, directions)["majority_loses"]))
-            rows.append(found.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
+            voices = _voices(condition, ratings, own_data, trained, belongs.index)
+            if trained is None:
+                directions = np.zeros(len(own.pairs))
+            else:
+                directions = _sign(method.lead(trained, own.pairs["a"], own.pairs["b"]))
+            part = _shares(voices, belongs).join(_heard(own, directions))
+            part = part.join(_spread(_heard(others, directions)["majority_loses"]))
+            rows.append(part.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
     return Audit.checked(pd.concat(rows) if rows else [])
-
-
-def _made(study: Study, data: Data, condition: Condition, labels: Mapping[str, Labels]) -> TrainingData | None:
-    try:
-        return from_labels(study, data, condition, labels)
-    except NoPreferences:
-        return None
 
 
 # ---- shares of ratings and of weight
 
 
 def _voices(
-    condition: Condition, ratings: pd.DataFrame, labels: Mapping[str, Labels], made: TrainingData | None,
-    people: pd.Index,
-) -> pd.DataFrame:  # fmt: skip
+    condition: Condition, ratings: pd.DataFrame, made: ConditionData, trained: pd.DataFrame | None, people: pd.Index
+) -> pd.DataFrame:
     """Each participant's ratings, how many are retained, and their weight in training (all 0 if nothing trains)."""
     total = pd.DataFrame(0.0, index=people, columns=["ratings", "retained", "weight"])
-    given = ratings[list(labels)].notna().sum(axis=1)
+    given = ratings[list(made.labels)].notna().sum(axis=1)
     total["ratings"] += _by_participant(ratings, given, people)
-    for dimension, table in labels.items():
-        made_of = behind(table.scaled, table.final, condition.aggregation)
-        total["retained"] += _by_participant(table.scaled, made_of["agrees"], people)
-        if made is None or table.final.empty:
-            continue
-        if condition.optimiser == "grpo":
-            total["weight"] += _by_participant(table.scaled, _reward_weights(made_of), people)
-        elif made.preferences[dimension]:
-            pairs = made.pairs[["a", "b"]]
-            if condition.within == "participant":
-                weight = _compared(table.final, pairs, people)
-            else:
-                weight = _by_participant(table.scaled, _pair_weights(table.scaled, table.final, made_of, pairs), people)
-            total["weight"] += weight / made.preferences[dimension]
+    for dimension, labels in made.labels.items():
+        made_of = behind(labels.scaled, labels.final, condition.aggregation)
+        total["retained"] += _by_participant(labels.scaled, made_of["agrees"], people)
+        if trained is not None and len(labels.final):
+            weight = METHODS[condition.method].voices(trained, made, dimension, made_of, condition.within)
+            total["weight"] += _by_participant(labels.scaled, weight, people)
     return total
 
 
@@ -140,42 +119,6 @@ def _by_participant(rows: pd.DataFrame, values: pd.Series | np.ndarray, people: 
     """Each participant's sum of the rows' values."""
     codes = people.get_indexer(rows["participant_id"])
     return np.bincount(codes, weights=np.asarray(values, dtype=float), minlength=len(people))
-
-
-def _pair_weights(scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Each rating's number of preferences in the pairs (twice its half of each): its part of what its label is in.
-
-    A label k of response a meets Σ_b (n_b - h_b[k]) labels that differ, h the histograms of the final labels and n
-    their sums, b the responses that a is paired with.
-    """
-    responses, categories = pd.Index(final["response_id"].unique()), pd.Index(sorted(final["label"].unique()))
-    h = np.zeros((len(responses), len(categories)))
-    np.add.at(h, (responses.get_indexer(final["response_id"]), categories.get_indexer(final["label"])), 1)
-    a, b = responses.get_indexer(pairs["a"]), responses.get_indexer(pairs["b"])
-    both = (a >= 0) & (b >= 0)
-    a, b = a[both], b[both]
-    others = h.sum(1, keepdims=True) - h
-    met = np.zeros_like(h)
-    np.add.at(met, a, others[b])
-    np.add.at(met, b, others[a])
-    part = made_of["part"].to_numpy()
-    counts = part > 0
-    row = responses.get_indexer(scaled["response_id"][counts])
-    weights = np.zeros(len(scaled))
-    weights[counts] = part[counts] * met[row, categories.get_indexer(made_of["final"][counts])]
-    return weights
-
-
-def _compared(final: pd.DataFrame, pairs: pd.DataFrame, people: pd.Index) -> np.ndarray:
-    """Each participant's number of preferences in the pairs, twice: either label of each is theirs."""
-    own = pairs_of_participants(final)
-    own = own[own["label_a"] != own["label_b"]].merge(pairs, on=["a", "b"])
-    return _by_participant(own, np.full(len(own), 2.0), people)
-
-
-def _reward_weights(made_of: pd.DataFrame) -> pd.Series:
-    """Each rating's part of the labels that the reward is fitted on, which weighs a response by its labels."""
-    return made_of["part"] / made_of["part"].sum()
 
 
 def _shares(voices: pd.DataFrame, belongs: pd.DataFrame) -> pd.DataFrame:
@@ -214,7 +157,7 @@ class Majorities:
 
 
 def _majorities(
-    study: Study, data: Data, condition: Condition, ratings: pd.DataFrame, belongs: pd.DataFrame
+    study: Study, data: StudyData, condition: Condition, ratings: pd.DataFrame, belongs: pd.DataFrame
 ) -> Majorities:
     """On the condition's dimensions, as `count_preferences` and `unite` count and weigh, for all groups at once."""
     responses = data.responses[data.responses["response_id"].isin(ratings["response_id"])]
@@ -253,21 +196,6 @@ def _random_groups(belongs: pd.DataFrame, seed: int) -> pd.DataFrame:
     orders = [rng.permutation(len(belongs)) for _ in range(CHANCE_GROUPS)]
     columns = {f"{name}/{n}": belongs[name].to_numpy()[order] for name in belongs for n, order in enumerate(orders)}
     return pd.DataFrame(columns, index=belongs.index)
-
-
-def _directions(pairs: pd.DataFrame, condition: Condition, made: TrainingData | None) -> np.ndarray:
-    """Which response of each pair (a, b) the condition prefers: 1 for a, -1 for b, 0 for neither or no such pair.
-
-    Under `grpo` the one whose reward is higher, in the mean of the dimensions that reward both.
-    """
-    if made is None:
-        return np.zeros(len(pairs))
-    if condition.optimiser == "grpo":
-        rewards = made.rewards.pivot(index="response_id", columns="dimension", values="reward")
-        a, b = (rewards.reindex(pairs[side]).to_numpy(float) for side in ("a", "b"))
-        return _sign(np.nan_to_num(a - b).sum(axis=1))
-    trained = pairs[["a", "b"]].merge(made.pairs[["a", "b", "target"]], on=["a", "b"], how="left")
-    return _sign(trained["target"].fillna(0.5).to_numpy(float) - 0.5)
 
 
 def _sign(values: np.ndarray) -> np.ndarray:

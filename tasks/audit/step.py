@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,25 +11,28 @@ from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.audit.audit import audit
-from tasks.ratings.reading.load import Data
+from tasks.preferences.experiment import Preferences
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
-from tasks.runtime.store import Artifact, Store
+from tasks.runtime.store import Store
 
-VERSION = 3
+VERSION = 4
 
 
 @task(name="audit", cache_policy=NO_CACHE)
-def audit_table(study: Study, data: Data, ratings: Artifact, store: Store) -> pd.DataFrame:
+def audit_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences], store: Store) -> pd.DataFrame:
     """What each condition does to each stratum's ratings."""
-    experiments = [[name, item.conditions, list(item.contrasts)] for name, item in study.experiments.items()]
+    experiments = study.experiments.items()
+    conditions = {name: list(item.conditions) for name, item in experiments}
+    methods = {name: [condition.method for condition in item.conditions.values()] for name, item in experiments}
     key = fingerprint([
-        VERSION, ratings.key, experiments, study.strata, study.scales,
-        {name: dimension.better for name, dimension in study.dimensions.items()},
-        study.evaluation.share, study.seed, study.recipe.dpo.max_pairs,
+        VERSION, {name: made.key for name, made in preferences.items()}, conditions, methods, study.recipe.blocks,
+        study.strata, study.seed,
     ])  # fmt: skip
 
     def build(folder: Path) -> None:
-        audit(study, data).to_parquet(folder / "audit.parquet", index=False)
+        made = {name: {each: preferences[name].of(each) for each in conditions[name]} for name in conditions}
+        audit(study, data, made).to_parquet(folder / "audit.parquet", index=False)
 
     table = pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
     return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)

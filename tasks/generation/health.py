@@ -45,8 +45,7 @@ def marks(
     """The limits that a training run fails, each with its numbers; none for a control, which trained nothing.
 
     own, control: `health` of the run's answers and of the untouched architecture's. training: steps, and the margin at
-    the end of training: how far the policy tells a pair apart as raters do (dpo), or the spread of rewards in a group
-    (grpo), which training has collapsed where it is not above the limit.
+    the end of training, as the method measures it: training has collapsed where it is not above the limit.
     """
     if not training:
         return []

@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import pandas as pd
 
-from tasks.judging.llm.rubric import EMPTY, Scores
+from configs.schema import EmbeddedJudgeSettings
+from tasks.judging.judge import EMPTY, Judge, Material, Scores
 from tasks.methods.text_regression import TextRegression
+from tasks.runtime.fingerprint import fingerprint, frame_digest
 
 
-class EmbeddedJudge:
-    """Scores in [0, 1] a dimension; 0 is the lowest category of the questionnaire, 1 the highest."""
+class EmbeddedJudge(Judge):
+    """Scores by the words of the answer alone, whatever the prompt."""
 
     def __init__(self, rated: pd.DataFrame, dimensions: Sequence[str]) -> None:
-        """Fit on rated responses: response, n and one column a dimension with the mean rating on [0, 1]."""
-        self._model = TextRegression(
-            rated["response"].tolist(), rated[list(dimensions)].to_numpy(float), rated["n"].to_numpy(float)
-        )
+        """`rated`: response, n (ratings), prompt_id and one column a dimension with the mean rating on [0, 1]."""
+        self._rated, self._dimensions = rated, list(dimensions)
+        self._fitting = Lock()
 
-    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> Scores:
-        """Shape (texts, dimensions), from the texts alone; an empty text stays unscored, NaN."""
-        scores = self._model.predict(texts)
-        reasons = ["" if text.strip() else EMPTY for text in texts]
+    @classmethod
+    def of(cls, settings: EmbeddedJudgeSettings, material: Material) -> EmbeddedJudge:
+        return cls(material.rated, list(material.dimensions))
+
+    @cached_property
+    def identity(self) -> str:
+        return fingerprint(["embedded", frame_digest(self._rated), self._dimensions])
+
+    @cached_property
+    def _model(self) -> TextRegression:
+        means = self._rated[self._dimensions].to_numpy(float)
+        return TextRegression(self._rated["response"].tolist(), means, self._rated["n"].to_numpy(float))
+
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+        """From the answers alone; an empty one stays unscored."""
+        with self._fitting:
+            model = self._model
+        scores = model.predict(answers)
+        reasons = ["" if answer.strip() else EMPTY for answer in answers]
         scores[[reason != "" for reason in reasons]] = np.nan
         return Scores(scores, reasons)
 
-
-def mean_ratings(ratings: pd.DataFrame, dimensions: Sequence[str], categories: int) -> pd.DataFrame:
-    """Ratings 1 … K → response_id, prompt_id, n and each dimension's mean on [0, 1], where all dimensions are rated."""
-    groups = ratings.groupby("response_id", sort=True)
-    means = (groups[list(dimensions)].mean().astype(float) - 1) / (categories - 1)
-    table = means.assign(prompt_id=groups["prompt_id"].first(), n=groups.size())
-    return table.dropna(subset=list(dimensions)).reset_index()
+    def score_rated(self, sample: pd.DataFrame) -> np.ndarray:
+        """By judges that have not seen the prompt."""
+        scores = cross_validated(self._rated, self._dimensions).set_index("response_id")
+        return scores.loc[sample["response_id"], self._dimensions].to_numpy()
 
 
 def cross_validated(rated: pd.DataFrame, dimensions: Sequence[str], folds: int = 5) -> pd.DataFrame:

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from prefect import task
-from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL
 
-from configs.errors import InputError
-from configs.schema import Dimension, Study
-from configs.schema import EmbeddedJudge as EmbeddedSettings
-from configs.schema import LlmJudge as LlmSettings
+from configs.schema import Study
 from tasks.judging.calibration import calibrate
-from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
-from tasks.judging.llm.judge import LlmJudge, identity_of
-from tasks.judging.llm.rubric import make_rubric
-from tasks.judging.llm.verdicts import Verdicts
+from tasks.judging.evidence import Evidence, gather_evidence
+from tasks.judging.judge import Judge, Material
+from tasks.judging.judges import make_judge
 from tasks.judging.proof import prove, shortfalls
-from tasks.preferences.split import held_out
-from tasks.preferences.strata import strata_shown
-from tasks.ratings.reading.load import Data
-from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
+from tasks.ratings.study_data import StudyData
+from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 2
-KEY, SECRET_BLOCK = "OPENAI_API_KEY", "openai-api-key"
 PROOF = ("judge_agreement", "judge_strata", "judge_calibration")
 """The tables of the proof."""
+Secret = Callable[[str], str | None]
 
 
-class Judge:
+class ProvenJudge:
     """A judge that is ready, and its proof. Handed on by reference; `close` it when nothing more is judged."""
 
-    __slots__ = ("categories", "dimensions", "identity", "proof", "scorer", "stops")
+    __slots__ = ("dimensions", "judge", "proof", "stops")
 
-    def __init__(self, study: Study, scorer: EmbeddedJudge | LlmJudge, identity: str, proof: Artifact) -> None:
-        self.dimensions, self.categories = list(study.evaluation.dimensions), proof.record["categories"]
-        self.scorer, self.identity, self.proof = scorer, identity, proof
-        found = shortfalls(self.tables["judge_agreement"], study.judge.proof.floor)
-        self.stops = _why_stop(study, found) if found and study.judge.proof.below == "stop" else ""
+    def __init__(self, study: Study, judge: Judge, proof: Artifact) -> None:
+        self.dimensions, self.judge, self.proof = list(study.evaluation.dimensions), judge, proof
+        below = shortfalls(self.tables["judge_agreement"], study.judge.proof.floor)
+        self.stops = ""
         """Why the study must not go on, "" where it may."""
+        if below and study.judge.proof.below == "stop":
+            self.stops = (
+                f"{study.judge.title} is below the floor that the study sets for its judge ({'; '.join(below)}), so "
+                "nothing was trained or judged. judge.proof.below: mark goes on all the same, and says so"
+            )
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -55,59 +50,44 @@ class Judge:
     @property
     def facts(self) -> dict[str, Any]:
         """What the run has spent on it."""
-        return self.scorer.account if isinstance(self.scorer, LlmJudge) else {}
+        return self.judge.account
 
     def close(self) -> None:
-        if isinstance(self.scorer, LlmJudge):
-            self.scorer.close()
-
-
-def _why_stop(study: Study, found: list[str]) -> str:
-    name = study.judge.model if isinstance(study.judge, LlmSettings) else "the embedded judge"
-    return (
-        f"{name} is below the floor that the study sets for its judge ({'; '.join(found)}), so nothing was trained or "
-        "judged. judge.proof.below: mark goes on all the same, and says so"
-    )
+        self.judge.close()
 
 
 @task(name="judge", cache_policy=NO_CACHE)
-def prepare_judge(study: Study, data: Data, store: Store) -> Judge:
-    """The study's judge, held against the humans before it is used.
-
-    The embedded judge is fitted on the ratings of held-out prompts, and proved on prompts that it has not seen.
+def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -> ProvenJudge:
+    """The study's judge, held against the humans before it is used; `secret` gives the key of a name, or None.
 
     Raises:
         InputError: fewer than two held-out prompts have ratings on every evaluated dimension; no key.
         JudgeFailed: the endpoint gives no verdicts.
     """
-    rated, ratings = _rated(study, data)
-    sample, dimensions = _sample(study, rated), list(study.evaluation.dimensions)
-    scorer = _scorer(study, rated, data.categories, store)
-    identity = _identity(study, rated, data.categories)
-    pairs, proof = _compared(study, ratings), study.judge.proof
-    digests = {name: frame_digest(table) for name, table in ratings.items()}
-    measured = [digests, pairs, proof.draws, study.seed, study.survey.level]
-    key = fingerprint([VERSION, identity, frame_digest(sample), *measured])
+    judge, evidence = study_judge(study, data, store, secret)
+    dimensions, settings = list(study.evaluation.dimensions), study.judge.proof
+    digests = {name: frame_digest(table) for name, table in evidence.ratings.items()}
+    measured = [digests, evidence.pairs, settings.draws, study.seed, study.survey.level]
 
     def build(folder: Path) -> Record:
-        judged = _judge_rated(scorer, rated, sample, dimensions)
-        agreement, strata = prove(
-            judged, ratings, dimensions, data.categories, pairs, proof.draws, study.seed, study.survey.level
-        )
-        line = calibrate(judged, ratings["all"], dimensions, data.categories)
+        scores = judge.score_rated(evidence.sample)
+        judged = pd.DataFrame(scores, columns=dimensions).assign(response_id=evidence.sample["response_id"].to_numpy())
+        human = (evidence.ratings, dimensions, data.categories, evidence.pairs)
+        agreement, strata = prove(judged, *human, settings.draws, study.seed, study.survey.level)
+        line = calibrate(judged, evidence.ratings["all"], dimensions, data.categories)
         tables: tuple[pd.DataFrame, ...] = (agreement, strata, line)
         for name, table in zip(PROOF, tables, strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)
-        return {"dimensions": dimensions, "categories": data.categories, "identity": identity}
+        return {"dimensions": dimensions, "categories": data.categories, "identity": judge.identity}
 
     try:
-        return Judge(study, scorer, identity, store.make("judges", key, build))
+        key = fingerprint([VERSION, judge.identity, frame_digest(evidence.sample), *measured])
+        return ProvenJudge(study, judge, store.make("judges", key, build))
     finally:
-        if isinstance(scorer, LlmJudge):
-            scorer.close()  # what it is asked next, opens it again
+        judge.close()  # what it is asked next, opens it again
 
 
-def score_outputs(judge: Judge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
+def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
     Raises:
@@ -116,14 +96,14 @@ def score_outputs(judge: Judge, outputs: Artifact[Any], prompts: pd.DataFrame, s
 
     def build(folder: Path) -> Record:
         table = pd.read_parquet(outputs.path / "outputs.parquet").merge(prompts, on="prompt_id")
-        scores = judge.scorer.score(table["prompt"].tolist(), table["text"].tolist())
+        scores = judge.judge.score(table["prompt"].tolist(), table["text"].tolist())
         wide = pd.DataFrame(scores.values, columns=judge.dimensions)
         wide = wide.assign(prompt_id=table["prompt_id"], reason=scores.reasons)
         long = wide.melt(["prompt_id", "reason"], var_name="dimension", value_name="score")
         long.to_parquet(folder / "scores.parquet", index=False)
         return {"unscored": int(long["score"].isna().sum())}
 
-    return store.make("scores", scores_key(judge.identity, outputs.key), build)
+    return store.make("scores", scores_key(judge.judge.identity, outputs.key), build)
 
 
 def scores_key(judge: str, outputs: str) -> str:
@@ -131,100 +111,15 @@ def scores_key(judge: str, outputs: str) -> str:
     return fingerprint([VERSION, judge, outputs])
 
 
-def judge_identity(study: Study, data: Data) -> str:
-    """What a score depends on, beside the answer. Raises `InputError` like `prepare_judge`."""
-    return _identity(study, _rated(study, data)[0], data.categories)
-
-
-def proof_calls(study: Study, data: Data, store: Store) -> int:
-    """How many calls the proof still takes; none for the embedded judge."""
-    if isinstance(study.judge, EmbeddedSettings):
-        return 0
-    sample = _sample(study, _rated(study, data)[0])
-    scorer = _chat_model(study, study.judge, data.categories, store)
-    return scorer.missing(list(zip(sample["prompt"], sample["response"], strict=True)))
-
-
-def _scorer(study: Study, rated: pd.DataFrame, categories: int, store: Store) -> EmbeddedJudge | LlmJudge:
-    if isinstance(study.judge, EmbeddedSettings):
-        return EmbeddedJudge(rated, list(study.evaluation.dimensions))
-    return _chat_model(study, study.judge, categories, store)
-
-
-def _chat_model(study: Study, settings: LlmSettings, categories: int, store: Store) -> LlmJudge:
-    rubric = make_rubric(settings, _evaluated(study), categories)
-    return LlmJudge(settings, rubric, Verdicts(store.workspace("verdicts.db")), lambda: _key(settings))
-
-
-def _key(settings: LlmSettings) -> str:
-    """The endpoint's key: `OPENAI_API_KEY`, else Prefect's Secret block. An address of one's own may need none.
+def study_judge(
+    study: Study, data: StudyData, store: Store, secret: Secret = lambda name: None
+) -> tuple[Judge, Evidence]:
+    """The study's judge, not yet proved, and the ratings that it learns from or is held against.
 
     Raises:
-        InputError: there is no key.
+        InputError: fewer than two held-out prompts have ratings on every evaluated dimension.
     """
-    if given := os.environ.get(KEY):
-        return given
-    if PREFECT_API_URL.value():
-        try:
-            return str(Secret.load(SECRET_BLOCK).get())  # type: ignore[union-attr]
-        except ValueError:
-            pass
-    if settings.base_url:
-        return "none"
-    raise InputError(f"judge {settings.model}: needs a key in {KEY}, or in Prefect's Secret block {SECRET_BLOCK}")
-
-
-def _identity(study: Study, rated: pd.DataFrame, categories: int) -> str:
-    """What a score depends on: for a chat model what it is asked, for the embedded judge what it is fitted on."""
-    dimensions = _evaluated(study)
-    if isinstance(study.judge, EmbeddedSettings):
-        return fingerprint(["embedded", frame_digest(rated), list(dimensions)])
-    return identity_of(study.judge, make_rubric(study.judge, dimensions, categories))
-
-
-def _rated(study: Study, data: Data) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Mean ratings of held-out prompts' responses with their texts; and the ratings of all and of each stratum."""
-    dimensions = list(study.evaluation.dimensions)
-    ratings = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
-    rated = mean_ratings(ratings, dimensions, data.categories)
-    if rated["prompt_id"].nunique() < 2:
-        raise InputError(
-            f"{study.name}: evaluation.share: {rated['prompt_id'].nunique()} held-out prompts have ratings on "
-            f"{', '.join(dimensions)}; the judge needs at least 2"
-        )
-    rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
-    by_stratum = {
-        name: ratings[ratings["participant_id"].isin(ids)]
-        for name, ids in strata_shown(study, data.participants).items()
-    }
-    return rated, {"all": ratings} | by_stratum
-
-
-def _sample(study: Study, rated: pd.DataFrame) -> pd.DataFrame:
-    """The responses of the proof: those with the lowest hash, so that new ratings change few of them."""
-    size = study.judge.proof.sample
-    if size is None or size >= len(rated):
-        return rated
-    draw = rated["response_id"].map(lambda id: stable_share("proof", study.seed, id))
-    return rated.loc[draw.nsmallest(size).index].sort_index()
-
-
-def _compared(study: Study, shown: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
-    """The strata that the study's contrasts compare, where both are shown."""
-    pairs = [pair for experiment in study.experiments.values() for pair in experiment.compared_strata.values()]
-    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(shown)]
-
-
-def _judge_rated(
-    scorer: EmbeddedJudge | LlmJudge, rated: pd.DataFrame, sample: pd.DataFrame, dimensions: list[str]
-) -> pd.DataFrame:
-    """The judge's scores of the sample: response_id and one column a dimension."""
-    if isinstance(scorer, EmbeddedJudge):
-        judged = cross_validated(rated, dimensions)
-        return judged[judged["response_id"].isin(sample["response_id"])]
-    scores = scorer.score(sample["prompt"].tolist(), sample["response"].tolist())
-    return pd.DataFrame(scores.values, columns=dimensions).assign(response_id=sample["response_id"].to_numpy())
-
-
-def _evaluated(study: Study) -> dict[str, Dimension]:
-    return {name: study.dimensions[name] for name in study.evaluation.dimensions}
+    evidence = gather_evidence(study, data)
+    dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
+    material = Material(dimensions, data.categories, evidence.rated, store.workspace("verdicts.db"), secret)
+    return make_judge(study.judge, material), evidence

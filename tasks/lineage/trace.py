@@ -12,15 +12,16 @@ from pydantic import ValidationError
 
 from configs.errors import InputError, one_of
 from configs.load import load_study
+from configs.renamed import with_present_names
 from configs.schema import CONTROL, Study
 from tasks.effects.identity import EffectKey
 from tasks.lineage.used_ratings import by_stratum, used_ratings
 from tasks.methods.step import ADAPTER, RUNS
-from tasks.preferences.split import held_out
-from tasks.ratings.reading.load import Data
+from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
-from tasks.runtime.store import home_store
+from tasks.runtime.store import Artifact, Store, home_store
 
 SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
 COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_unscored", "marked"]
@@ -33,7 +34,15 @@ class Finished:
     study: Study
     tables: Path
     facts: dict[str, Any]
-    data: Data
+    ratings: Artifact
+    data: StudyData
+    store: Store
+
+    def used(self, experiment: str) -> dict[str, pd.DataFrame]:
+        """Condition → the ratings that its training data was made of."""
+        made = keep_preferences(self.study, experiment, self.data, self.ratings, self.store)
+        conditions = self.study.experiments[experiment].conditions
+        return {name: used_ratings(self.study, item, made.of(name)) for name, item in conditions.items()}
 
     def table(self, name: str) -> pd.DataFrame:
         """One of its tables, text as text."""
@@ -60,14 +69,15 @@ def _finished(name: str, output: Path | None) -> Finished:
     if not path.exists():
         raise InputError(f"{path}: no such file; run the study first, or say with --output where its outputs are")
     facts = json.loads(path.read_text())
-    ratings = home_store().find("ratings", facts["ratings_digest"])
+    store = home_store()
+    ratings = store.find("ratings", facts["ratings_digest"])
     if ratings is None:
         raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
     try:
-        study = Study.model_validate(facts["settings"])
+        study = Study.model_validate(with_present_names(facts["settings"], str(path)))
     except ValidationError:
         raise InputError(f"{path}: settings of another version of pluralign; run the study again") from None
-    return Finished(study, folder / "tables", facts, load_data(ratings))
+    return Finished(study, folder / "tables", facts, ratings, load_data(study, ratings), store)
 
 
 # ---- what a number rests on
@@ -139,8 +149,7 @@ def _run(key: object, mlflow: object) -> str:
 
 def _ratings(finished: Finished, effect: EffectKey, condition: str) -> list[str]:
     """How many ratings and participants, by stratum, and what of the training data."""
-    used = used_ratings(finished.study, finished.data, effect.experiment, [condition])[condition]
-    counts = by_stratum(finished.study, finished.data, used)
+    counts = by_stratum(finished.data, finished.used(effect.experiment)[condition])
     dimensions = ", ".join(finished.study.experiments[effect.experiment].conditions[condition].dimensions)
     lines = [f"  trained on ratings of {dimensions}; participants and ratings behind them, by stratum:"]
     return [*lines, *(f"    {line}" for line in counts.to_string(index=False).splitlines())]
@@ -150,9 +159,8 @@ def _shared(finished: Finished) -> list[str]:
     """What every number of the study rests on."""
     facts, study = finished.facts, finished.study
     snapshot = f"snapshot {facts['snapshot']}" if "snapshot" in facts else f"digest {facts['ratings_digest']}"
-    judge = "fitted on the ratings of held-out prompts" if study.judge.kind == "embedded" else study.judge.model
-    own = held_out(finished.data.ratings["prompt_id"], study.evaluation.share, study.seed)
-    held = finished.data.ratings[own]
+    judge = "fitted on the ratings of held-out prompts" if study.judge.learns else study.judge.title
+    held = finished.data.evaluation(finished.data.ratings)
     return [
         f"ratings: {snapshot}, run of {facts['created']}",
         f"judge: {study.judge.kind}, {judge} ({held['prompt_id'].nunique()} prompts, {len(held)} rated responses by "
@@ -170,14 +178,13 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
     own = data.ratings[data.ratings["participant_id"] == participant]
     if own.empty:
         raise InputError(f"{participant!r}: neither an effect ({SHAPE}) nor a participant of this run")
-    held = held_out(own["prompt_id"], study.evaluation.share, study.seed)
+    held = len(data.evaluation(own))
     given = own[list(study.dimensions)].notna().to_numpy().sum()
-    judged = "and fit the judge, on whose scores every effect rests" if study.judge.kind == "embedded" else (
-        "and are what the judge is held against"
-    )  # fmt: skip
+    fits, tries = "and fit the judge, on whose scores every effect rests", "and are what the judge is held against"
+    judged = fits if study.judge.learns else tries
     lines = [
-        f"{participant}: {given} ratings of {len(own)} responses; {int(held.sum())} responses are to held-out prompts: "
-        f"they train nothing, {judged}" if held.any() else f"{participant}: {given} ratings of {len(own)} responses"
+        f"{participant}: {given} ratings of {len(own)} responses; {held} responses are to held-out prompts: "
+        f"they train nothing, {judged}" if held else f"{participant}: {given} ratings of {len(own)} responses"
     ]  # fmt: skip
     touched = _touched(finished, participant)
     if touched.empty:
@@ -190,8 +197,8 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
 def _touched(finished: Finished, participant: str) -> pd.DataFrame:
     """experiment, condition, ratings, of (all that the condition uses), architectures, runs."""
     cells, rows = finished.table("cells"), []
-    for experiment, settings in finished.study.experiments.items():
-        for condition, used in used_ratings(finished.study, finished.data, experiment, settings.conditions).items():
+    for experiment in finished.study.experiments:
+        for condition, used in finished.used(experiment).items():
             own = int((used["participant_id"] == participant).sum())
             mine = cells[(cells["experiment"] == experiment) & (cells["condition"] == condition)]
             if own:

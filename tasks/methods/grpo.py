@@ -7,40 +7,138 @@ gets as pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-import pandas as pd
+from pydantic import Field
 
-from configs.schema import Architecture, Recipe
+from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
 from tasks.architectures.chat import TEMPLATE_VALUES, end_ids, strip_thinking
+from tasks.architectures.cost import Texts, sampling_hours
 from tasks.architectures.load import Base
+from tasks.methods import voices
 from tasks.methods.lora import lent, lora_config
 from tasks.methods.memory import halving, rows_that_fit
+from tasks.methods.method import Method
 from tasks.methods.order import seeded_by_epoch
 from tasks.methods.rewards import Reward, head_reward, text_reward
 from tasks.methods.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
-from tasks.runtime.fingerprint import stable_share
+from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from tasks.preferences.condition import ConditionData, Drop
+
+Conversation = list[dict[str, str]]
+"""TRL's: one message, with its role and content."""
+
+
+class GrpoSettings(MethodSettings, method="grpo"):
+    """Group-relative policy optimisation (Shao et al. 2024)."""
+
+    shared = "group_size"
+    beta: Annotated[float, Field(ge=0)] = 0.04
+    learning_rate: Positive = 1e-5
+    prompts: Count = 64
+    """Training prompts used, chosen by a stable hash."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    prompts_per_step: Count = 4
+    epochs: Positive = 1.0
+    temperature: Positive = 1.0
+    max_new_tokens: Count | None = None
+    """Longest sample, in tokens; by default the recipe's `max_new_tokens`, which answers get."""
+    reward: Literal["text", "head"] = "text"
+    """What is fitted on the condition's ratings: a regression on the words of the response, or a head on the
+    architecture's own hidden states."""
+
+
+class Grpo(Method):
+    """Trains on samples of its own, by a reward that is fitted on the responses' mean labels."""
+
+    name, title, settings = "grpo", "GRPO", GrpoSettings
+    reads, trainer = "rewards", "GRPOTrainer"
+    margin, margin_means = "reward_std", "the spread of rewards in a group"
+
+    def table(self, data: ConditionData, recipe: Recipe, seed: int) -> tuple[pd.DataFrame, list[Drop]]:
+        return data.rewards, []
+
+    def digest(self, table: pd.DataFrame) -> str:
+        return fingerprint([self.name, frame_digest(table)])
+
+    def size(self, table: pd.DataFrame) -> int:
+        return int(table["prompt"].nunique())
+
+    def steps(self, size: int, recipe: Recipe) -> int:
+        settings = recipe.block(GrpoSettings)
+        used = min(size, settings.prompts)
+        return math.ceil(settings.epochs * max(used // settings.prompts_per_step, 1))
+
+    def responses(self, table: pd.DataFrame) -> set[str]:
+        return set(table["response_id"])
+
+    def voices(
+        self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
+    ) -> np.ndarray:
+        """Each label that the reward is fitted on has the same weight: the fit weighs a response by its labels."""
+        return voices.of_labels(made_of, made_of.index)
+
+    def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
+        """The difference in reward, summed over the dimensions that reward both."""
+        return voices.lead_of_responses(table.rename(columns={"reward": "value"}), a, b)
+
+    def identity(self, recipe: Recipe, architecture: Architecture) -> dict[str, Any]:
+        """Also what its samples depend on: their length, and whether thinking is stripped from them."""
+        samples = {"max_new_tokens": recipe.max_new_tokens, "reasoning": architecture.reasoning}
+        return super().identity(recipe, architecture) | samples
+
+    def gpu_hours(self, parameters: float, steps: int, texts: Texts, recipe: Recipe) -> float:
+        """Of samples as long as they may be."""
+        settings = recipe.block(GrpoSettings)
+        samples = steps * settings.prompts_per_step * settings.group_size
+        return sampling_hours(parameters, samples, texts.prompt, _longest_sample(recipe))
+
+    def leaves_base_changed(self) -> bool:
+        """vLLM was given the adapter merged into the base, which rounding does not survive."""
+        return uses_vllm()
+
+    def train(
+        self,
+        base: Base,
+        architecture: Architecture,
+        table: pd.DataFrame,
+        recipe: Recipe,
+        run: Run,
+        progress: Callable[[str], None],
+    ) -> Trained:
+        return train_grpo(base, architecture, table, recipe, run, progress)
 
 
 def train_grpo(
-    base: Base, architecture: Architecture, rewards: pd.DataFrame, recipe: Recipe, run: Run,
+    base: Base,
+    architecture: Architecture,
+    rewards: pd.DataFrame,
+    recipe: Recipe,
+    run: Run,
     progress: Callable[[str], None],
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Train an adapter on the prompts of `rewards` (prompt, response, dimension, reward, n) and save it.
 
     Raises:
         OutOfMemory: not even one sample at once fits.
         NotFinite: the loss became infinite or no number.
     """
+    settings = recipe.block(GrpoSettings)
     prompts = sorted(rewards["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
-    prompts = prompts[: recipe.grpo.prompts]
-    score = text_reward(rewards) if recipe.grpo.reward == "text" else head_reward(rewards, base, recipe.max_length)
-    batch = recipe.grpo.group_size * min(recipe.grpo.prompts_per_step, len(prompts))
-    progress(f"{len(prompts)} prompts, {recipe.grpo.group_size} samples each")
+    prompts = prompts[: settings.prompts]
+    score = text_reward(rewards) if settings.reward == "text" else head_reward(rewards, base, recipe.max_length)
+    batch = settings.group_size * min(settings.prompts_per_step, len(prompts))
+    progress(f"{len(prompts)} prompts, {settings.group_size} samples each")
 
     def attempt(at_once: int) -> Trained:
         return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
@@ -52,9 +150,16 @@ def train_grpo(
 
 
 def _train(
-    base: Base, architecture: Architecture, prompts: list[str], score: Reward, recipe: Recipe, run: Run, batch: int,
-    at_once: int, progress: Callable[[str], None],
-) -> Trained:  # fmt: skip
+    base: Base,
+    architecture: Architecture,
+    prompts: list[str],
+    score: Reward,
+    recipe: Recipe,
+    run: Run,
+    batch: int,
+    at_once: int,
+    progress: Callable[[str], None],
+) -> Trained:
     """Train with so many samples at once, from the last checkpoint if there is one.
 
     On a GPU vLLM draws the samples, where it is installed.
@@ -62,20 +167,30 @@ def _train(
     import trl
     from datasets import Dataset
 
+    settings = recipe.block(GrpoSettings)
     arguments = trl.GRPOConfig(
-        **training_arguments(base, recipe.grpo.learning_rate, recipe.grpo.epochs, run), beta=recipe.grpo.beta,
-        num_generations=recipe.grpo.group_size, temperature=recipe.grpo.temperature,
-        per_device_train_batch_size=at_once, gradient_accumulation_steps=batch // (at_once * run.processes),
-        steps_per_generation=batch // (at_once * run.processes), max_completion_length=_longest_sample(recipe),
-        chat_template_kwargs=TEMPLATE_VALUES, loss_type="grpo", **vllm_settings(base.model, recipe),
-    )  # fmt: skip
+        **training_arguments(base, settings.learning_rate, settings.epochs, run),
+        beta=settings.beta,
+        num_generations=settings.group_size,
+        temperature=settings.temperature,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=batch // (at_once * run.processes),
+        steps_per_generation=batch // (at_once * run.processes),
+        max_completion_length=_longest_sample(recipe),
+        chat_template_kwargs=TEMPLATE_VALUES,
+        loss_type="grpo",
+        **vllm_settings(base.model, recipe),
+    )
     with lent(base.model) as model:
         trainer = ordered_trainer()(
-            model=model, args=arguments, processing_class=base.tokenizer,
+            model=model,
+            args=arguments,
+            processing_class=base.tokenizer,
             reward_funcs=cast(Any, _reward(base, architecture, score)),
             train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
-            peft_config=lora_config(architecture, recipe.lora), callbacks=callbacks(recipe, run, progress),
-        )  # fmt: skip
+            peft_config=lora_config(architecture, recipe.lora),
+            callbacks=callbacks(recipe, run, progress),
+        )
         return trained_from_checkpoint(trainer, run)
 
 
@@ -96,9 +211,8 @@ def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[.
     ends = end_ids(base.model, base.tokenizer)
 
     def reward(
-        prompts: list[list[dict[str, str]]], completions: list[list[dict[str, str]]], completion_ids: list[list[int]],
-        **_: Any,
-    ) -> list[float]:  # fmt: skip
+        prompts: list[Conversation], completions: list[Conversation], completion_ids: list[list[int]], **_: Any
+    ) -> list[float]:
         finished = [bool(ids) and ids[-1] in ends for ids in completion_ids]
         texts = [
             strip_thinking(completion[0]["content"], architecture.reasoning, done)[0]
@@ -126,10 +240,12 @@ def vllm_settings(model: Any, recipe: Recipe) -> dict[str, Any]:
     _, total = torch.cuda.mem_get_info()
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return {
-        "use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": min(weights / total + 0.1, 0.9),
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": min(weights / total + 0.1, 0.9),
         "vllm_max_model_length": recipe.max_length + _longest_sample(recipe),
-    }  # fmt: skip
+    }
 
 
 def _longest_sample(recipe: Recipe) -> int:
-    return recipe.grpo.max_new_tokens or recipe.max_new_tokens
+    return recipe.block(GrpoSettings).max_new_tokens or recipe.max_new_tokens

@@ -10,13 +10,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.architectures.chat import Encoded
+from tasks.architectures.chat import Encoded, encode
 from tasks.architectures.load import Base
 from tasks.runtime.files import locked
 from tasks.runtime.fingerprint import fingerprint
 
+Dialogue = tuple[str, str]
+"""A prompt and a response to it."""
 KEPT_AFTER = 256
 """So many new values are written at once; a kill loses no more."""
+
+
+def encoded_with_reference(
+    base: Base, dialogues: Sequence[Dialogue], max_length: int, path: Path, progress: Callable[[str], None]
+) -> tuple[dict[Dialogue, Encoded], dict[Dialogue, float]]:
+    """Every dialogue as token ids, and its response's reference log-probability, which `path` has from then on."""
+    unique = list(dict.fromkeys(dialogues))
+    encoded = dict(zip(unique, encode(base.tokenizer, unique, max_length), strict=True))
+    log_probs = reference_log_probs(base, list(encoded.values()), path, progress)
+    return encoded, dict(zip(unique, log_probs, strict=True))
 
 
 def reference_log_probs(

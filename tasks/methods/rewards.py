@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tasks.architectures.chat import encode
 from tasks.architectures.load import Base
 from tasks.methods.lora import without_adapter
 from tasks.methods.text_regression import TextRegression
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Reward = Callable[[Sequence[str], Sequence[str]], list[float]]
 """Prompts and their responses → rewards in [0, 1]."""

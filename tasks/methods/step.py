@@ -10,8 +10,7 @@ import pandas as pd
 
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef, base_at
-from tasks.methods.dpo import remember_reference, train_dpo
-from tasks.methods.grpo import train_grpo, uses_vllm
+from tasks.methods import METHODS
 from tasks.methods.run import Run, margin_at_end
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
@@ -58,18 +57,18 @@ class Train(Job[TrainingRun]):
     def settings(self) -> dict[str, Any]:
         """What the run depends on beside base and data, flat, as a person reads it."""
         recipe, architecture = self.recipe, self.base.architecture
-        own: dict[str, Any] = {"max_length": recipe.max_length}
-        for name in ("lora", self.method):
-            values = getattr(recipe, name).model_dump(mode="json")
-            own |= {f"{name}.{key}": value for key, value in values.items()}
-        own |= {"max_new_tokens": recipe.max_new_tokens} if self.method == "grpo" else {}
-        own |= {"steps": self.steps} if self.steps else {}
-        return own | {"target_modules": architecture.target_modules, "seed": self.seed}
+        return {
+            "max_length": recipe.max_length,
+            **{f"lora.{key}": value for key, value in recipe.lora.model_dump(mode="json").items()},
+            **METHODS[self.method].identity(recipe, architecture),
+            **({"steps": self.steps} if self.steps else {}),
+            "target_modules": architecture.target_modules,
+            "seed": self.seed,
+        }
 
     @property
     def key(self) -> str:
-        reasoning = self.base.architecture.reasoning if self.method == "grpo" else None
-        return fingerprint([VERSION, self.base.key, self.digest, self.method, self.settings, reasoning])
+        return fingerprint([VERSION, self.base.key, self.digest, self.method, self.settings])
 
     @property
     def title(self) -> str:
@@ -88,23 +87,22 @@ class Train(Job[TrainingRun]):
         return self.gpus
 
     def before_sharding(self, desk: Desk) -> None:
-        if self.method == "dpo":
-            base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
-            remember_reference(base, table, self.recipe, self._reference(desk), desk.progress)
+        base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
+        METHODS[self.method].before_sharding(base, table, self.recipe, self._reference(desk), desk.progress)
 
     def run(self, desk: Desk) -> TrainingRun:
         """Go on from the newest checkpoint of a run that was killed, if there is one."""
-        train, margin = {"dpo": (train_dpo, "margin"), "grpo": (train_grpo, "reward_std")}[self.method]
-        adapter, checkpoints = desk.folder / ADAPTER, desk.store.workspace(CHECKPOINTS, self.key)
+        method, adapter = METHODS[self.method], desk.folder / ADAPTER
+        checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
         run = Run(self.seed, adapter, checkpoints, self._reference(desk), self.steps, desk.processes)
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
-        trained = train(base, self.base.architecture, table, self.recipe, run, desk.progress)
-        if self.method == "grpo" and uses_vllm():
+        trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
+        if method.leaves_base_changed():
             del base
             desk.warm.drop()
         if desk.rank == 0:
             write_atomically(adapter / "README.md", self.card)
-        return TrainingRun(**vars(trained), margin=margin_at_end(trained.curve, margin))
+        return TrainingRun(**vars(trained), margin=margin_at_end(trained.curve, method.margin))
 
     def _reference(self, desk: Desk) -> Path:
         """The file of the base's reference log-probabilities, which all its runs share."""

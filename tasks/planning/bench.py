@@ -8,11 +8,10 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.generation.step import Prompts
-from tasks.judging.step import Judge
+from tasks.judging.step import ProvenJudge
+from tasks.methods.training_set import TrainingSet
 from tasks.planning.history import History
-from tasks.preferences.split import held_out
-from tasks.preferences.step import Prepared
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.runner import Runner
@@ -36,24 +35,20 @@ class Bench:
         self.tracker = Tracker(study.name, home())
         self.history = History(home() / "history" / study.name)
 
-    def training_texts(self, data: Data) -> pd.DataFrame:
+    def training_texts(self, data: StudyData) -> pd.DataFrame:
         """prompt and response of every response to a training prompt: what tiny bases read."""
-        texts = data.responses[~self._held_out(data)]
-        return texts[["prompt", "response"]].reset_index(drop=True)
+        return data.training(data.responses)[["prompt", "response"]].reset_index(drop=True)
 
-    def training_prompts(self, data: Data) -> int:
+    def training_prompts(self, data: StudyData) -> int:
         """How many prompts are not held out."""
-        return int(data.responses.loc[~self._held_out(data), "prompt_id"].nunique())
+        return int(data.training(data.responses)["prompt_id"].nunique())
 
-    def evaluation_prompts(self, data: Data) -> pd.DataFrame:
+    def evaluation_prompts(self, data: StudyData) -> pd.DataFrame:
         """prompt_id and prompt of the held-out prompts, at most `evaluation.max_prompts`."""
-        prompts = data.responses[self._held_out(data)].drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
+        prompts = data.evaluation(data.responses).drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
         return prompts.sort_values("prompt_id", ignore_index=True).head(
             self.study.evaluation.max_prompts or len(prompts)
         )
-
-    def _held_out(self, data: Data) -> pd.Series:
-        return held_out(data.responses["prompt_id"], self.study.evaluation.share, self.study.seed)
 
 
 class Inputs:
@@ -61,10 +56,10 @@ class Inputs:
 
     def __init__(
         self,
-        data: Data,
+        data: StudyData,
         ratings: str,
-        prepared: dict[str, dict[str, Prepared]],
-        judge: Judge,
+        prepared: dict[str, dict[str, TrainingSet]],
+        judge: ProvenJudge,
         prompts: Prompts,
         grammatical: Callable[[str], bool] | None,
     ) -> None:

@@ -11,15 +11,14 @@ import pandas as pd
 from configs.load import load_codebook
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
-from tasks.preferences.strata import strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.reporting.facts import Earlier, Facts
 from tasks.runtime.store import Artifact
 
 
 def study_facts(
     bench: Bench,
-    data: Data,
+    data: StudyData,
     ratings: Artifact,
     cells: pd.DataFrame | None,
     seconds: Mapping[str, float],
@@ -51,7 +50,7 @@ def study_facts(
         snapshot=ratings.record.get("snapshot", ""),
         seconds=seconds,
         revisions={hub: commit for hub, commit in revisions.items() if commit},
-        not_shown=tuple(sorted(set(study.strata) - set(strata_shown(study, data.participants)))),
+        not_shown=tuple(sorted(set(study.strata) - set(data.strata_shown))),
         counts=counts,
         earlier=earlier,
         judge=judge,

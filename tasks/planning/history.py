@@ -11,6 +11,8 @@ import pandas as pd
 
 from tasks.runtime.files import locked, write_atomically
 
+RENAMED = {"optimiser": "method"}
+
 
 @dataclass(frozen=True)
 class Made:
@@ -21,7 +23,7 @@ class Made:
     """Digest of the training data; "" for the control."""
     settings: dict[str, Any]
     """Flat: `dpo.epochs` and the like."""
-    optimiser: str
+    method: str
     n_pairs: int
     train_seconds: float
     n_prompts: int
@@ -47,7 +49,9 @@ class History:
     def cells(self) -> dict[str, Made]:
         """Cell → how it was last made."""
         path = self._folder / "cells.json"
-        return {name: Made(**made) for name, made in json.loads(path.read_text()).items()} if path.exists() else {}
+        known = json.loads(path.read_text()) if path.exists() else {}
+        # kept under an older name of the key by runs of earlier versions
+        return {name: Made(**{RENAMED.get(key, key): made[key] for key in made}) for name, made in known.items()}
 
     def remember(self, cells: dict[str, Made]) -> None:
         """Add cells, or replace what was known of them."""
@@ -94,18 +98,17 @@ def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pai
     return "; ".join(reasons) or "what it made is gone from the store"
 
 
-def seconds_each(cells: dict[str, Made], architectures: dict[str, str], optimiser: str | None) -> dict[str, float]:
-    """Seconds a pair of training (or a prompt of answering, where `optimiser` is None), by architecture.
+def seconds_each(cells: dict[str, Made], architectures: dict[str, str], method: str | None) -> dict[str, float]:
+    """Seconds a pair of training (or a prompt of answering, where `method` is None), by architecture.
 
     `architectures`: cell → architecture. The key "" has the mean over all architectures, for one that is new.
     """
     taken: dict[str, list[tuple[float, int]]] = {}
     for name, made in cells.items():
-        if name in architectures and (optimiser is None or made.optimiser == optimiser):
-            seconds, size = (
-                (made.answer_seconds, made.n_prompts) if optimiser is None else (made.train_seconds, made.n_pairs)
-            )
-            for key in (architectures[name], ""):
-                taken.setdefault(key, []).append((seconds, size))
+        if name not in architectures or method not in (None, made.method):
+            continue
+        answering, training = (made.answer_seconds, made.n_prompts), (made.train_seconds, made.n_pairs)
+        for key in (architectures[name], ""):
+            taken.setdefault(key, []).append(answering if method is None else training)
     sums = {key: (sum(seconds for seconds, _ in parts), sum(size for _, size in parts)) for key, parts in taken.items()}
     return {key: seconds / size for key, (seconds, size) in sums.items() if size}

@@ -9,21 +9,22 @@ from typing import Any
 import pandas as pd
 
 from configs.load import load_study
-from configs.schema import CONTROL, LlmJudge, Study
-from tasks.architectures.cost import ASSUMED, Texts, answering_hours, training_hours
+from configs.schema import CONTROL, Study
+from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
 from tasks.generation.step import Answer, Prompts
-from tasks.judging.llm.judge import tokens_each
-from tasks.judging.step import judge_identity, proof_calls, scores_key
-from tasks.methods.budget import steps_of_epochs
+from tasks.judging.step import scores_key, study_judge
+from tasks.methods import METHODS
+from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
 from tasks.planning.history import Made, seconds_each, why
 from tasks.planning.results import wanted_run
-from tasks.preferences.step import Prepared, prepare_experiment
-from tasks.ratings.reading.load import Data
+from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
+from tasks.ratings.study_data import StudyData
+from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
 
@@ -57,6 +58,8 @@ class Plan:
     slots: int
     proof_calls: int = 0
     """Paid calls that hold the judge against the humans beforehand."""
+    dollars_each: float | None = None
+    """What a call costs at most: every answer as long as it may be; None where the judge's price is not set."""
 
     @property
     def training_runs(self) -> int:
@@ -64,10 +67,8 @@ class Plan:
 
     @property
     def judge_calls(self) -> int:
-        """Paid ones: none for the embedded judge."""
-        if not isinstance(self.study.judge, LlmJudge):
-            return 0
-        return sum(cell.judged for cell in self.cells) + self.proof_calls
+        """Paid ones."""
+        return sum(cell.judged for cell in self.cells) + self.proof_calls if self.study.judge.paid else 0
 
     @property
     def seconds(self) -> float | None:
@@ -77,12 +78,8 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """US dollars at most: every answer as long as it may be; None where the judge's price is not set."""
-        judge = self.study.judge
-        if not isinstance(judge, LlmJudge) or judge.price is None:
-            return None
-        read, written = tokens_each(judge, self.study.dimensions, self.study.evaluation.dimensions, self.study.recipe)
-        return self.judge_calls * (read * judge.price.input + written * judge.price.output) / 1e6
+        """US dollars at most; None where the judge's price is not set."""
+        return None if self.dollars_each is None else self.judge_calls * self.dollars_each
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame([vars(cell) for cell in self.cells])
@@ -92,23 +89,27 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     """Read ratings, prepare preferences (both kept for the run), and look up what exists; asks no hub and no judge."""
     settings = load_study(study, overrides)
     bench = Bench(settings, workers)
-    ratings = read_ratings.fn(settings, bench.store)
-    data = load_data(ratings)
-    prepared = {
-        name: prepare_experiment.fn(settings, name, data, ratings, bench.store) for name in settings.experiments
-    }
-    proof = proof_calls(settings, data, bench.store) if settings.experiments else 0
-    return Plan(settings, list(_planned(bench, data, prepared)), bench.runner.size, proof)
+    ratings = read_ratings.fn(settings, bench.store, simulated_export(settings, bench.store))
+    data = load_data(settings, ratings)
+    if not settings.experiments:
+        return Plan(settings, [], bench.runner.size)
+    preferences = {name: keep_preferences(settings, name, data, ratings, bench.store) for name in settings.experiments}
+    prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+    judge, evidence = study_judge(settings, data, bench.store)
+    proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
+    dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
+    return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.runner.size, proof, dollars)
 
 
-def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]]) -> Iterator[Planned]:
+def _planned(
+    bench: Bench, data: StudyData, prepared: dict[str, dict[str, TrainingSet]], judge: str
+) -> Iterator[Planned]:
     study, history, grid = bench.study, bench.history.cells(), cells(bench.study)
     texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
-    judge = judge_identity(study, data) if grid else ""
     bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
     architectures = {cell.name: cell.architecture for cell in grid}
     rates: dict[str | None, dict[str, float]] = {
-        optimiser: seconds_each(history, architectures, optimiser) for optimiser in ("dpo", "grpo", None)
+        method: seconds_each(history, architectures, method) for method in (*METHODS, None)
     }
     users: dict[str, str] = {}
     written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
@@ -123,7 +124,12 @@ def _planned(bench: Bench, data: Data, prepared: dict[str, dict[str, Prepared]])
 
 
 def _training(
-    bench: Bench, cell: Cell, base: BaseRef | None, prepared: Prepared | None, made: Made | None, users: dict[str, str]
+    bench: Bench,
+    cell: Cell,
+    base: BaseRef | None,
+    prepared: TrainingSet | None,
+    made: Made | None,
+    users: dict[str, str],
 ) -> tuple[Planned, str | None]:
     """The cell with its training planned, and its run's key; `users` collects who makes each run."""
     study = bench.study
@@ -179,12 +185,12 @@ def _answers(
 
 
 def _seconds(
-    planned: Planned, prepared: Prepared | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
+    planned: Planned, prepared: TrainingSet | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
 ) -> float | None:
     """Expected seconds, by what earlier runs of the architecture took a pair and a prompt."""
     total = 0.0
     for runs, size, of in (
-        (planned.training == RUNS, planned.n_pairs, prepared.optimiser if prepared else ""),
+        (planned.training == RUNS, planned.n_pairs, prepared.method if prepared else ""),
         (planned.answers == RUNS, n_prompts, None),
     ):
         known = rates.get(of, {})
@@ -195,14 +201,15 @@ def _seconds(
     return total
 
 
-def _gpu_hours(study: Study, planned: Planned, prepared: Prepared | None, n_prompts: int, texts: Texts) -> float:
+def _gpu_hours(study: Study, planned: Planned, prepared: TrainingSet | None, n_prompts: int, texts: Texts) -> float:
     architecture = next(item for item in study.architectures if item.name == planned.architecture)
     if architecture.tiny:
         return 0.0
     hours, size, recipe = 0.0, architecture.parameters, study.recipe
     if planned.training == RUNS and prepared:
-        steps = prepared.steps or steps_of_epochs(prepared.optimiser, prepared.size, recipe)
-        hours += training_hours(size, prepared.optimiser, steps, texts, recipe)
+        method = METHODS[prepared.method]
+        steps = prepared.steps or method.steps(prepared.size, recipe)
+        hours += method.gpu_hours(size, steps, texts, recipe)
     return hours + (answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0)
 
 
@@ -214,10 +221,10 @@ def describe(plan: Plan) -> str:
     shown = table[["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]]
     lines = [shown.to_string(index=False), "", f"{len(table)} cells: {_counts(table)}"]
     lines.append(f"training runs to make: {plan.training_runs}; answers to judge: {sum(table['judged'])}")
-    if isinstance(plan.study.judge, LlmJudge):
+    if plan.study.judge.paid:
         cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
         lines.append(
-            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.model} ({plan.proof_calls:,} for its proof), "
+            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.title} ({plan.proof_calls:,} for its proof), "
             f"cost {cost}"
         )
     lines.append(f"time: {_time(plan)}")

@@ -14,16 +14,17 @@ from configs.schema import Study
 from tasks.architectures.load import BaseRef
 from tasks.generation.health import health, mark
 from tasks.generation.step import Answered, read_answers
+from tasks.methods import METHODS
 from tasks.methods.card import model_card
 from tasks.methods.step import ADAPTER, Train, TrainingRun
+from tasks.methods.training_set import TrainingSet
 from tasks.planning.cells import Cell
 from tasks.planning.history import Made
-from tasks.preferences.step import Prepared
-from tasks.runtime.store import Artifact, StoredFile
+from tasks.runtime.store import Artifact
 
 TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")
 """What a cell's row tells of its training run."""
-TrainingSets = Mapping[str, Mapping[str, Prepared]]
+TrainingSets = Mapping[str, Mapping[str, TrainingSet]]
 """Experiment → condition → its training data."""
 
 
@@ -71,12 +72,12 @@ class Parts:
         return sum(part.record.seconds for part in done if part and part.fresh)
 
 
-def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared) -> Train:
+def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -> Train:
     """The training run that a cell needs."""
     return Train(
         base=base,
-        method=prepared.optimiser,
-        data=StoredFile(stage="preferences", key=prepared.path.parent.name, name=prepared.path.name),
+        method=prepared.method,
+        data=prepared.table,
         digest=prepared.digest,
         recipe=study.recipe,
         seed=study.seed + cell.seed,
@@ -84,7 +85,9 @@ def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared) -> T
     )
 
 
-def carded_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared, sharing: list[str], ratings: str) -> Train:
+def carded_run(
+    study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet, sharing: list[str], ratings: str
+) -> Train:
     """The same with the adapter's model card. `sharing`: the cells that share the run; `ratings`: the snapshot's id."""
     run, architecture = wanted_run(study, cell, base, prepared), base.architecture
     facts = {
@@ -100,7 +103,7 @@ def carded_run(study: Study, cell: Cell, base: BaseRef, prepared: Prepared, shar
     return run.model_copy(update={"card": card})
 
 
-def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: Prepared) -> list[str]:
+def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: TrainingSet) -> list[str]:
     """All conditions that train the same, as EXPERIMENT/CONDITION, with the seed if it is not the first."""
     seed = f"/seed-{cell.seed}" if cell.seed else ""
     return [
@@ -114,7 +117,7 @@ def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: Prepar
 def cell_result(
     cell: Cell,
     job: Train | None,
-    prepared: Prepared | None,
+    prepared: TrainingSet | None,
     base: BaseRef,
     parts: Parts,
     n_prompts: int,
@@ -132,7 +135,7 @@ def cell_result(
         made=Made(
             base=base.key,
             data=prepared.digest if prepared else "",
-            optimiser=prepared.optimiser if prepared else "",
+            method=prepared.method if prepared else "",
             settings=job.settings if job else {},
             n_pairs=prepared.n_pairs if prepared else 0,
             train_seconds=run.record.seconds if run else 0.0,
@@ -153,11 +156,11 @@ def cell_result(
 
 
 def tracked_facts(
-    study: Study, job: Train, prepared: Prepared, run: Artifact[TrainingRun], result: CellResult, sharing: list[str]
+    study: Study, job: Train, prepared: TrainingSet, run: Artifact[TrainingRun], result: CellResult, sharing: list[str]
 ) -> dict[str, Any]:
     """What MLflow gets of a training run, as `Tracker.training_run` takes it."""
     means = pd.read_parquet(result.scores).groupby("dimension")["score"].mean()
-    architecture, block = job.base.architecture.name, getattr(study.recipe, job.method)
+    architecture, block = job.base.architecture.name, study.recipe.block(METHODS[job.method].settings)
     return {
         "cells": [f"{architecture}/{name}" for name in sharing],
         "params": {
@@ -165,7 +168,7 @@ def tracked_facts(
             "base": job.base.key,
             "revision": job.base.revision,
             "seed": job.seed,
-            "optimiser": job.method,
+            "method": job.method,
             "n_pairs": prepared.n_pairs,
             "preferences": prepared.weight,
             "label": study.label or "real",

@@ -1,32 +1,27 @@
-"""One condition of an experiment, from the study's ratings to the data that trains (our choice, see README).
+"""What the feedback of one condition comes to: labels, pairs of responses, and rewards (our choice, see README).
 
-stratum → scale → aggregation → preferences, with every drop counted.
+stratum → scale → aggregation → preferences, with every drop counted. Which of these trains is the method's affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from configs.errors import InputError
 from configs.schema import Condition, Dimension, Experiment, Study
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.pairs import count_preferences, unite
-from tasks.preferences.scales import to_scale
-from tasks.preferences.split import held_out
-from tasks.preferences.strata import compared_groups, equal_numbers, members, stable_hash
-from tasks.ratings.reading.load import Data
-from tasks.runtime.fingerprint import fingerprint, frame_digest
+from tasks.preferences.scales import middle_of, to_scale
+from tasks.preferences.strata import compared_groups, equal_numbers
+from tasks.ratings.study_data import StudyData
 
 KEYS = ["participant_id", "response_id", "prompt_id", "order"]
+PAIRS = ["prompt_id", "a", "b", "n", "target", "weight", "prompt", "text_a", "text_b"]
+REWARDS = ["response_id", "dimension", "prompt", "response", "reward", "n"]
 Drop = tuple[str, str, int, int]
 """(step, reason, dropped, kept), in ratings, labels, responses or pairs as the reason says."""
-
-
-class NoPreferences(InputError):
-    """A condition that leaves nothing to train on; its cells fail, the others go on."""
 
 
 @dataclass(frozen=True)
@@ -35,47 +30,41 @@ class Labels:
 
     scaled: one row a rating that the scale has a label for.
     final: those that train, what the aggregation makes of `scaled`.
+    middle: of the scale; a label above it says that the response is good.
     """
 
     scaled: pd.DataFrame
     final: pd.DataFrame
+    middle: float
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """What a condition trains on.
+class ConditionData:
+    """What the ratings of one condition come to.
 
+    labels: dimension → its labels.
     pairs: prompt_id, a, b, n, target, weight, prompt, text_a, text_b.
-    rewards: response_id, dimension, prompt, response, reward in [0, 1] (more is better), n: for GRPO's reward model.
-    preferences: dimension → number of its label preferences when the dimensions were united, before pairs were left
-        out; one of them weighs 1 / that number.
+    rewards: response_id, dimension, prompt, response, reward in [0, 1] (more is better), n.
+    preferences: dimension → number of its label preferences when the dimensions were united, before pairs of equal
+        texts were left out; one of them weighs 1 / that number.
+    no_pairs: why there is no pair, and after which step; "" where there is one.
     """
 
+    labels: dict[str, Labels]
     pairs: pd.DataFrame
     rewards: pd.DataFrame
     drops: list[Drop]
     preferences: dict[str, int] = field(default_factory=dict)
-
-    def digest(self, optimiser: str) -> str:
-        """Identity of what the optimiser reads; conditions that share it share their training run."""
-        if optimiser == "grpo":
-            return fingerprint(["grpo", frame_digest(self.rewards)])
-        return fingerprint(["dpo", frame_digest(self.pairs[["prompt", "text_a", "text_b", "target", "weight"]])])
+    no_pairs: str = ""
 
 
-def training_ratings(study: Study, data: Data) -> pd.DataFrame:
-    """The ratings of the prompts that are not held out."""
-    kept = ~held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)
-    return data.ratings[kept].reset_index(drop=True)
-
-
-def stratified(study: Study, data: Data, experiment: Experiment) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
-    """Each condition's ratings: those of its stratum, in equal numbers where strata are compared.
+def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
+    """Each condition's training ratings: those of its stratum, in equal numbers where strata are compared.
 
     A stratum without ratings counts as empty and doesn't empty the group that it is compared with.
     """
-    ratings = training_ratings(study, data)
-    tables = {name: _of_stratum(study, data, ratings, condition) for name, condition in experiment.conditions.items()}
+    ratings = data.training(data.ratings).reset_index(drop=True)
+    tables = {name: _of_stratum(data, ratings, condition) for name, condition in experiment.conditions.items()}
     result = dict(tables)
     for group in compared_groups(experiment):
         present = {name: tables[name][0] for name in sorted(group) if len(tables[name][0])}
@@ -86,72 +75,61 @@ def stratified(study: Study, data: Data, experiment: Experiment) -> dict[str, tu
     return result
 
 
-def _of_stratum(
-    study: Study, data: Data, ratings: pd.DataFrame, condition: Condition
-) -> tuple[pd.DataFrame, list[Drop]]:
+def _of_stratum(data: StudyData, ratings: pd.DataFrame, condition: Condition) -> tuple[pd.DataFrame, list[Drop]]:
     answered = ratings.dropna(subset=list(condition.dimensions), how="all")
     silent = len(ratings) - len(answered)
     drops: list[Drop] = [("stratum", "ratings without an answer on its dimensions", silent, len(answered))]
     if condition.stratum is None:
         return answered, drops
-    ids = members(data.participants, study.strata[condition.stratum])
-    kept = answered[answered["participant_id"].isin(ids)]
+    kept = answered[answered["participant_id"].isin(data.strata[condition.stratum])]
     return kept, [*drops, ("stratum", "ratings of other strata", len(answered) - len(kept), len(kept))]
 
 
-def training_data(study: Study, data: Data, condition: Condition, ratings: pd.DataFrame) -> TrainingData:
-    """The condition's data from its stratum's ratings.
+def experiment_data(study: Study, data: StudyData, experiment: Experiment) -> dict[str, ConditionData]:
+    """Condition → what its ratings come to."""
+    tables = stratified(study, data, experiment)
+    return {
+        name: condition_data(study, data.responses, condition, *tables[name])
+        for name, condition in experiment.conditions.items()
+    }
 
-    Raises:
-        NoPreferences: nothing is left to train on, and after which step.
-    """
+
+def condition_data(
+    study: Study, responses: pd.DataFrame, condition: Condition, ratings: pd.DataFrame, before: list[Drop] | None = None
+) -> ConditionData:
+    """What the ratings of a condition's stratum come to; `before` are the drops on the way to them."""
+    drops = [*(before or [])]
+    scale = study.scales[condition.scale]
+    labels = {
+        name: _labels(ratings, study.dimensions[name], name, scale, condition, drops) for name in condition.dimensions
+    }
+    final, texts = {name: table.final for name, table in labels.items()}, responses.set_index("response_id")
+    counts = {name: _preferences(name, table, condition, drops) for name, table in final.items()}
+    united = unite(list(counts.values()))
+    pairs = _with_texts(united, texts, drops) if len(united) else pd.DataFrame(columns=PAIRS)
+    no_pairs = ""
     if ratings.empty:
         whose = f"stratum {condition.stratum!r} has" if condition.stratum else "there is"
-        raise NoPreferences(f"{whose} no rating of a training prompt on {', '.join(condition.dimensions)}")
-    labels, drops = condition_labels(study, condition, ratings)
-    return from_labels(study, data, condition, labels, drops)
-
-
-def condition_labels(study: Study, condition: Condition, ratings: pd.DataFrame) -> tuple[dict[str, Labels], list[Drop]]:
-    """Dimension → the labels of the condition's ratings before and after aggregation, and what was dropped."""
-    drops: list[Drop] = []
-    labels = {
-        name: _labels(ratings, study.dimensions[name], name, study.scales[condition.scale], condition, drops)
-        for name in condition.dimensions
-    }
-    return labels, drops
-
-
-def from_labels(
-    study: Study, data: Data, condition: Condition, labels: Mapping[str, Labels], before: Sequence[Drop] = ()
-) -> TrainingData:
-    """The condition's data from its labels; `before` are the drops on the way to them.
-
-    Raises:
-        NoPreferences: nothing is left to train on, and after which step.
-    """
-    final, drops = {name: table.final for name, table in labels.items()}, [*before]
-    counts = {name: _preferences(name, table, condition, drops) for name, table in final.items()}
-    pairs = unite(list(counts.values()))
-    if pairs.empty:
-        raise NoPreferences(
+        no_pairs = f"{whose} no rating of a training prompt on {', '.join(condition.dimensions)}"
+    elif united.empty:
+        no_pairs = (
             f"no preference pair: after scale {condition.scale!r} and aggregation {condition.aggregation!r} no prompt "
             "has two responses with different labels"
         )
-    texts = data.responses.set_index("response_id")
-    pairs = _with_texts(pairs, texts, drops)
-    if pairs.empty:
-        raise NoPreferences("no preference pair: all pairs are of responses with the same text")
-    if condition.optimiser == "dpo":
-        pairs = _cap(pairs, study.recipe.dpo.max_pairs, study.seed, drops)
+    elif pairs.empty:
+        no_pairs = "no preference pair: all pairs are of responses with the same text"
     preferences = {name: int(table["n_a"].sum() + table["n_b"].sum()) for name, table in counts.items()}
-    return TrainingData(pairs, _rewards(final, texts), drops, preferences)
+    return ConditionData(labels, pairs, _rewards(final, texts), drops, preferences, no_pairs)
 
 
 def _labels(
-    ratings: pd.DataFrame, dimension: Dimension, name: str, scale: tuple[int | None, ...], condition: Condition,
+    ratings: pd.DataFrame,
+    dimension: Dimension,
+    name: str,
+    scale: tuple[int | None, ...],
+    condition: Condition,
     drops: list[Drop],
-) -> Labels:  # fmt: skip
+) -> Labels:
     """Oriented labels of one dimension after the scale, and after aggregation."""
     rated = ratings.dropna(subset=[name])
     labels = rated[KEYS].assign(label=to_scale(rated[name], scale, dimension.better))
@@ -163,7 +141,7 @@ def _labels(
     if reason:
         drops.append(("aggregation", f"{name}: responses with {reason}", lost, final["response_id"].nunique()))
     drops.append(("aggregation", f"{name}: labels merged or lost", len(kept) - len(final), len(final)))
-    return Labels(kept, final)
+    return Labels(kept, final, middle_of(scale, dimension.better))
 
 
 def _preferences(name: str, labels: pd.DataFrame, condition: Condition, drops: list[Drop]) -> pd.DataFrame:
@@ -189,14 +167,6 @@ def _with_texts(pairs: pd.DataFrame, texts: pd.DataFrame, drops: list[Drop]) -> 
     return kept.assign(weight=kept["weight"] / kept["weight"].mean())
 
 
-def _cap(pairs: pd.DataFrame, limit: int | None, seed: int, drops: list[Drop]) -> pd.DataFrame:
-    if limit is None or len(pairs) <= limit:
-        return pairs
-    drops.append(("cap", "pairs beyond the recipe's max_pairs", len(pairs) - limit, limit))
-    kept = pairs.loc[stable_hash(pairs[["a", "b"]], seed).nsmallest(limit).index].sort_index(ignore_index=True)
-    return kept.assign(weight=kept["weight"] / kept["weight"].mean())
-
-
 def _rewards(labels: Mapping[str, pd.DataFrame], texts: pd.DataFrame) -> pd.DataFrame:
     """Each response's mean label, a dimension's labels stretched to [0, 1]."""
     tables = []
@@ -206,9 +176,10 @@ def _rewards(labels: Mapping[str, pd.DataFrame], texts: pd.DataFrame) -> pd.Data
         low, high = table["label"].min(), table["label"].max()
         means = table.groupby("response_id")["label"].agg(["mean", "size"]).reset_index()
         reward = (means["mean"].astype(float) - low) / max(high - low, 1)
-        tables.append(
-            pd.DataFrame({"response_id": means["response_id"], "dimension": name, "reward": reward, "n": means["size"]})
-        )
+        columns = {"response_id": means["response_id"], "dimension": name, "reward": reward, "n": means["size"]}
+        tables.append(pd.DataFrame(columns))
+    if not tables:
+        return pd.DataFrame(columns=REWARDS)
     rewards = pd.concat(tables, ignore_index=True)
     rewards.insert(2, "prompt", rewards["response_id"].map(texts["prompt"]))
     rewards.insert(3, "response", rewards["response_id"].map(texts["response"]))

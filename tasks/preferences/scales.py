@@ -13,3 +13,10 @@ def to_scale(categories: pd.Series, scale: tuple[int | None, ...], better: Liter
     labels = pd.array([pd.NA if label is None else label for label in scale], dtype="Int64")
     mapped = pd.Series(labels.take(categories.to_numpy(dtype=np.int64) - 1), index=categories.index)
     return -mapped if better == "lower" else mapped
+
+
+def middle_of(scale: tuple[int | None, ...], better: Literal["lower", "higher"]) -> float:
+    """Half way between the scale's lowest and highest label, turned as `to_scale` turns them."""
+    labels = [label for label in scale if label is not None]
+    middle = (min(labels) + max(labels)) / 2
+    return -middle if better == "lower" else middle

@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LENGTH = 16
 """Hexadecimal digits kept of the SHA-256: 64 bits, beyond collision for the runs of any study."""
@@ -42,6 +44,14 @@ def stable_share(*parts: object) -> float:
     """A number in [0, 1) that depends on the parts alone: a stable stand-in for a random draw."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
+
+
+def stable_hash(keys: pd.DataFrame, seed: int) -> pd.Series:
+    """A 64-bit hash of each row's keys and the seed, the same on every machine."""
+    import pandas as pd
+
+    salted = keys.astype(str).assign(seed=str(seed))
+    return pd.util.hash_pandas_object(salted, index=False, hash_key="pluralign-strata")
 
 
 def _plain(value: Any) -> Any:

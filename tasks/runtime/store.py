@@ -12,11 +12,12 @@ import os
 import shutil
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -56,8 +57,8 @@ class StoredFile(Frozen):
         return store.fetch(self.stage, self.key) / self.name
 
 
-class Store(Protocol):
-    """Where artifacts are kept. A new kind gives the five methods without a body, and a place in `open_store`."""
+class Store(ABC):
+    """Where artifacts are kept. A new kind gives the abstract methods, and a place in `open_store`."""
 
     address: str
     """What `open_store` opens this store by, from another process."""
@@ -73,9 +74,11 @@ class Store(Protocol):
         with self.building(stage, key) as folder:
             return self.find(stage, key) or self.publish(stage, key, folder, build(folder) or {})
 
+    @abstractmethod
     def find(self, stage: str, key: str) -> Artifact | None:
         """The finished artifact, or None."""
 
+    @abstractmethod
     def fetch(self, stage: str, key: str) -> Path:
         """A folder of this machine with the files of a finished artifact, to be read only.
 
@@ -83,12 +86,14 @@ class Store(Protocol):
             FileNotFoundError: there is no such artifact.
         """
 
+    @abstractmethod
     def building(self, stage: str, key: str) -> AbstractContextManager[Path]:
         """An empty folder to build an artifact in; gone afterwards.
 
         A store that can lets one process or thread at a time build a key, while the others wait.
         """
 
+    @abstractmethod
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
         """Keep what `building` gave and a stage has filled, whole or not at all, under a key that is not there yet."""
 
@@ -96,6 +101,7 @@ class Store(Protocol):
         """Where an artifact lies, for a person to read."""
         return f"{self.address}/{place(stage, key)}"
 
+    @abstractmethod
     def workspace(self, *names: str) -> Path:
         """The path of a file or folder that outlives a kill and is no artifact: checkpoints, verdicts.
 

@@ -12,8 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.preferences.strata import members, strata_shown
-from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
@@ -26,7 +25,7 @@ VERSION = 4
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
-def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
+def survey_tables(study: Study, data: StudyData, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
     """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
     contrasts = [[experiment.conditions, list(experiment.contrasts)] for experiment in study.experiments.values()]
     key = fingerprint([
@@ -44,7 +43,7 @@ def survey_tables(study: Study, data: Data, ratings: Artifact, store: Store) -> 
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
 
 
-def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
+def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
     positive = study.survey.positive_from or data.categories // 2 + 2
     terms, models = ordinal_regression(study, data)
@@ -61,9 +60,8 @@ def _tables(study: Study, data: Data) -> dict[str, pd.DataFrame]:
     }
 
 
-def _reliability(study: Study, data: Data) -> DataFrame[Reliability]:
-    strata = {"all": set(data.participants["participant_id"])}
-    strata |= strata_shown(study, data.participants)
+def _reliability(study: Study, data: StudyData) -> DataFrame[Reliability]:
+    strata = {"all": set(data.participants["participant_id"]), **data.strata_shown}
     rows = []
     for dimension in study.dimensions:
         for stratum, ids in strata.items():
@@ -77,12 +75,12 @@ def _reliability(study: Study, data: Data) -> DataFrame[Reliability]:
     return Reliability.checked(rows)
 
 
-def _contrasts(study: Study, data: Data) -> DataFrame[SurveyContrasts]:
+def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:
     """The difference in ratings between the strata of each contrast of two conditions with strata."""
     rows = []
     for settings in study.experiments.values():
         for contrast, strata in settings.compared_strata.items():
-            a, b = (members(data.participants, study.strata[stratum]) for stratum in strata)
+            a, b = (data.strata[stratum] for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:
                 continue
             for dimension in study.evaluation.dimensions:

@@ -19,7 +19,6 @@ import tempfile
 import time
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,14 +26,15 @@ import pandas as pd
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import Architecture, Dpo, Lora, Pretraining, Recipe  # noqa: E402
+from configs.schema import Architecture, Lora, Pretraining, Recipe  # noqa: E402
 from tasks.architectures.cost import PEAK  # noqa: E402
 from tasks.architectures.load import BaseRef  # noqa: E402
 from tasks.architectures.tiny import train_tokenizer  # noqa: E402
-from tasks.generation.step import Prompts, answer_prompts  # noqa: E402
-from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
-from tasks.runtime.local.pool import QUIET, Pool  # noqa: E402
-from tasks.runtime.store import Store  # noqa: E402
+from tasks.generation.step import Prompts, answer_prompts, read_answers  # noqa: E402
+from tasks.methods.step import Train, TrainingRun, train_adapter  # noqa: E402
+from tasks.runtime.local.pool import Pool  # noqa: E402
+from tasks.runtime.local.slot import QUIET  # noqa: E402
+from tasks.runtime.store import FolderStore, StoredFile  # noqa: E402
 from tests.benchmarks.grid import as_chat, expanded  # noqa: E402
 
 SHAPES = {
@@ -43,7 +43,6 @@ SHAPES = {
     "8b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, vocab=128_256),
     "dry": dict(hidden_size=64, intermediate_size=192, num_hidden_layers=2, num_attention_heads=8, vocab=2_000),
 }
-CONDITIONS = 4
 
 
 def main() -> None:
@@ -52,10 +51,11 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=512, help="tokens of a prompt with its response")
     parser.add_argument("--pairs", type=int, default=256, help="response pairs of a condition")
     parser.add_argument("--preferences", type=int, default=4, help="of a pair: rows that stock TRL sees")
+    parser.add_argument("--conditions", type=int, default=4, help="trained end to end")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     if options.dry_run:
-        options.sizes, options.length, options.pairs = ["dry"], 48, 16
+        options.sizes, options.length, options.pairs, options.conditions = ["dry"], 48, 16, 2
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as place:
             measure(size, options, Path(place))
@@ -67,27 +67,27 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
     parameters = build(SHAPES[size], responses, place / "model")
     dtype = "float32" if options.dry_run else "bfloat16"
     architecture = Architecture(
-        name=size, title=size, family="llama", parameters=parameters, path=str(place), dtype=dtype
+        name=size, title=size, family="llama", parameters=parameters, path=str(place / "model"), dtype=dtype
     )
-    base = BaseRef(architecture, size, str(place / "model"))
+    base = BaseRef(architecture=architecture, key=size)
     recipe = Recipe(
         max_length=options.length, max_new_tokens=8 if options.dry_run else 256, lora=Lora(rank=16, alpha=32),
-        dpo=Dpo(batch_size=min(32, options.pairs), learning_rate=2e-5),
+        dpo={"batch_size": min(32, options.pairs), "learning_rate": 2e-5},
     )  # fmt: skip
-    tables = [some_pairs(responses, options, seed) for seed in range(CONDITIONS)]
+    tables = [some_pairs(responses, options, seed) for seed in range(options.conditions)]
     mine, runs = ours(base, recipe, tables, place / "ours")
     theirs, peak = stock(base, recipe, tables, place)
     steps = -(-options.pairs // recipe.dpo.batch_size)
     tokens = 2 * options.length * steps * recipe.dpo.batch_size  # as long as they may be; the texts fill them
-    rate = tokens / np.median([run["loop_seconds"] for run in runs[1:]])  # the first compiles and warms up
+    rate = tokens / np.median([run.loop_seconds for run in runs[1:]])  # the first compiles and warms up
     shares = [share * parameters * rate / PEAK for share in (4, 6)]
-    print(f"{size}: {parameters / 1e9:.2f} billion parameters, length {options.length}, {runs[0]['at_once']} of "
+    print(f"{size}: {parameters / 1e9:.2f} billion parameters, length {options.length}, {runs[0].at_once} of "
           f"{recipe.dpo.batch_size} pairs at once")  # fmt: skip
     print(f"  DPO step: {rate:,.0f} tokens/s, model FLOPs utilisation {shares[0]:.1%}, hardware {shares[1]:.1%}, "
-          f"peak {max(run['peak_gpu_bytes'] for run in runs) / 2**30:.1f} GiB")  # fmt: skip
+          f"peak {max(run.peak_gpu_bytes for run in runs) / 2**30:.1f} GiB")  # fmt: skip
     answers = answer(base, recipe, responses, place)
     print(f"  evaluation: {answers['rate']:,.0f} tokens/s, peak {answers['peak_gpu_bytes'] / 2**30:.1f} GiB")
-    print(f"  {CONDITIONS} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
+    print(f"  {options.conditions} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
           f"{peak / 2**30:.1f} GiB): {theirs / mine:.2f} times faster", flush=True)  # fmt: skip
 
 
@@ -134,16 +134,20 @@ def some_pairs(texts: list[tuple[str, str]], options: argparse.Namespace, seed: 
     })  # fmt: skip
 
 
-def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], folder: Path) -> tuple[float, list[dict[str, Any]]]:
+def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], folder: Path) -> tuple[float, list[TrainingRun]]:
     """Wall seconds of all conditions through one slot, and the records of their runs."""
-    store, pool, records = Store(folder), Pool(folder / "slots", workers=1), []
+    store, records = FolderStore(folder), []
+    pool = Pool(store, folder / "slots", workers=1)
     started = time.perf_counter()
     for number, table in enumerate(tables):
-        path = folder / f"{number}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        table.to_parquet(path, index=False)
-        run = TrainingRun(base, "dpo", str(number), recipe, 0)
-        records.append(train_adapter(run, path, "", store, pool).record)
+
+        def write(folder: Path, table: pd.DataFrame = table) -> None:
+            table.to_parquet(folder / "table.parquet", index=False)
+
+        kept = store.make("tables", str(number), write)
+        data = StoredFile(stage=kept.stage, key=kept.key, name="table.parquet")
+        job = Train(base=base, method="dpo", data=data, digest=str(number), recipe=recipe, seed=0)
+        records.append(train_adapter(job, store, pool).record)
     seconds = time.perf_counter() - started
     pool.close()
     return seconds, records
@@ -157,7 +161,8 @@ def stock(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], place: Path
         steps = -(-len(table) // recipe.dpo.batch_size)
         batch, at_once = -(-len(rows) // steps), recipe.dpo.batch_size
         job = {
-            "base": base.source, "dtype": base.architecture.dtype, "rows": str(as_chat(rows, place / "rows.parquet")),
+            "base": base.architecture.path, "dtype": base.architecture.dtype,
+            "rows": str(as_chat(rows, place / "rows.parquet")),
             "folder": str(place / f"stock-{number}"), "beta": recipe.dpo.beta, "rank": recipe.lora.rank,
             "learning_rate": recipe.dpo.learning_rate, "at_once": at_once, "accumulation": -(-batch // at_once),
             "max_length": recipe.max_length, "alpha": recipe.lora.alpha, "target_modules": "all-linear",
@@ -175,12 +180,13 @@ def answer(base: BaseRef, recipe: Recipe, texts: list[tuple[str, str]], place: P
     """Evaluation of the base on as many prompts as a batch takes; one prompt before that loads it."""
     table = pd.DataFrame({"prompt": [prompt for prompt, _ in texts[::2]]}).head(recipe.generation_batch)
     table = table.assign(prompt_id=[str(n) for n in range(len(table))])
-    pool, store = Pool(place / "slots", workers=1), Store(place / "answers")
+    store = FolderStore(place / "answers")
+    pool = Pool(store, place / "slots", workers=1)
     for part in (table.head(1), table):
-        outputs = answer_prompts(base, None, Prompts.of(part), recipe, False, store, pool)
+        answers = answer_prompts(base, None, Prompts.of(part), recipe, store, pool)
     pool.close()
-    tokens = pd.read_parquet(outputs.path / "outputs.parquet")["tokens"].sum()
-    return {**outputs.record, "rate": tokens / outputs.record["seconds"]}
+    tokens = read_answers(answers)["tokens"].sum()
+    return {**answers.record.model_dump(), "rate": tokens / answers.record.seconds}
 
 
 if __name__ == "__main__":

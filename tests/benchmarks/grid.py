@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,15 +36,18 @@ sys.path.insert(0, str(ROOT))
 
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
-from tasks.judging.embedded import EmbeddedJudge, mean_ratings  # noqa: E402
-from tasks.methods.budget import steps_of_epochs  # noqa: E402
-from tasks.methods.step import TrainingRun, train_adapter  # noqa: E402
+from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
+from tasks.judging.evidence import mean_ratings  # noqa: E402
+from tasks.methods import METHODS  # noqa: E402
+from tasks.methods.step import Train, train_adapter  # noqa: E402
+from tasks.methods.training_set import training_sets  # noqa: E402
 from tasks.planning.bench import Bench  # noqa: E402
-from tasks.preferences.split import held_out  # noqa: E402
-from tasks.preferences.step import prepare_experiment  # noqa: E402
+from tasks.preferences.experiment import keep_preferences  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
-from tasks.runtime.local.pool import CPU, QUIET, Pool  # noqa: E402
-from tasks.runtime.store import Store  # noqa: E402
+from tasks.runtime.local.pool import Pool  # noqa: E402
+from tasks.runtime.local.slot import CPU, QUIET  # noqa: E402
+from tasks.runtime.store import Store, StoredFile, home_store  # noqa: E402
+from tasks.simulation.step import simulated_export  # noqa: E402
 
 SEEDS = 2
 """Of ours, for how much effects differ between seeds; the first is the one that is timed."""
@@ -93,9 +97,9 @@ def stock(study: Any, base: Any, conditions: dict[str, Path], folder: Path) -> S
     for name, data in conditions.items():
         pairs = pd.read_parquet(data)
         rows = expanded(pairs)
-        steps = steps_of_epochs("dpo", len(pairs), recipe)
+        steps = METHODS["dpo"].steps(len(pairs), recipe)
         job = {
-            "base": base.source, "dtype": "float32", "rows": str(as_chat(rows, folder / "rows.parquet")),
+            "base": base.source(home_store()), "dtype": "float32", "rows": str(as_chat(rows, folder / "rows.parquet")),
             "folder": str(folder / name.replace("/", "-")), "beta": recipe.dpo.beta,
             "learning_rate": recipe.dpo.learning_rate, "at_once": -(-len(rows) // steps), "accumulation": 1,
             "max_length": recipe.max_length, "rank": recipe.lora.rank, "alpha": recipe.lora.alpha,
@@ -114,45 +118,52 @@ def stock(study: Any, base: Any, conditions: dict[str, Path], folder: Path) -> S
 
 
 def ours(
-    study: Any, base: Any, conditions: dict[str, Any], pool: Pool, folder: Path, without: str = "", seed: int = 0
+    study: Any, base: Any, conditions: dict[str, Any], pool: Pool, store: Store, without: str = "", seed: int = 0
 ) -> Spent:
     """The product's own path on one slot; `without` leaves one saving out."""
-    spent, store = Spent(), Store(folder / "store")
+    spent = Spent()
+    forget_reference(store)
     for name, prepared in conditions.items():
-        data, recipe, digest = prepared.path, study.recipe, prepared.digest
+        data, recipe, digest = prepared.table, study.recipe, f"{without} {prepared.digest}"
         if without == "collapse":
-            data, recipe = spread(study, prepared, folder)
+            data, recipe = spread(study, prepared, store)
         if without == "shared runs":
             digest = name
         if without == "shared reference":
-            (folder / "store" / "reference" / f"{base.key}.txt").unlink(missing_ok=True)
+            forget_reference(store)
         before, started = cpu_of(pool) + time.process_time(), time.perf_counter()
-        run = train_adapter(TrainingRun(base, "dpo", digest, recipe, seed), data, "", store, pool)
+        job = Train(base=base, method="dpo", data=data, digest=digest, recipe=recipe, seed=seed)
+        run = train_adapter(job, store, pool)
         spent.cpu += cpu_of(pool) + time.process_time() - before
         spent.wall += time.perf_counter() - started
         spent.adapters[name] = run.path / "adapter"
         if without == "warm base" and run.fresh:
-            for slot in pool._slots:
+            for slot in pool.slots:
                 slot._child.kill()
                 slot._child.wait()
     return spent
 
 
+def forget_reference(store: Store) -> None:
+    """As if no run had asked for reference log-probabilities yet."""
+    shutil.rmtree(store.workspace("reference"), ignore_errors=True)
+
+
 def cpu_of(pool: Pool) -> float:
     """CPU seconds of the children that are alive."""
-    children = [slot._child for slot in pool._slots if slot._child and slot._child.poll() is None]
+    children = [slot._child for slot in pool.slots if slot._child and slot._child.poll() is None]
     return sum(sum(psutil.Process(child.pid).cpu_times()[:2]) for child in children)
 
 
-def spread(study: Any, prepared: Any, folder: Path) -> tuple[Path, Any]:
+def spread(study: Any, prepared: Any, store: Store) -> tuple[StoredFile, Any]:
     """The condition's expanded rows as pairs of weight one, and a recipe with as many steps on them."""
-    pairs = pd.read_parquet(prepared.path)
+    pairs = pd.read_parquet(prepared.table.fetch(store))
     rows = expanded(pairs).set_axis(["prompt", "text_a", "text_b"], axis=1).assign(target=1.0, weight=1.0)
-    path = folder / "spread.parquet"
-    rows.to_parquet(path, index=False)
-    steps = steps_of_epochs("dpo", len(pairs), study.recipe)
+    store.make("spread", prepared.digest, lambda folder: rows.to_parquet(folder / "rows.parquet", index=False))
+    steps = METHODS["dpo"].steps(len(pairs), study.recipe)
     dpo = study.recipe.dpo.model_copy(update={"batch_size": -(-len(rows) // steps)})
-    return path, study.recipe.model_copy(update={"dpo": dpo})
+    table = StoredFile(stage="spread", key=prepared.digest, name="rows.parquet")
+    return table, study.recipe.model_copy(update={"dpo": dpo})
 
 
 def scores(study: Any, base: Any, adapters: dict[str, Path | None], prompts: pd.DataFrame, judge: Any) -> Any:
@@ -160,8 +171,8 @@ def scores(study: Any, base: Any, adapters: dict[str, Path | None], prompts: pd.
     from tasks.architectures.load import load_base
     from tasks.generation.greedy import generate
 
-    loaded = load_base(base.architecture, base.source, None)
-    answers = {name: generate(loaded, path, prompts, study.recipe, False)["text"] for name, path in adapters.items()}
+    loaded = load_base(base.architecture, base.source(home_store()), None)
+    answers = {name: generate(loaded, path, prompts, study.recipe, False)[0]["text"] for name, path in adapters.items()}
     return {name: judge.score(prompts["prompt"].tolist(), texts.tolist()).values for name, texts in answers.items()}
 
 
@@ -193,7 +204,7 @@ def agreement(found: list[np.ndarray]) -> str:
 def judge_of(study: Any, data: Any) -> EmbeddedJudge:
     """The demo's judge."""
     dimensions = list(study.evaluation.dimensions)
-    held = data.ratings[held_out(data.ratings["prompt_id"], study.evaluation.share, study.seed)]
+    held = data.evaluation(data.ratings)
     rated = mean_ratings(held, dimensions, data.categories)
     return EmbeddedJudge(rated.merge(data.responses[["response_id", "response"]], on="response_id"), dimensions)
 
@@ -212,19 +223,20 @@ def main() -> None:
         os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
-        ratings = read_ratings.fn(study, bench.store)
-        data = load_data(ratings)
+        ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
+        data = load_data(study, ratings)
+        preferences = {name: keep_preferences(study, name, data, ratings, bench.store) for name in study.experiments}
         conditions = {
             f"{experiment}/{name}": made
             for experiment in study.experiments
-            for name, made in prepare_experiment.fn(study, experiment, data, ratings, bench.store).items()
-            if made.optimiser == "dpo"
+            for name, made in training_sets(study, experiment, preferences[experiment], bench.store).items()
+            if made.method == "dpo"
         }
         conditions = {name: conditions[name] for name in options.conditions or conditions}
         judge = judge_of(study, data)
         texts, prompts = bench.training_texts(data), bench.evaluation_prompts(data)
-        bases = [prepare_base(study, item, texts, bench.store, bench.pool) for item in study.architectures]
-        bench.pool.close()
+        bases = [prepare_base(study, item, texts, bench.store, bench.runner) for item in study.architectures]
+        bench.runner.close()
         compare(study, bases, conditions, prompts, judge, Path(place), options.without)
 
 
@@ -233,14 +245,13 @@ def compare(
 ) -> None:
     total: dict[str, list[float]] = {"ours": [0.0, 0.0], "stock": [0.0, 0.0]}
     found: list[np.ndarray] = []
-    pool = Pool(place / "slots", workers=1)
+    store = home_store()
+    pool = Pool(store, place / "slots", workers=1)
     for base in bases:
         folder = place / base.architecture.name
         folder.mkdir()
-        theirs = stock(study, base, {name: made.path for name, made in conditions.items()}, folder)
-        mine, *others = [
-            ours(study, base, conditions, pool, folder / f"seed-{seed}", seed=seed) for seed in range(SEEDS)
-        ]
+        theirs = stock(study, base, {name: made.table.fetch(store) for name, made in conditions.items()}, folder)
+        mine, *others = [ours(study, base, conditions, pool, store, seed=seed) for seed in range(SEEDS)]
         found.append(effects(study, base, [theirs, mine, *others], prompts, judge))
         for name, spent in (("ours", mine), ("stock", theirs)):
             total[name] = [total[name][0] + spent.cpu, total[name][1] + spent.wall]
@@ -248,8 +259,7 @@ def compare(
         print(f"{base.architecture.name}: stock {theirs.cpu:.0f} CPU-s (wall: {phases}), ours {mine.cpu:.0f} CPU-s, "
               f"ratio {theirs.cpu / mine.cpu:.1f}, by wall {theirs.wall / mine.wall:.1f}", flush=True)  # fmt: skip
         for saving in SAVINGS if more else ():
-            (folder / saving).mkdir()
-            left_out = ours(study, base, conditions, pool, folder / saving, saving)
+            left_out = ours(study, base, conditions, pool, store, saving)
             print(f"  without {saving}: {left_out.cpu:.0f} CPU-s, {left_out.cpu / mine.cpu:.2f} times as much")
     cpu, wall = (total["stock"][i] / total["ours"][i] for i in (0, 1))
     print(f"{len(bases)} architectures, {len(conditions)} conditions: stock {total['stock'][0]:.0f} CPU-s, ours "

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from configs.schema import Dimension, LlmJudge
-from tasks.judging.llm.judge import LlmJudge as Judge
+from configs.schema import Dimension, LlmJudgeSettings
+from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts
 
@@ -82,10 +82,10 @@ def ask(n: int, *limited: str) -> tuple[float, int, float]:
         [sys.executable, "-m", "tests.endpoint", str(port), str(DELAY), *limited], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )  # fmt: skip
-    settings = LlmJudge(kind="llm", model="m", base_url=f"http://127.0.0.1:{port}/v1", at_once=AT_ONCE)
+    settings = LlmJudgeSettings(kind="llm", model="m", base_url=f"http://127.0.0.1:{port}/v1", at_once=AT_ONCE)
     with tempfile.TemporaryDirectory() as folder:
         store = Verdicts(Path(folder) / "verdicts.db")
-        judge = Judge(settings, make_rubric(settings, DIMENSIONS, 5), store, lambda: "a key")
+        judge = LlmJudge(settings, make_rubric(settings, DIMENSIONS, 5), store, lambda: "a key")
         judge.verdicts([("is it up?", "yes")])
         started, cpu = time.perf_counter(), time.process_time()
         judge.verdicts([("a prompt of a few words", f"answer {number} {'of some words ' * 20}") for number in range(n)])

@@ -47,7 +47,7 @@ def main(architectures: list[str]) -> None:
         os.environ["PLURALIGN_HOME"] = f"{place}/home"
         import flows.cells
         from flows.study import run_study
-        from tasks.runtime.local.pool import Slot
+        from tasks.runtime.local.slot import Slot
 
         watch = Watch()
         Slot.run = watch.over(Slot.run)  # type: ignore[method-assign]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +91,12 @@ def test_a_study_that_extends_another_keeps_what_it_does_not_name() -> None:
 
 
 def test_overrides_reach_any_depth_and_leave_the_rest() -> None:
-    items = ["recipe.dpo.epochs=2", "architectures=[tiny-llama]", "experiments.scale.conditions.binary.optimiser=grpo"]
+    items = ["recipe.dpo.epochs=2", "architectures=[tiny-llama]", "experiments.scale.conditions.binary.method=grpo"]
     study = load_study("demo", parse_overrides(items))
     plain = load_study("demo")
     assert study.recipe.dpo == plain.recipe.dpo.model_copy(update={"epochs": 2.0})
     assert [architecture.name for architecture in study.architectures] == ["tiny-llama"]
-    assert study.experiments["scale"].conditions["binary"].optimiser == "grpo"
+    assert study.experiments["scale"].conditions["binary"].method == "grpo"
     assert study.experiments["disagreement"] == plain.experiments["disagreement"]
 
 
@@ -110,8 +112,8 @@ def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> N
 
 
 def test_an_override_of_the_extended_experiment_reaches_the_one_that_extends_it() -> None:
-    study = load_study("budget", {"experiments.scale.conditions.binary.optimiser": "grpo"})
-    assert study.experiments["scale-steps"].conditions["binary"].optimiser == "grpo"
+    study = load_study("budget", {"experiments.scale.conditions.binary.method": "grpo"})
+    assert study.experiments["scale-steps"].conditions["binary"].method == "grpo"
 
 
 def test_an_experiment_can_only_extend_another_one_of_the_study() -> None:
@@ -127,6 +129,53 @@ def test_settings_are_frozen() -> None:
         study.seed = 1
     with pytest.raises(ValidationError, match="frozen"):
         study.recipe.dpo.beta = 1.0
+
+
+# ---- keys that have another name now
+
+
+OLD = """
+extends: demo
+name: old
+experiments:
+  optimisation: {conditions: {grpo-toxicity-ea: {optimiser: dpo}}}
+  scale: {conditions: {binary: {optimiser: grpo}}}
+"""
+
+
+def test_an_old_name_is_read_and_one_line_says_what_to_write(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, OLD)
+    study = load_study(path)
+    assert study.experiments["scale"].conditions["binary"].method == "grpo"
+    assert study.experiments["optimisation"].conditions["grpo-toxicity-ea"].method == "dpo"  # over the shipped `method`
+    load_study(path)
+    assert caplog.messages == [f"{path}: optimiser is called method now; write method: instead of optimiser:"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("experiments.scale.conditions.binary.optimiser", "grpo"),
+        ("experiments.scale.conditions.binary", {"dimensions": ["toxicity"], "scale": "binary", "optimiser": "grpo"}),
+    ],
+)
+def test_an_old_name_is_read_in_an_override_too(key: str, value: Any) -> None:
+    assert load_study("demo", {key: value}).experiments["scale"].conditions["binary"].method == "grpo"
+
+
+def test_a_key_by_both_its_names_is_refused(tmp_path: Path) -> None:
+    text = OLD.replace("optimiser: grpo", "optimiser: grpo, method: dpo")
+    message = "experiments.scale.conditions.binary: optimiser is called method now; give method alone"
+    assert message in fault(write(tmp_path, text))
+    binary = "experiments.scale.conditions.binary"
+    assert "optimiser is called method now" in fault("demo", {f"{binary}.optimiser": "grpo", f"{binary}.method": "dpo"})
+    assert "optimiser is called method now" in fault("demo", {f"{binary}.method": "grpo", f"{binary}.optimiser": "dpo"})
+
+
+def test_settings_without_any_method_say_what_to_import() -> None:
+    code = "from configs.load import load_study; load_study('demo')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "no training method is known yet: import tasks.methods before settings are read" in run.stderr
 
 
 # ---- faults
@@ -151,6 +200,9 @@ def test_settings_are_frozen() -> None:
         ("architectures", ["tiny-bert"], "architectures: unknown 'tiny-bert'", "tiny-llama"),
         ("recipe", "huge", "recipes: unknown 'huge'", "full, tiny"),
         ("judge", {"kind": "oracle"}, "judge", "'embedded', 'llm'"),
+        ("experiments.scale.conditions.binary.method", "rlhf", "conditions.binary.method: unknown 'rlhf'", "dpo, grpo"),
+        ("recipe.rlhf.epochs", 1, "recipe: unknown key 'rlhf'", "pretraining, dpo, grpo"),
+        ("recipe.grpo.group_size", 1, "recipe.grpo.group_size: Input should be greater than or equal to 2", "got 1"),
         ("seed", "abc", "seed: Input should be a valid integer", "got 'abc'"),
         ("evaluation.share", 1.5, "evaluation.share: Input should be less than 1", "got 1.5"),
         ("recipe.lora.rank", 0, "recipe.lora.rank: Input should be greater than or equal to 1", "got 0"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 STUDY = """
@@ -51,7 +55,7 @@ experiments:
     question: DPO or GRPO?
     conditions:
       dpo: {dimensions: [toxicity], scale: 5-point}
-      grpo: {dimensions: [toxicity], scale: 5-point, optimiser: grpo}
+      grpo: {dimensions: [toxicity], scale: 5-point, method: grpo}
     contrasts:
       dpo - grpo: {focus: [toxicity]}
 architectures: [tiny-llama, tiny-gptneox]
@@ -93,8 +97,16 @@ class Place:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
+    def has(self, databases: Path) -> Place:
+        """With Prefect's and MLflow's databases; without them, the first start takes seconds to make each."""
+        for name, place in {"prefect.db": "prefect", "mlflow.db": "home"}.items():
+            (self.folder / place).mkdir(exist_ok=True)
+            shutil.copy(databases / name, self.folder / place)
+        return self
+
 
 def new_place(folder: Path) -> Place:
+    folder.mkdir(exist_ok=True)
     place = Place(folder)
     Path(place.study).write_text(STUDY)
     return place
@@ -107,6 +119,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
+    """A Prefect server of this worker's own."""
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):
@@ -114,9 +127,23 @@ def prefect() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The small study, run whole."""
-    place = new_place(tmp_path_factory.mktemp("finished"))
+def databases(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `prefect.db` and `mlflow.db`, both without any run."""
+    from mlflow import MlflowClient
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL as SERVER
+
+    folder = tmp_path_factory.mktemp("databases")
+    served = SERVER.value().removeprefix("sqlite+aiosqlite:///")
+    with closing(sqlite3.connect(served)) as source, closing(sqlite3.connect(folder / "prefect.db")) as copy:
+        source.backup(copy)
+    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The small study, run whole; FINISHED in tests/conftest.py names the files that use it."""
+    place = new_place(tmp_path_factory.mktemp("finished")).has(databases)
     state = run(place)
     assert state.is_completed(), state.message
     return place
@@ -130,3 +157,8 @@ def run(place: Place, **overrides: object):
         patch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
         patch.chdir(place.folder)
         return run_study(place.study, overrides or None, return_state=True)
+
+
+def read(place: Place, table: str) -> pd.DataFrame:
+    """A table of the small study of a place."""
+    return pd.read_csv(place.tables / f"{table}.csv")

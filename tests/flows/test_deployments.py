@@ -14,10 +14,13 @@ from prefect.flows import Flow
 from prefect.utilities.callables import parameter_schema
 
 from configs.load import shipped
+from flows.cli import DEFINITIONS
 from flows.ratings import LANDED
-from tasks.serving.serve import DEFINITIONS, POOL, definitions
+from tasks.serving.keeper import POOL, deployments
 
-DEPLOYMENTS: dict[str, dict[str, Any]] = {item["name"]: item for item in yaml.safe_load(definitions())["deployments"]}
+DEPLOYMENTS: dict[str, dict[str, Any]] = {
+    item["name"]: item for item in yaml.safe_load(deployments(DEFINITIONS))["deployments"]
+}
 every = pytest.mark.parametrize("name", DEPLOYMENTS)
 
 
@@ -73,7 +76,8 @@ def test_what_trains_at_night_is_for_a_person_to_switch_on_and_the_inbox_is_swep
 
 
 def test_serving_a_study_puts_it_into_every_deployment_that_has_one() -> None:
-    mine = {item["name"]: item.get("parameters", {}) for item in yaml.safe_load(definitions("my.yaml"))["deployments"]}
+    served = yaml.safe_load(deployments(DEFINITIONS, "my.yaml"))["deployments"]
+    mine = {item["name"]: item.get("parameters", {}) for item in served}
     assert mine.pop("follow-latest") == {"studies": ["my.yaml"]}
     assert mine.pop("meta-analysis") == DEPLOYMENTS["meta-analysis"]["parameters"]
     assert {name: given["study"] for name, given in mine.items()} == dict.fromkeys(mine, "my.yaml")

@@ -11,14 +11,10 @@ import pytest
 from flows.cli import FAILED
 from flows.outcome import Outcome
 from tests.endpoint import OK, Endpoint
-from tests.flows.conftest import Place, new_place, run
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
 ONE_BASE = {"architectures": ["tiny-gemma3"]}
-
-
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
 
 
 def by_words(text: str, dimension: str) -> int:
@@ -27,9 +23,9 @@ def by_words(text: str, dimension: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def judged(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Endpoint]:
+def judged(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Endpoint]:
     """A study below its floor that goes on, with a judge that refuses some answers."""
-    place = new_place(tmp_path_factory.mktemp("judged"))
+    place = new_place(tmp_path_factory.mktemp("judged")).has(databases)
     refuses = lambda number, text: "refusal" if len(text) % 3 == 0 else OK  # noqa: E731
     with Endpoint(fault=refuses, grade=by_words) as endpoint:
         state = run(place, judge=settings(endpoint, proof={"floor": {"agreement": 0.9}, "below": "mark"}), **ONE_BASE)

@@ -200,7 +200,8 @@ def test_a_study_reads_the_latest_snapshot_or_the_one_that_it_names_and_says_whi
 
 
 @pytest.mark.slow
-def test_the_command_tells_what_became_of_every_row(ours: Place) -> None:
+def test_the_command_tells_what_became_of_every_row(databases: Path, ours: Place) -> None:
+    ours.has(databases)
     make_export(ours.folder / "export", whole(IDS[0], "r2", "oui"), whole(IDS[0], "r2", ""))
     process = ours.start("land", "export", "--study", "small.yaml")
     output, _ = process.communicate(timeout=180)

@@ -11,9 +11,9 @@ from configs.load import load_codebook, load_study
 from configs.schema import Simulation
 from tasks.planning import plan as planning
 from tasks.planning.plan import CACHED, RUNS, Plan, plan_study
-from tasks.preferences.split import held_out
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.snapshot import collection_of
+from tasks.ratings.study_data import held_out
 from tasks.runtime.store import FolderStore
 from tasks.simulation.simulate import simulate_export
 
@@ -87,7 +87,8 @@ def test_ratings_of_held_out_prompts_repeat_no_training(
 ) -> None:
     settings = load_study(study)
     ratings = pd.read_csv(export / "df_ratings.csv", dtype=str)
-    later = held_out(ratings["question_id"], settings.evaluation.share, settings.seed) & (ratings.index % 2 == 0)
+    apart = held_out(ratings["question_id"], settings.evaluation.share, settings.seed)
+    later = ratings["question_id"].isin(apart) & (ratings.index % 2 == 0)
     assert 20 < later.sum() < len(ratings) / 2
     landed(copy(export, "first", {"df_ratings.csv": ratings[~later]}), study)
     before = as_if_run(study, monkeypatch)

@@ -11,13 +11,17 @@ import pytest
 
 from tasks.reporting.chapters import DECLARED
 from tasks.runtime.tables import columns_of
-from tests.flows.conftest import Place, new_place, run
+from tests.flows.conftest import Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
 
 
-def read(place: Place, table: str) -> pd.DataFrame:
-    return pd.read_csv(place.tables / f"{table}.csv")
+@pytest.fixture
+def beside(finished: Place, tmp_path: Path) -> Place:
+    """The finished study's store, where nothing trains again, with outputs of its own."""
+    place = new_place(tmp_path)
+    (place.folder / "home").symlink_to(finished.folder / "home")
+    return place
 
 
 def test_every_table_has_its_columns(finished):
@@ -138,30 +142,29 @@ def test_a_second_run_trains_nothing_and_gives_the_same_tables(finished):
     assert sorted(names) == ["Cached", "Cached", "Completed", "Completed"], time.monotonic() - started
 
 
-def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(finished):
-    place = Place(finished.folder)  # the same store: nothing trains again
-    state = run(place, **{"experiments.scale.conditions.binary.scale": "5-point", "scales.none": [None] * 5,
-                          "experiments.demographics.conditions.male.scale": "none"})  # fmt: skip
+def test_a_condition_without_pairs_fails_alone_and_the_study_ends_in_part(beside):
+    state = run(beside, **{"experiments.scale.conditions.binary.scale": "5-point", "scales.none": [None] * 5,
+                           "experiments.demographics.conditions.male.scale": "none"})  # fmt: skip
     assert state.name == "Finished in part"
-    cells = read(place, "cells").set_index(["architecture", "condition"])
+    cells = read(beside, "cells").set_index(["architecture", "condition"])
     assert (cells.xs("male", level=1)["status"] == "failed").all()
     assert cells.loc[("tiny-llama", "male"), "error"].startswith(
         "experiments.demographics.conditions.male: no preference pair"
     )
     assert set(cells.drop("male", level=1)["status"]) <= {"control", "cached", "shared", "trained"}
-    assert "female - male" not in set(read(place, "pooled")["contrast"])
-    assert json.loads((place.tables.parent / "study.json").read_text())["status"] == "in part"
+    assert "female - male" not in set(read(beside, "pooled")["contrast"])
+    assert json.loads((beside.tables.parent / "study.json").read_text())["status"] == "in part"
 
 
-def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(finished):
+def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(beside):
     missing = {"name": "missing", "title": "Missing", "family": "llama", "parameters": 1, "path": "/nowhere"}
-    state = run(finished, architectures=["tiny-llama", missing])
+    state = run(beside, architectures=["tiny-llama", missing])
     assert state.name == "Finished in part"
-    cells = read(finished, "cells").set_index("architecture")
+    cells = read(beside, "cells").set_index("architecture")
     assert set(cells.loc["missing", "status"]) == {"failed"}
     assert set(cells.loc["missing", "error"]) == {"its base failed: /nowhere: no model here (no config.json)"}
     assert set(cells.loc["tiny-llama", "status"]) == {"control", "cached", "shared"}
-    assert (read(finished, "pooled")["k"] == 1).all()
+    assert (read(beside, "pooled")["k"] == 1).all()
 
 
 def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished):
@@ -174,11 +177,9 @@ def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished
     assert not any("sim-en" in text or "sim-de" in text for text in stored)
 
 
-def test_an_unreachable_tracking_server_costs_the_study_nothing(finished, tmp_path, monkeypatch, caplog):
+def test_an_unreachable_tracking_server_costs_the_study_nothing(beside, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    (new_place(tmp_path).folder / "home").symlink_to(finished.folder / "home")
-    place = Place(tmp_path)
-    assert run(place).is_completed()
-    assert read(place, "cells")["mlflow_run_id"].isna().all()
+    assert run(beside).is_completed()
+    assert read(beside, "cells")["mlflow_run_id"].isna().all()
     assert len([record for record in caplog.records if "MLflow failed" in record.message]) == 1

@@ -12,8 +12,10 @@ from configs.load import load_study
 from configs.schema import Study
 from flows.cli import main
 from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import TABLES
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import FolderStore
 from tests.conftest import make_data
 from tests.tasks.reporting.made_up import made_up
@@ -43,6 +45,13 @@ def finished(tmp_path: Path, simulated: Data, monkeypatch: pytest.MonkeyPatch) -
     return study
 
 
+def used_ratings_of(study: Study, ratings: Data, experiment: str, names: list[str]) -> dict[str, pd.DataFrame]:
+    """Condition → the ratings behind its training data."""
+    settings = study.experiments[experiment]
+    made = experiment_data(study, StudyData.of(study, ratings), settings)
+    return {name: used_ratings(study, settings.conditions[name], made[name]) for name in names}
+
+
 def traced(what: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     assert main(["trace", "demo", what]) == 0
     return capsys.readouterr().out.splitlines()
@@ -58,7 +67,7 @@ def test_an_effect_leads_to_its_runs_adapters_judge_and_ratings(
     assert lines[1].startswith("pooled over 2 architectures: ")
     assert f"  tiny-llama, seed 0: run {run}, adapter " in "\n".join(lines)
     assert "  tiny-falcon, seed 0: untouched" in lines
-    used = used_ratings(finished, simulated, "scale", ["5-point"])["5-point"]
+    used = used_ratings_of(finished, simulated, "scale", ["5-point"])["5-point"]
     assert f"all {used['participant_id'].nunique()} {len(used)}" in " ".join(" ".join(lines).split())
     assert any(line.startswith("judge: embedded, fitted on the ratings of held-out prompts (") for line in lines)
     assert "ratings: digest abc, run of 2025-01-01" in lines
@@ -74,7 +83,7 @@ def test_one_architectures_effect_names_its_own_runs_only(finished: Study, capsy
 def test_a_participant_leads_to_the_runs_and_effects_that_rest_on_them(
     finished: Study, simulated: Data, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    used = used_ratings(finished, simulated, "scale", ["5-point"])["5-point"]
+    used = used_ratings_of(finished, simulated, "scale", ["5-point"])["5-point"]
     someone = used["participant_id"].iloc[0]
     lines = traced(someone, capsys)
     own = int((used["participant_id"] == someone).sum())
@@ -85,7 +94,7 @@ def test_a_participant_leads_to_the_runs_and_effects_that_rest_on_them(
 def test_somebody_outside_a_stratum_touches_nothing_of_it(
     finished: Study, simulated: Data, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    used = used_ratings(finished, simulated, "demographics", ["female", "male"])
+    used = used_ratings_of(finished, simulated, "demographics", ["female", "male"])
     men_only = set(used["male"]["participant_id"]) - set(used["female"]["participant_id"])
     rows = [line.split()[:2] for line in traced(min(men_only), capsys)]
     assert ["demographics", "male"] in rows
@@ -164,7 +173,7 @@ ROWS = [("p1", "q1", "a", 1), ("p2", "q1", "a", 1), ("p3", "q1", "a", 5), ("p1",
     ],
 )
 def test_ratings_count_whose_label_trains(aggregation: str, expected: set[tuple[str, str]]) -> None:
-    used = used_ratings(settings(aggregation), make_data(ROWS), "e", ["c"])["c"]
+    used = used_ratings_of(settings(aggregation), make_data(ROWS), "e", ["c"])["c"]
     assert set(zip(used["participant_id"], used["response_id"], strict=True)) == expected
 
 
@@ -174,5 +183,5 @@ def test_counts_by_stratum_leave_out_small_groups() -> None:
     attributes = {name: {} for name in ("political-spectrum", "ethnicity")} | {"gender": genders}
     data = make_data(rows, attributes=attributes)
     study = settings("all")
-    counts = by_stratum(study, data, used_ratings(study, data, "e", ["c"])["c"])
+    counts = by_stratum(StudyData.of(study, data), used_ratings_of(study, data, "e", ["c"])["c"])
     assert counts.to_dict("list") == {"stratum": ["all", "female"], "participants": [14, 12], "ratings": [28, 24]}

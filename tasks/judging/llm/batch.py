@@ -11,10 +11,10 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 from tasks.judging.llm.client import ABOUT_THE_TEXT, NO_ANSWER, Client, JudgeFailed, most_tokens
 from tasks.judging.llm.limits import CeilingReached
 from tasks.judging.llm.rubric import Rubric
@@ -30,6 +30,7 @@ SEARCHED_BACK = 3 * 86400.0
 ENDED = ("completed", "expired", "cancelled", "failed")
 ABOUT_THE_BATCH = ("batch_expired", "batch_cancelled")
 """Error codes of lines that the endpoint never came to."""
+ENDPOINT: Final = "/v1/chat/completions"
 NAME = "pluralign"
 """The key of a batch's name in its metadata."""
 Texts = Mapping[bytes, tuple[str, str]]
@@ -38,7 +39,7 @@ Texts = Mapping[bytes, tuple[str, str]]
 class Batches:
     """Lives in the client's event loop."""
 
-    def __init__(self, settings: LlmJudge, rubric: Rubric, store: Verdicts, judge: str, client: Client) -> None:
+    def __init__(self, settings: LlmJudgeSettings, rubric: Rubric, store: Verdicts, judge: str, client: Client) -> None:
         self._settings, self._rubric, self._store, self._judge = settings, rubric, store, judge
         self._client, self._api = client, client.api.with_options(max_retries=settings.retries)
         self._planning = asyncio.Lock()
@@ -53,18 +54,18 @@ class Batches:
             JudgeFailed: the endpoint takes no batch or loses part of it, or the batch might pass the cost ceiling.
         """
         for _ in range(self._settings.tries):
-            found = self._store.find(list(texts))
-            if len(found) == len(texts):
-                return found
+            kept = self._store.find(list(texts))
+            if len(kept) == len(texts):
+                return kept
             async with self._planning:
-                running = await self._batches_for({key: pair for key, pair in texts.items() if key not in found})
+                running = await self._batches_for({key: pair for key, pair in texts.items() if key not in kept})
             await asyncio.gather(*running)
-        found = self._store.find(list(texts))
-        unscored = {key: self._faults[key] for key in texts if key not in found and key in self._faults}
+        kept = self._store.find(list(texts))
+        unscored = {key: self._faults[key] for key in texts if key not in kept and key in self._faults}
         self._store.add(self._judge, unscored.items())
-        if lost := len(texts) - len(found) - len(unscored):
+        if lost := len(texts) - len(kept) - len(unscored):
             raise self._failed(f"{lost} of {len(texts)} verdicts are missing after {self._settings.tries} batches")
-        return found | unscored
+        return kept | unscored
 
     async def _batches_for(self, missing: Texts) -> list[asyncio.Task[None]]:
         """The batches, running or submitted now, that hold these keys."""
@@ -120,27 +121,26 @@ class Batches:
         import openai
 
         lines = [
-            {"custom_id": key.hex(), "method": "POST", "url": "/v1/chat/completions", "body": request}
+            {"custom_id": key.hex(), "method": "POST", "url": ENDPOINT, "body": request}
             for key, request in requests.items()
         ]
         content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
         file = await self._api.files.create(file=("verdicts.jsonl", content), purpose="batch")
         for attempt in range(self._settings.retries + 1):
             try:
-                made = await self._client.api.batches.create(
-                    input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h",
-                    metadata={NAME: name},
-                )  # fmt: skip
+                batch = await self._client.api.batches.create(
+                    input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h", metadata={NAME: name}
+                )
             except (openai.APIConnectionError, openai.InternalServerError):
                 if attempt == self._settings.retries:
                     raise
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-                if found := await self._find(name):
-                    return found
+                if known := await self._find(name):
+                    return known
             else:
                 self._client.calls += len(lines)
-                log.info("judge %s: batch %s with %d answers submitted", self._settings.model, made.id, len(lines))
-                return made.id
+                log.info("judge %s: batch %s with %d answers submitted", self._settings.model, batch.id, len(lines))
+                return batch.id
         raise AssertionError("the last attempt returns or raises")
 
     async def _find(self, name: str) -> str | None:
@@ -163,20 +163,21 @@ class Batches:
     async def _collect(self, name: str, batch: Batch) -> float:
         """Keep the verdicts of a batch, also of one that expired on the way; what it cost."""
         files = [await self._api.files.content(id) for id in (batch.output_file_id, batch.error_file_id) if id]
-        told: dict[bytes, Verdict] = {}
+        answers: dict[bytes, Verdict] = {}
         for key, verdict in _verdicts((file.content for file in files), self._rubric):
-            told.setdefault(key, verdict)
+            answers.setdefault(key, verdict)
         known = {key for name_, _, keys in self._store.open_batches() if name_ == name for key in keys}
-        mine = {key: verdict for key, verdict in told.items() if key in known}
-        if len(mine) < len(told):
+        mine = {key: verdict for key, verdict in answers.items() if key in known}
+        if len(mine) < len(answers):
             log.warning("judge %s: batch %s answers what it was not asked", self._settings.model, batch.id)
-        kept = {key: verdict for key, verdict in mine.items() if _stands(verdict)}
+        final = ABOUT_THE_TEXT.values()  # reasons that asking again does not change
+        kept = {key: verdict for key, verdict in mine.items() if verdict.grades or verdict.reason in final}
         if any(not verdict.reason.startswith(NO_ANSWER) for verdict in mine.values()):
             self._faults.update({key: verdict for key, verdict in mine.items() if key not in kept})
         self._store.add(self._judge, kept.items())
         self._store.collect_batch(name)
-        log.info("judge %s: batch %s %s: %d of %d verdicts", self._settings.model, batch.id, batch.status, len(kept),
-                 len(known))  # fmt: skip
+        counts = f"{len(kept)} of {len(known)} verdicts"
+        log.info("judge %s: batch %s %s: %s", self._settings.model, batch.id, batch.status, counts)
         if batch.status == "failed":
             errors = [error.message or "" for error in (batch.errors.data if batch.errors else None) or []]
             raise self._failed(f"batch {batch.id}: {'; '.join(errors) or 'failed'}")
@@ -184,11 +185,6 @@ class Batches:
 
     def _failed(self, reason: str) -> JudgeFailed:
         return JudgeFailed(f"judge {self._settings.model}: {reason}")
-
-
-def _stands(verdict: Verdict) -> bool:
-    """Whether a verdict is final: scored, or without a score for a reason that asking again does not change."""
-    return bool(verdict.grades) or verdict.reason in ABOUT_THE_TEXT.values()
 
 
 def _verdicts(files: Iterator[bytes], rubric: Rubric) -> Iterator[tuple[bytes, Verdict]]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import LlmJudge
-from tasks.judging.llm.limits import Budget, CeilingReached, Limits, Outcome
+from configs.schema import LlmJudgeSettings
+from tasks.judging.llm.limits import Budget, CeilingReached, Outcome, RateLimits
 from tasks.judging.llm.rubric import FILTERED, TOO_LONG
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ class Heard:
 class Client:
     """Asks, within limits that all callers share; lives in one event loop."""
 
-    def __init__(self, settings: LlmJudge, key: str) -> None:
+    def __init__(self, settings: LlmJudgeSettings, key: str) -> None:
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
         self.settings = settings
         self.budget = Budget(settings.price, settings.max_cost)
-        self.limits = Limits(settings.at_once, self.budget)
+        self.limits = RateLimits(settings.at_once, self.budget)
         self.api = AsyncOpenAI(
             api_key=key, base_url=settings.base_url, max_retries=0, http_client=DefaultAioHttpClient()
         )
@@ -161,8 +161,8 @@ def _refusal(error: APIStatusError) -> Heard:
     status, headers, code = error.status_code, error.response.headers, error.code
     if code in ABOUT_THE_TEXT:
         return Heard("answered", 0.0, Reply(None, ABOUT_THE_TEXT[code]), headers=headers)
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    reason = f"HTTP {status}: {' '.join(str(said or error.response.reason_phrase).split())[:300]}"
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    reason = f"HTTP {status}: {' '.join(str(message or error.response.reason_phrase).split())[:300]}"
     pause = retry_after(headers) or 0.0
     if pause > LONGEST_PAUSE:
         return Heard("refused", 0.0, reason=f"{reason} (asks to wait {pause:,.0f} s)", final=True, headers=headers)

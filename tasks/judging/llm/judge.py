@@ -8,15 +8,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
-from configs.schema import Dimension, Recipe
-from configs.schema import LlmJudge as Settings
+from configs.errors import InputError
+from configs.schema import LlmJudgeSettings
+from tasks.judging.judge import EMPTY, Judge, Material, Scores
 from tasks.judging.llm.batch import Batches
 from tasks.judging.llm.client import CHARACTERS_A_TOKEN, Client, JudgeFailed
-from tasks.judging.llm.rubric import EMPTY, Rubric, Scores, make_rubric
+from tasks.judging.llm.rubric import Rubric, make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
 from tasks.runtime.fingerprint import fingerprint
 
@@ -31,16 +33,15 @@ Texts = Mapping[bytes, tuple[str, str]]
 """Key → prompt and answer."""
 
 
-class LlmJudge:
+class LlmJudge(Judge):
     """One judge for all cells of a run: they share its limits, its cost ceiling and what was asked already.
 
     Its calls are made in an event loop of its own, in a thread that starts with the first and ends with `close`.
     """
 
-    def __init__(self, settings: Settings, rubric: Rubric, verdicts: Verdicts, key: Callable[[], str]) -> None:
+    def __init__(self, settings: LlmJudgeSettings, rubric: Rubric, verdicts: Verdicts, key: Callable[[], str]) -> None:
         """`key` gives the endpoint's key; it is called only when something has to be asked."""
         self._settings, self._rubric, self._store, self._key = settings, rubric, verdicts, key
-        self.identity = identity_of(settings, rubric)
         self._asked: dict[bytes, asyncio.Task[Verdict]] = {}
         self._waiting: list[tuple[bytes, Verdict]] = []
         self._write: asyncio.Task[None] | None = None
@@ -48,43 +49,61 @@ class LlmJudge:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
         self._batches: Batches | None = None
-        self._wanted, self._done, self._said = 0, 0, time.monotonic()
+        self._wanted, self._done, self._logged = 0, 0, time.monotonic()
 
-    def score(self, prompts: Sequence[str], texts: Sequence[str]) -> Scores:
-        """Scores in [0, 1], shape (texts, dimensions), and for each text why it is unscored, "" where it is not.
+    @classmethod
+    def of(cls, settings: LlmJudgeSettings, material: Material) -> LlmJudge:
+        rubric = make_rubric(settings, material.dimensions, material.categories)
+        return cls(settings, rubric, Verdicts(material.verdicts), lambda: endpoint_key(settings, material.secret))
+
+    @cached_property
+    def identity(self) -> str:
+        """Of model, rubric and decoding settings."""
+        settings = self._settings
+        return fingerprint(["llm", settings.model, self._rubric.version, settings.temperature, settings.max_tokens])
+
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+        """By the kept verdicts, and by asking for those that are missing.
 
         Raises:
             JudgeFailed: the endpoint gives no verdicts, or the cost ceiling is reached; what was judged is kept.
         """
-        verdicts = self.verdicts(list(zip(prompts, texts, strict=True)))
+        verdicts = self.verdicts(list(zip(prompts, answers, strict=True)))
         unscored = (np.nan,) * len(self._rubric.dimensions)
         grades = np.array([verdict.grades or unscored for verdict in verdicts], dtype=float)
-        values = (grades.reshape(len(texts), -1) - 1) / (self._rubric.categories - 1)
+        values = (grades.reshape(len(answers), -1) - 1) / (self._rubric.categories - 1)
         return Scores(values, [verdict.reason for verdict in verdicts])
 
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """The verdict of each prompt and answer. Raises `JudgeFailed` like `score`."""
         keys = [verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs]
         texts = {key: pair for key, pair in zip(keys, pairs, strict=True) if pair[1].strip()}
-        found = self._store.find(list(texts))
-        missing = {key: pair for key, pair in texts.items() if key not in found}
+        verdicts = self._store.find(list(texts))
+        missing = {key: pair for key, pair in texts.items() if key not in verdicts}
         if missing:
-            found |= self._run(lambda: self._ask_all(missing))
-        return [found.get(key) or Verdict((), EMPTY) for key in keys]
+            verdicts |= self._run(lambda: self._ask_all(missing))
+        return [verdicts.get(key) or Verdict((), EMPTY) for key in keys]
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
-        """How many calls these prompts and answers would take."""
         keys = {verdict_key(self._settings, self._rubric.version, *pair) for pair in pairs if pair[1].strip()}
         return len(keys) - len(self._store.find(list(keys)))
 
+    def dollars_each(self, tokens: int) -> float | None:
+        """At about so many characters a token, and as many verdicts' words as the schema allows."""
+        price, rubric = self._settings.price, self._rubric
+        if price is None:
+            return None
+        asked = len(rubric.text) + len(json.dumps(rubric.schema))
+        verdict = len(json.dumps(dict.fromkeys(rubric.dimensions, rubric.categories)))
+        read, written = asked // CHARACTERS_A_TOKEN + tokens, verdict // CHARACTERS_A_TOKEN + 1
+        return (read * price.input + written * price.output) / 1e6
+
     @property
     def account(self) -> dict[str, float]:
-        """Calls and dollars of this run."""
         calls, spent = (self._client.calls, self._client.budget.spent) if self._client else (0, 0.0)
         return {"calls": calls, "dollars": round(spent, 6)}
 
     def close(self) -> None:
-        """End the connections and the thread; the judge can be used again."""
         with self._starting:
             if self._loop and self._client:
                 asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result()
@@ -105,20 +124,21 @@ class LlmJudge:
             if key not in self._asked:
                 self._wanted += 1
                 self._asked[key] = asyncio.create_task(self._ask(key, pair))
-        verdicts = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
-        failed = {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, BaseException)}
+        outcomes = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
+        verdicts = dict(zip(texts, outcomes, strict=True))
+        failed = {key: error for key, error in verdicts.items() if isinstance(error, BaseException)}
         for key in failed:
             self._asked.pop(key, None)  # who asks next, asks anew
         if failed:
             error = next(iter(failed.values()))
             raise JudgeFailed(f"{error}; {len(failed)} of {len(texts)} verdicts are missing") from error
-        return {key: made for key, made in zip(texts, verdicts, strict=True) if isinstance(made, Verdict)}
+        return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, Verdict)}
 
     async def _ask(self, key: bytes, pair: tuple[str, str]) -> Verdict:
         async with self._open:
             verdict = await self._judge(pair)
             await self._keep(key, verdict)
-        self._say()
+        self._log_progress()
         return verdict
 
     async def _judge(self, pair: tuple[str, str]) -> Verdict:
@@ -146,16 +166,16 @@ class LlmJudge:
         rows, self._waiting, self._write = self._waiting, [], None
         await asyncio.to_thread(self._store.add, self.identity, rows)
 
-    def _say(self) -> None:
+    def _log_progress(self) -> None:
         self._done += 1
         assert self._client
-        if time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        if time.monotonic() - self._logged > SECONDS_BETWEEN_LINES:
+            self._logged = time.monotonic()
             cost = f", ${self._client.budget.spent:.2f} so far" if self._settings.price else ""
+            progress = f"{self._done} verdicts of {self._wanted} asked for in this run"
             log.info(
-                "judge %s: %d verdicts of %d asked for in this run, %d calls at once%s",
-                self._settings.model, self._done, self._wanted, self._client.limits.window, cost,
-            )  # fmt: skip
+                "judge %s: %s, %d calls at once%s", self._settings.model, progress, self._client.limits.window, cost
+            )
 
     # ---- the loop
 
@@ -180,17 +200,15 @@ class LlmJudge:
         self._thread.start()
 
 
-def identity_of(settings: Settings, rubric: Rubric) -> str:
-    """What a verdict depends on beside the texts: model, rubric and decoding settings."""
-    return fingerprint(["llm", settings.model, rubric.version, settings.temperature, settings.max_tokens])
+def endpoint_key(settings: LlmJudgeSettings, secret: Callable[[str], str | None]) -> str:
+    """The endpoint's key; an address of one's own may need none.
 
-
-def tokens_each(
-    settings: Settings, dimensions: Mapping[str, Dimension], evaluated: Sequence[str], recipe: Recipe
-) -> tuple[int, int]:
-    """Tokens that a call reads and writes, at most about: the rubric, prompt and answer as long as they may be."""
-    rubric = make_rubric(settings, {name: dimensions[name] for name in evaluated}, 5)
-    asked = len(rubric.text) + len(json.dumps(rubric.schema))
-    verdict = len(json.dumps(dict.fromkeys(evaluated, 5)))
-    read = asked // CHARACTERS_A_TOKEN + recipe.max_length + recipe.max_new_tokens
-    return read, verdict // CHARACTERS_A_TOKEN + 1
+    Raises:
+        InputError: there is no key.
+    """
+    if key := secret(settings.key):
+        return key
+    if not settings.needs_key:
+        return "none"
+    block = settings.key.lower().replace("_", "-")
+    raise InputError(f"judge {settings.model}: needs a key in {settings.key}, or in Prefect's Secret block {block}")

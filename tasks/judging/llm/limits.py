@@ -1,7 +1,7 @@
 """When the next call may go out: as many at once as the endpoint takes, as fast as it allows, within the cost ceiling.
 
-Nothing here knows HTTP: answers are told by `Limits.leave`, with the headers that they came with. One event loop uses
-it, so nothing needs a lock.
+Nothing here knows HTTP: `RateLimits.leave` is given each answer's headers. One event loop uses it, so nothing needs a
+lock.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Sent:
     tokens: float
 
 
-class Limits:
+class RateLimits:
     """Shared by all who call one endpoint."""
 
     def __init__(self, at_once: int, budget: Budget) -> None:
@@ -189,7 +189,7 @@ class Limits:
 
     async def enter(self, tokens: int, worst: float, again: bool = False) -> Sent:
         """Wait for the turn of a call that may use so many tokens and dollars. First come, first served, but who asks
-        `again` goes before, so that a dead endpoint is found out by few.
+        `again` goes before, so that a dead endpoint is noticed by few.
 
         Raises:
             CeilingReached: it would pass the cost ceiling.
@@ -204,11 +204,11 @@ class Limits:
         now = time.monotonic()
         self.in_flight -= 1
         self.budget.settle(sent.worst, cost)
-        told = self._learn(sent, headers, now)
+        has_headers = self._learn(sent, headers, now)
         self._paused_until = max(self._paused_until, now + pause)
         if outcome == "answered":
             self._pace.answered(now)
-        elif outcome == "refused" and not told:
+        elif outcome == "refused" and not has_headers:
             self._pace.refused(now)
         self._adapt(outcome != "answered")
         self._admit()
@@ -273,8 +273,8 @@ class Limits:
         self._finished = self._failed = 0
 
     def _learn(self, sent: Sent, headers: Mapping[str, str], now: float) -> bool:
-        """Whether the headers told the limit of requests."""
-        told = False
+        """Whether the headers give the limit of requests."""
+        has_headers = False
         for what, bucket, taken in (
             ("requests", self._requests, sent.requests),
             ("tokens", self._tokens, sent.tokens),
@@ -283,8 +283,8 @@ class Limits:
             reset = seconds(headers.get(f"x-ratelimit-reset-{what}"))
             if limit and remaining is not None and reset is not None:
                 bucket.learn(limit, remaining, reset, sent.at, taken, now)
-                told = told or what == "requests"
-        return told
+                has_headers = has_headers or what == "requests"
+        return has_headers
 
 
 def seconds(text: str | None) -> float | None:

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
 
-from configs.schema import Dimension, LlmJudge
+from configs.schema import Dimension, LlmJudgeSettings
 from tasks.judging.tables import Unscored
 from tasks.runtime.fingerprint import fingerprint
 
@@ -35,23 +34,9 @@ bitten.""",
 }  # fmt: skip
 """The instructions; the German ones are ours."""
 
-EMPTY, REFUSED, CUT_OFF, FILTERED, TOO_LONG = (
-    "empty answer",
-    "refused",
-    "cut off",
-    "kept back by the provider's filter",
-    "too long for the judge",
-)
-NOT_JSON, NOT_A_VERDICT = "not JSON", "not a verdict"
+REFUSED, CUT_OFF, FILTERED = "refused", "cut off", "kept back by the provider's filter"
+TOO_LONG, NOT_JSON, NOT_A_VERDICT = "too long for the judge", "not JSON", "not a verdict"
 """Why an answer is unscored."""
-
-
-class Scores(NamedTuple):
-    """What a judge makes of texts: scores in [0, 1], shape (texts, dimensions), NaN where unscored, and for each text
-    why it is unscored, "" where it is not."""
-
-    values: np.ndarray
-    reasons: list[str]
 
 
 @dataclass(frozen=True)
@@ -67,28 +52,25 @@ class Rubric:
         """Its identity: another text, other dimensions or another scale is another rubric."""
         return fingerprint([VERSION, self.text, self.dimensions, self.categories])
 
-    def request(self, settings: LlmJudge, prompt: str, answer: str) -> dict[str, Any]:
+    def request(self, settings: LlmJudgeSettings, prompt: str, answer: str) -> dict[str, Any]:
         """The body of a chat completion. The texts travel as JSON strings in a message of their own, so that no quote
         in them ends the data, and the schema allows grades and nothing else."""
+        texts = json.dumps({"prompt": prompt, "answer": answer}, ensure_ascii=False)
+        user = {"role": "user", "content": texts.encode(errors="replace").decode()}
+        verdict = {"name": "verdict", "strict": True, "schema": self.schema}
         return {
-            "model": settings.model, "temperature": settings.temperature, "max_tokens": settings.max_tokens,
-            "messages": [
-                {"role": "system", "content": self.text},
-                {"role": "user", "content": json.dumps({"prompt": prompt, "answer": answer}, ensure_ascii=False)
-                 .encode(errors="replace").decode()},
-            ],
-            "response_format": {
-                "type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": self.schema},
-            },
-        }  # fmt: skip
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+            "messages": [{"role": "system", "content": self.text}, user],
+            "response_format": {"type": "json_schema", "json_schema": verdict},
+        }
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         grade = {"type": "integer", "enum": list(range(1, self.categories + 1))}
-        return {
-            "type": "object", "properties": dict.fromkeys(self.dimensions, grade), "required": list(self.dimensions),
-            "additionalProperties": False,
-        }  # fmt: skip
+        properties, required = dict.fromkeys(self.dimensions, grade), list(self.dimensions)
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
     def read(self, completion: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
         """The grades of a chat completion, or none and the reason; what is not exactly a verdict is not guessed at."""
@@ -115,7 +97,7 @@ class Rubric:
         return (tuple(grades), "") if whole else ((), NOT_A_VERDICT)
 
 
-def make_rubric(settings: LlmJudge, dimensions: Mapping[str, Dimension], categories: int) -> Rubric:
+def make_rubric(settings: LlmJudgeSettings, dimensions: Mapping[str, Dimension], categories: int) -> Rubric:
     """The rubric with the definitions that participants saw."""
     words = {name: item.german if settings.language == "de" else item.definition for name, item in dimensions.items()}
     listed = "\n".join(f"- {name}: {words[name] or item.title}" for name, item in dimensions.items())

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
@@ -54,7 +54,7 @@ class Verdict:
     """Tokens read and written, of all tries together."""
 
 
-def verdict_key(settings: LlmJudge, rubric: str, prompt: str, answer: str) -> bytes:
+def verdict_key(settings: LlmJudgeSettings, rubric: str, prompt: str, answer: str) -> bytes:
     """Identity of a verdict; `rubric` is the rubric's version. The endpoint's address is not in it."""
     parts = [settings.model, rubric, settings.temperature, settings.max_tokens, prompt, answer]
     return hashlib.sha256(json.dumps(parts).encode()).digest()
@@ -70,7 +70,7 @@ class Verdicts:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Verdict]:
         """The verdicts that there are for these keys."""
-        found = {}
+        verdicts = {}
         with self._lock:
             for start in range(0, len(keys), KEYS_A_QUERY):
                 part = keys[start : start + KEYS_A_QUERY]
@@ -79,8 +79,8 @@ class Verdicts:
                     f"SELECT key, grades, reason, model, input, output FROM verdicts WHERE key IN ({marks})",  # noqa: S608
                     part,
                 )
-                found.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
-        return found
+                verdicts.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
+        return verdicts
 
     def add(self, judge: str, verdicts: Iterable[tuple[bytes, Verdict]]) -> None:
         """Keep verdicts, all or none; the first one of a key counts."""
@@ -118,7 +118,10 @@ class Verdicts:
                 "SELECT name, id, keys FROM batches LEFT JOIN submitted USING (name) "
                 "WHERE name NOT IN (SELECT name FROM collected) ORDER BY name"
             )
-            return [(name, id, _split(keys)) for name, id, keys in rows]
+            return [
+                (name, id, [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)])
+                for name, id, keys in rows
+            ]
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with self._lock, self._connection() as connection:
@@ -131,7 +134,3 @@ class Verdicts:
             self._open.execute("PRAGMA synchronous = FULL")
             self._open.executescript(SCHEMA)
         return self._open
-
-
-def _split(keys: bytes) -> list[bytes]:
-    return [keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES)]

@@ -25,7 +25,7 @@ def find_exports(exports: Sequence[Path], codebooks: Sequence[Codebook]) -> list
     Raises:
         InputError: an export that is not there, that holds nothing for any codebook, or only a part of one's files.
     """
-    found = []
+    matched = []
     for path in exports:
         name = path.name if [other.name for other in exports].count(path.name) == 1 else str(path)
         if path.is_dir():
@@ -34,16 +34,16 @@ def find_exports(exports: Sequence[Path], codebooks: Sequence[Codebook]) -> list
                 expected = ", ".join(dict.fromkeys(codebook.ratings.file for codebook in codebooks))
                 raise InputError(f"{path}: none of the codebooks' files is there; expected {expected}")
             before = f"{name}/" if len(exports) > 1 else ""
-            found += [
+            matched += [
                 Export(one, {file: path / file for file in one.files}, {file: before + file for file in one.files})
                 for one in own
             ]
         elif path.is_file():
             one = _of_one_table(path, codebooks)
-            found.append(Export(one, {one.ratings.file: path}, {one.ratings.file: name}))
+            matched.append(Export(one, {one.ratings.file: path}, {one.ratings.file: name}))
         else:
             raise InputError(f"{path}: no such file or folder")
-    return found
+    return matched
 
 
 def _is_there(codebook: Codebook, folder: Path, codebooks: Sequence[Codebook]) -> bool:

@@ -43,10 +43,10 @@ def _reason_of(target: Path) -> Path:
 def _changed(entry: Path) -> float | None:
     """When something last changed in a file or folder; None where it is not complete, or just went away."""
     try:
-        found = list(_files(entry))
-        if not found or entry.name.startswith(".") or any(path.suffix == ".part" for path in (entry, *found)):
+        contents = list(_files(entry))
+        if not contents or entry.name.startswith(".") or any(path.suffix == ".part" for path in (entry, *contents)):
             return None
-        return max(os.lstat(path).st_ctime for path in (entry, *found))
+        return max(os.lstat(path).st_ctime for path in (entry, *contents))
     except FileNotFoundError:
         return None
 

@@ -1,6 +1,6 @@
-"""Land exports in a collection: read, validate, give pseudonyms, merge into the latest snapshot, say what happened.
+"""Land exports in a collection: read, validate, give pseudonyms, merge into the latest snapshot, report.
 
-What a landing says is kept in COLLECTION/landings/TIME-DIGEST/: rejected.csv, every row that can't be used and why, and
+COLLECTION/landings/TIME-DIGEST/ keeps the report: rejected.csv, every row that can't be used and why, and
 summary.json. No participant's id of the export is written anywhere.
 """
 
@@ -22,7 +22,7 @@ from tasks.ratings.landing.exports import Export, find_exports
 from tasks.ratings.landing.merge import Changes, Tables, canonical, merge, no_tables, ordered
 from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
 from tasks.ratings.landing.snapshot import Collection, Snapshot
-from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of, told
+from tasks.ratings.reading.faults import describe_fault, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.load import check_scales
 from tasks.ratings.reading.rejected import write_rejected
 from tasks.ratings.reading.source import Source, read_source
@@ -81,14 +81,15 @@ def land(
             fault. Nothing is landed then.
     """
     check_scales(codebooks)
-    found = find_exports(exports, codebooks)
+    matched = find_exports(exports, codebooks)
     with locked(collection.path / "lock"):
         collection.clear()
         before = collection.latest()
         _check_same(before, key, codebooks)
-        reads, tables, changes = _merged(before, found, codebooks, key)
-        rejected, dropped = _all_rejected(reads), _all_dropped(reads)
-        absent = [codebook.name for codebook in codebooks if codebook not in [one.codebook for one in found]]
+        reads, tables, changes = _merged(before, matched, codebooks, key)
+        rejected = _all_rejected(reads)
+        dropped = count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
+        absent = [codebook.name for codebook in codebooks if codebook not in [one.codebook for one in matched]]
         about = _about(reads, changes, rejected, dropped, absent)
         folder = collection.path / "landings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{about['exports']['digest'][:8]}"
         refusal = _refusal(reads, rejected, strict)
@@ -119,15 +120,16 @@ def _check_same(before: Snapshot | None, key: bytes, codebooks: Sequence[Codeboo
 
 
 def _merged(
-    before: Snapshot | None, found: Sequence[Export], codebooks: Sequence[Codebook], key: bytes
+    before: Snapshot | None, matched: Sequence[Export], codebooks: Sequence[Codebook], key: bytes
 ) -> tuple[list[_Read], Tables, dict[str, Changes]]:
     """The exports, and the tables with them merged in, one after another."""
     tables = before.tables() if before else no_tables()
     reads, sizes, changes = list[_Read](), list[int](), dict.fromkeys(TABLES, Changes())
-    for export in found:
+    for export in matched:
         read = _read(export, codebooks, key, tables)
         rows = len(tables.ratings)
-        tables, changed = merge(tables, _of(read))
+        own = {name: part.table.assign(codebook=export.codebook.name) for name, part in read.valid.parts.items()}
+        tables, changed = merge(tables, Tables(**own))
         reads.append(read)
         sizes.append(len(tables.ratings) - rows)
         changes = {name: changes[name] + changed[name] for name in TABLES}
@@ -146,20 +148,10 @@ def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tab
     return _Read(export, sources, validate(codebook, sources, pseudonyms(key, codebook.name), siblings, known))
 
 
-def _of(read: _Read) -> Tables:
-    """The usable tables of an export, with its codebook's name."""
-    name = read.export.codebook.name
-    return Tables(**{table: part.table.assign(codebook=name) for table, part in read.valid.parts.items()})
-
-
 def _all_rejected(reads: Sequence[_Read]) -> pd.DataFrame:
     ids = set[str]().union(*(ids_of(read.export.codebook, read.sources) for read in reads))
     parts = [rejected_of(read.export.codebook, read.valid, ids, read.export.names) for read in reads]
     return pd.concat(parts, ignore_index=True)
-
-
-def _all_dropped(reads: Sequence[_Read]) -> dict[str, int]:
-    return count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
 
 
 def _lost(before: Snapshot | None, reads: Sequence[_Read], key: bytes) -> pd.DataFrame:
@@ -186,7 +178,7 @@ def _texts(source: Source, rows: pd.Series) -> dict[int, str]:
     return read | {one.row: one.text for one in source.unread}
 
 
-# ---- what is said of it
+# ---- what a landing reports
 
 
 def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
@@ -197,9 +189,10 @@ def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
 def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
     """Why nothing is landed, if so."""
     faults = faults_of(rejected)
-    first = f"the first: {told(faults.iloc[0], faults)}" if len(faults) else ""
+    first = f"the first: {describe_fault(faults.iloc[0], faults)}" if len(faults) else ""
     if strict and first:
-        total = sum(len(source.frame) + len(source.unread) for read in reads for source in _files(read).values())
+        sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
+        total = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
         bad = len(faults[["file", "row"]].drop_duplicates())
         return f"{bad:,} of {total:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
@@ -207,15 +200,13 @@ def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> st
     return None
 
 
-def _files(read: _Read) -> dict[str, Source]:
-    """File → source."""
-    return {getattr(read.export.codebook, name).file: source for name, source in read.sources.items()}
-
-
 def _about(
-    reads: Sequence[_Read], changes: dict[str, Changes], rejected: pd.DataFrame, dropped: dict[str, int],
+    reads: Sequence[_Read],
+    changes: dict[str, Changes],
+    rejected: pd.DataFrame,
+    dropped: dict[str, int],
     absent: list[str],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """What there is to tell of a landing."""
     exports = [read.export for read in reads]
     files = {export.names[file]: file_digest(path) for export in exports for file, path in export.paths.items()}
@@ -243,7 +234,7 @@ def _about(
 def _manifest(
     about: dict[str, Any], before: Snapshot | None, tables: Tables, codebooks: Sequence[Codebook], key: bytes
 ) -> dict[str, Any]:
-    """What a snapshot says of itself; `about` is of the landing that made it."""
+    """What a snapshot records of itself; `about` is of the landing that made it."""
     landed = {row["codebook"] for row in about["rows"]}
     own = {
         codebook.name: {"version": codebook.version, "fingerprint": fingerprint(codebook)}
@@ -271,7 +262,7 @@ def _manifest(
 
 
 def _write(folder: Path, rejected: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Keep what a landing said, whole or not at all."""
+    """Keep the report of a landing, whole or not at all."""
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True)
     write_rejected(rejected, partial / "rejected.csv")

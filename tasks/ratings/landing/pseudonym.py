@@ -36,17 +36,16 @@ def key_check(key: bytes) -> str:
     return keyed_digest(key, "which key is it?")[:8]
 
 
-def find_key(home: Path, other: Callable[[], bytes | None] = lambda: None) -> bytes:
-    """The key: of `PLURALIGN_SECRET`, else what `other` gives, else that of `HOME/secret`, made at the first call.
+def find_key(home: Path, kept_elsewhere: Callable[[str], str | None] = lambda name: None) -> bytes:
+    """The key: of `PLURALIGN_SECRET`, else what is kept elsewhere, else that of `HOME/secret`, made at the first call.
 
     Raises:
         InputError: it is shorter than 16 characters.
     """
     if given := os.environ.get(VARIABLE):
         return _long_enough(given.encode(), VARIABLE)
-    found = other()
-    if found is not None:
-        return _long_enough(found, "the secret block")
+    if (kept := kept_elsewhere(VARIABLE)) is not None:
+        return _long_enough(kept.encode(), "the secret block")
     return _long_enough(_kept(home / "secret"), str(home / "secret"))
 
 

@@ -2,7 +2,7 @@
 
     COLLECTION/snapshots/ID/{ratings,participants,responses,lost}.parquet, manifest.json
     COLLECTION/latest           the id of the latest snapshot
-    COLLECTION/landings/…       what each landing said (landing.py)
+    COLLECTION/landings/…       the report of each landing (landing.py)
 
 An id is the digest of the three tables' content, in one order. A snapshot is built in a folder beside its place and
 renamed into it before the pointer moves, so a kill at any point leaves the latest one whole.
@@ -95,10 +95,10 @@ class Collection:
         if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},}}", which):
             raise InputError(f"snapshot {which!r}: expected {LATEST!r} or {FEWEST_DIGITS} or more digits of an id")
         snapshots = self.snapshots()
-        found = [snapshot for snapshot in snapshots if snapshot.id.startswith(which)]
-        if len(found) != 1:
-            raise one_of(f"snapshots of {self.name!r}", which, [snapshot.id for snapshot in found or snapshots])
-        return found[0]
+        matching = [snapshot for snapshot in snapshots if snapshot.id.startswith(which)]
+        if len(matching) != 1:
+            raise one_of(f"snapshots of {self.name!r}", which, [snapshot.id for snapshot in matching or snapshots])
+        return matching[0]
 
     def add(self, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> Snapshot:
         """Make canonical tables the latest snapshot, kept now or found; the caller holds the collection's lock."""
@@ -122,7 +122,8 @@ class Collection:
                 getattr(tables, name).to_parquet(partial / f"{name}.parquet", index=False)
             lost.to_parquet(partial / "lost.parquet", index=False)
             for path in partial.iterdir():
-                _flush(path)
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())  # on the disk before something points to it
             write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
             os.rename(partial, final)
         finally:
@@ -141,12 +142,6 @@ def collection_of(study: Study, home: Path) -> Collection:
 def content_id(tables: Tables) -> str:
     """The id of canonical tables."""
     return fingerprint([frame_digest(getattr(tables, name)) for name in FIXED])
-
-
-def _flush(path: Path) -> None:
-    """See that a file is on the disk before something points to it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequence[Codebook]) -> Data:
@@ -172,10 +167,8 @@ def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequ
     parts = [_of_codebook(tables, codebook, dimensions) for codebook in used]
     lost = snapshot.lost()
     dropped = lost.loc[lost["codebook"].isin([codebook.name for codebook in used]), "reason"].value_counts().to_dict()
-    data = stack(
-        ratings=[part.ratings for part in parts], participants=[part.participants for part in parts],
-        responses=[part.responses for part in parts], categories=snapshot.manifest["categories"], dropped=dropped,
-    )  # fmt: skip
+    frames = {name: [getattr(part, name) for part in parts] for name in FIXED}
+    data = stack(**frames, categories=snapshot.manifest["categories"], dropped=dropped)
     return _answered(data, dimensions)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tasks.ratings.landing.landing import Landing
 
 WORDS = {"ratings": ("added", "corrected"), "participants": ("added", "changed"), "responses": ("added", "changed")}
@@ -12,15 +10,15 @@ WORDS = {"ratings": ("added", "corrected"), "participants": ("added", "changed")
 
 def lines(landing: Landing) -> list[str]:
     """One line a table of an export, then what was rejected, dropped and changed, and where that is."""
-    told = [
-        f"{row['file']}, {row['table']}: {row['read']:,} rows, {row['kept']:,} kept{_others(row)}"
-        for row in landing.rows
-    ]  # fmt: skip
-    told += [f"no file of {name}" for name in landing.absent]
+    texts = []
+    for row in landing.rows:
+        others = "".join(f", {row[what]:,} {what}" for what in ("repeated", "rejected", "dropped") if row[what])
+        texts.append(f"{row['file']}, {row['table']}: {row['read']:,} rows, {row['kept']:,} kept{others}")
+    texts += [f"no file of {name}" for name in landing.absent]
     for what, reasons in (("rejected", landing.reasons), ("dropped", landing.dropped)):
         if reasons:
-            told.append(f"{what}: {_counted(reasons)}")
-    return [*told, changed(landing), f"landing: {landing.folder}"]
+            texts.append(f"{what}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
+    return [*texts, changed(landing), f"landing: {landing.folder}"]
 
 
 def changed(landing: Landing) -> str:
@@ -51,14 +49,6 @@ def page(landing: Landing) -> str:
     if reasons:
         parts.append(_table(["", "reason", "rows or answers"], reasons))
     return "\n\n".join([*parts, f"`{landing.folder.resolve()}`"]) + "\n"
-
-
-def _others(row: Mapping[str, int]) -> str:
-    return "".join(f", {row[what]:,} {what}" for what in ("repeated", "rejected", "dropped") if row[what])
-
-
-def _counted(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:

@@ -22,9 +22,17 @@ from tasks.ratings.reading.columns import (
     label_reader,
     ratings_rules,
 )
-from tasks.ratings.reading.part import Part, Rename, first_like, lost, names_of_first, part, renamed
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.table_result import (
+    Rename,
+    TableResult,
+    first_like,
+    lost,
+    names_of_first,
+    renamed,
+    table_result,
+)
 
 NO_ANSWER_AT_ALL = "no answer on any dimension"
 REPEATED = "rated twice alike"
@@ -36,7 +44,7 @@ UNKNOWN_PARTICIPANT = "unknown participant"
 
 @dataclass(frozen=True)
 class References:
-    """Whom and what a rating may be by and about; `rejected`: responses of the export that can't be used."""
+    """The participants and responses that a rating may name; `rejected`: responses of the export that can't be used."""
 
     participants: Collection[str]
     responses: Collection[str]
@@ -45,7 +53,7 @@ class References:
 
 def usable_ratings(
     codebook: Codebook, source: Source, siblings: Sequence[Codebook], rename: Rename, references: References
-) -> Part:
+) -> TableResult:
     """participant_id, response_id, one column a dimension (Int64), in the order of the file."""
     table = codebook.ratings
     ignored = _ignored(table, source.frame)
@@ -54,14 +62,15 @@ def usable_ratings(
     broken = _one_reason_a_row(broken_rules(asked, rules, table.participant, details))
     frame = asked[~asked.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
     who, what = renamed(frame[table.participant], rename), frame[table.response].str.strip()
-    cells = _cells(table, frame, _pairs(who, what))
+    pairs = pd.factorize(who)[0].astype("int64") * what.nunique() + pd.factorize(what)[0]
+    cells = _cells(table, frame, pairs)
     answered = frame.index.isin(cells["row"]) | frame.index.isin(broken["row"])
     strange = _strange(codebook, who[answered], what[answered], references)
-    broken, cells = (found[~found["row"].isin(strange["row"])] for found in (broken, cells))
+    broken, cells = (rows[~rows["row"].isin(strange["row"])] for rows in (broken, cells))
     first = first_like(cells["pair"].to_numpy() * len(table.dimensions) + cells["dimension"].to_numpy())
     own = first == np.arange(len(cells))
     alike = cells["category"].to_numpy() == cells["category"].to_numpy()[first]
-    return part(
+    return table_result(
         source,
         _wide(table, cells[own], who, what),
         kept=cells.loc[own, "row"],
@@ -106,12 +115,6 @@ def _one_reason_a_row(broken: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([of_rows, broken[~broken["row"].isin(of_rows["row"])]])
 
 
-def _pairs(who: pd.Series, what: pd.Series) -> np.ndarray:
-    """A number for each pair of participant and response."""
-    different = what.nunique()
-    return pd.factorize(who)[0].astype("int64") * different + pd.factorize(what)[0]
-
-
 def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     """at (the row's place), row, pair, dimension (its place), category: every answer with a label of the codebook."""
     label = label_reader(table)
@@ -131,18 +134,19 @@ def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.Da
 
 
 def _strange(codebook: Codebook, who: pd.Series, what: pd.Series, references: References) -> pd.DataFrame:
-    """Rows by a participant, or about a response, that there is not; nothing is shown of a stranger's row."""
+    """Rows whose participant or response is unknown or can't be used; no value is shown of an unknown participant."""
     table = codebook.ratings
     nobody = ~who.isin(references.participants)
     no_response = ~what.isin(references.responses) & ~nobody
     refused = no_response & what.isin(references.rejected)
     unknown = no_response & ~refused
     no_text, no_row = f"{codebook.responses.file} does not hold it", f"{codebook.participants.file} does not hold it"
-    return pd.concat([
+    parts = [
         entries(what.index[refused], REJECTED_RESPONSE, table.response, what[refused]),
         entries(what.index[unknown], UNKNOWN_RESPONSE, table.response, what[unknown], no_text),
         entries(who.index[nobody], UNKNOWN_PARTICIPANT, table.participant, detail=no_row),
-    ])  # fmt: skip
+    ]
+    return pd.concat(parts)
 
 
 def _conflicting(
@@ -151,8 +155,8 @@ def _conflicting(
     """Answers that differ from the participant's first about the same."""
     columns = [table.rating] * len(table.dimensions) if table.rating else list(table.dimensions.values())
     details = names_of_first(pd.Index(cells["row"]), first, chosen)
-    parts, found = [], cells[chosen].assign(detail=details)
-    for place, own in found.groupby("dimension"):
+    parts, conflicts = [], cells[chosen].assign(detail=details)
+    for place, own in conflicts.groupby("dimension"):
         column = str(columns[int(place)])
         parts.append(entries(own["row"], CONFLICTING, column, frame[column].iloc[own["at"]], own["detail"]))
     return pd.concat([entries([], ""), *parts])

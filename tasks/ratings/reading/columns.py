@@ -149,31 +149,26 @@ def broken_rules(
     `details`: column → what to add about a text of it.
     """
     try:
-        _schema(rules).validate(frame, lazy=True)
+        checks = {column: [_check(*rule) for rule in asked] for column, asked in rules.items()}
+        pa.DataFrameSchema({name: pa.Column(checks=own) for name, own in checks.items()}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         if cases["index"].isna().any():  # its own message would show cells
             raise RuntimeError(f"a rule failed: {', '.join(cases['check'].astype(str).unique())}") from None
         cases["place"] = cases["column"].map(list(rules).index)
         cases = cases.sort_values(["place", "check_number"], kind="stable").drop_duplicates(["index", "column"])
-        parts = [_told(found, secret, details) for _, found in cases.groupby(["column", "check"], sort=False)]
+        parts = [_entries_of(alike, secret, details) for _, alike in cases.groupby(["column", "check"], sort=False)]
         return pd.concat(parts, ignore_index=True)
     return entries([], "")
-
-
-def _schema(rules: Rules) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({
-        column: pa.Column(checks=[_check(reason, good) for reason, good in asked]) for column, asked in rules.items()
-    })  # fmt: skip
 
 
 def _check(reason: str, good: Callable[[str], bool]) -> pa.Check:
     return pa.Check(lambda texts: pd.Series(by_text(texts, good), index=texts.index, dtype=bool), error=reason)
 
 
-def _told(found: pd.DataFrame, secret: str | None, details: Mapping[str, Callable[[str], str]]) -> pd.DataFrame:
-    column, reason = str(found["column"].iloc[0]), str(found["check"].iloc[0])
-    rows, texts = found["index"].astype("int64").tolist(), found["failure_case"].astype("str")
+def _entries_of(cases: pd.DataFrame, secret: str | None, details: Mapping[str, Callable[[str], str]]) -> pd.DataFrame:
+    column, reason = str(cases["column"].iloc[0]), str(cases["check"].iloc[0])
+    rows, texts = cases["index"].astype("int64").tolist(), cases["failure_case"].astype("str")
     of_an_id = reason in (NO_ID, CONTROL)
     detail = by_text(texts, details[column]) if column in details and not of_an_id else ""
     return entries(rows, reason, column, None if column == secret else texts, detail)
@@ -186,9 +181,9 @@ def refuse_platform_ids(file: str, frame: pd.DataFrame, table: ParticipantsTable
         InputError: one does; the message has the column and the row, not the value.
     """
     for attribute in table.attributes.values():
-        found = by_text(frame[attribute.column], lambda text: bool(PLATFORM_ID.search(text)))
-        if any(found):
-            place = f"{file}: row {frame.index[found.index(True)]}, column {attribute.column}"
+        suspect = by_text(frame[attribute.column], lambda text: bool(PLATFORM_ID.search(text)))
+        if any(suspect):
+            place = f"{file}: row {frame.index[suspect.index(True)]}, column {attribute.column}"
             raise InputError(
                 f"{place}: looks like a recruitment platform's id; the codebook must leave such columns out"
             )

@@ -1,4 +1,4 @@
-"""What an export's faults are told as: the table of all, or one line for the first."""
+"""The faults of an export for people: a table of all, or one line for the first."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def faults_of(rejected: pd.DataFrame) -> pd.DataFrame:
     return rejected[~rejected["reason"].isin(EXPECTED)]
 
 
-def told(entry: pd.Series, faults: pd.DataFrame) -> str:
+def describe_fault(entry: pd.Series, faults: pd.DataFrame) -> str:
     """One line for an entry: file, row, column, value, what is allowed; `faults`: all, to count those of its like."""
     file, reason, value, detail = entry["file"], entry["reason"], entry["value"], entry["detail"]
     place = f"{file}: row {entry['row']}" + (f", column {entry['column']}" if entry["column"] else "")

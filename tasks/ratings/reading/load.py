@@ -22,7 +22,7 @@ from configs.errors import InputError, one_of
 from configs.schema import Study
 from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATED
 from tasks.ratings.reading.columns import ATTENTION
-from tasks.ratings.reading.faults import faults_of, ids_of, rejected_of, told
+from tasks.ratings.reading.faults import describe_fault, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.source import read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
@@ -55,19 +55,20 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
         participants=[one.participants.table for one in valid.values()],
         responses=[one.responses.table for one in valid.values()],
         categories=codebooks[0].ratings.categories,
-        dropped=_sum_counts(_dropped(one) for one in valid.values()),
+        dropped=pd.DataFrame([_dropped(one) for one in valid.values()]).sum().to_dict(),
     )
 
 
 def stack(
-    ratings: list[pd.DataFrame], participants: list[pd.DataFrame], responses: list[pd.DataFrame], categories: int,
+    ratings: list[pd.DataFrame],
+    participants: list[pd.DataFrame],
+    responses: list[pd.DataFrame],
+    categories: int,
     dropped: dict[str, int],
-) -> Data:  # fmt: skip
+) -> Data:
     """One codebook's tables above another's; ratings without an `order` are interleaved."""
     people = pd.concat(participants, ignore_index=True)
-    for name in people.columns.drop(
-        ["participant_id", "language"]
-    ):  # what a questionnaire doesn't ask, nobody declares
+    for name in people.columns.drop(["participant_id", "language"]):  # nobody declares what was not asked
         people[name] = [() if isinstance(terms, float) else tuple(terms) for terms in people[name]]
     stacked = pd.concat(ratings, ignore_index=True)
     if "order" not in stacked:
@@ -116,7 +117,7 @@ def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Val
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
     faults = faults_of(rejected[rejected["reason"] != CONFLICTING])
     if len(faults):
-        raise InputError(told(faults.iloc[0], faults))
+        raise InputError(describe_fault(faults.iloc[0], faults))
     return valid
 
 
@@ -168,10 +169,10 @@ def check_strata(study: Study, participants: pd.DataFrame) -> None:
     named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
     named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
     for place, attribute, values in named:
-        found = sorted({term for terms in participants[attribute] for term in terms})
+        declared = sorted({term for terms in participants[attribute] for term in terms})
         for value in values:
-            if value not in found:
-                raise one_of(f"{study.name}: {place} (no participant declares it)", value, found)
+            if value not in declared:
+                raise one_of(f"{study.name}: {place} (no participant declares it)", value, declared)
 
 
 def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
@@ -185,11 +186,3 @@ def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; ratings.folder says where the export lies")
     return paths
-
-
-def _sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for part in counts:
-        for reason, rows in part.items():
-            total[reason] = total.get(reason, 0) + rows
-    return total

@@ -53,22 +53,23 @@ def _is_word(text: str, start: int, end: int) -> bool:
 
 def visible(text: str) -> str:
     """At most 80 characters, with `…` where there were more; control and format characters as escapes."""
-    escaped = "".join(_escaped(letter) for letter in text[: LONGEST + 1])
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    escaped = "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in hidden else letter
+        for letter in text[: LONGEST + 1]
+    )
     return escaped if len(escaped) <= LONGEST and len(text) <= LONGEST else f"{escaped[: LONGEST - 1]}…"
 
 
-def _escaped(letter: str) -> str:
-    hidden = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return letter.encode("unicode_escape").decode() if hidden else letter
-
-
 def entries(
-    rows: Sequence[int] | pd.Index, reason: str, column: str = "", value: Iterable[str] | None = None,
+    rows: Sequence[int] | pd.Index,
+    reason: str,
+    column: str = "",
+    value: Iterable[str] | None = None,
     detail: Iterable[str] | str = "",
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Entries with one reason, one a row; `value` is left empty where it could tell who somebody is."""
-    texts = "" if value is None else list(value)
-    details = detail if isinstance(detail, str) else list(detail)
+    texts, details = ("" if value is None else list(value)), (detail if isinstance(detail, str) else list(detail))
     frame = pd.DataFrame({"row": pd.Series(list(rows), dtype="int64")})
     return frame.assign(column=column, value=texts, reason=reason, detail=details)
 

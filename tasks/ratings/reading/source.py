@@ -1,7 +1,7 @@
 """Read the named columns of a CSV, JSON Lines or Parquet file as text; a row that can't be read costs that row only.
 
 CSV is read as it comes: with or without a byte order mark, comma, semicolon or tab between fields, any line ends,
-columns in any order. A row is told by the line where it begins (CSV, JSON Lines) or by its number from 1 (Parquet).
+columns in any order. A row is named by the line where it begins (CSV, JSON Lines) or by its number from 1 (Parquet).
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unread(NamedTuple):
-    """A row that could not be read: why, the same as a strict reader tells it, and its text, which may hold ids."""
+    """A row that could not be read: `reason` and `detail` for a table of such rows, `message` for a reader that stops
+    at the first, and the row's text, which may hold ids."""
 
     row: int
     reason: str
     detail: str
-    told: str
+    message: str
     text: str
 
 
@@ -72,7 +73,7 @@ def read_strictly(path: Path, columns: Iterable[str]) -> Source:
     """
     source = read_source(path, columns)
     for unread in source.unread:
-        raise InputError(f"{path}: {unread.told}")
+        raise InputError(f"{path}: {unread.message}")
     if source.frame.empty:
         raise InputError(f"{path}: no rows")
     return source
@@ -115,8 +116,8 @@ def _decoded(content: bytes) -> tuple[str, int | None]:
 def _header(path: Path, lines: list[str], wanted: list[str], first_bad: int | None) -> tuple[str, int, list[str]]:
     """The separator by which the header has the wanted columns, where the rows after it begin, and its names."""
     csv.field_size_limit(2**31 - 1)  # a very long answer is no fault
-    found = [(separator, *_first_record(lines, separator)) for separator in SEPARATORS]
-    separator, after, header = max(found, key=lambda one: sum(one[2].count(column) == 1 for column in wanted))
+    readings = [(separator, *_first_record(lines, separator)) for separator in SEPARATORS]
+    separator, after, header = max(readings, key=lambda one: sum(one[2].count(column) == 1 for column in wanted))
     if first_bad is not None and SURROGATE.search("".join(lines[:after])):
         raise InputError(f"{path}: not UTF-8 (byte {first_bad})")
     check_columns(path, header, wanted)
@@ -179,14 +180,14 @@ def _next_row(lines: list[str], start: int, end: int, separator: str, width: int
     return end
 
 
-def _fault(lines: list[str], first: int, after: int, reason: str, detail: str, told: str) -> _Record:
+def _fault(lines: list[str], first: int, after: int, reason: str, detail: str, message: str) -> _Record:
     span, text = f"; lines {first + 1} to {after}" if after > first + 1 else "", "".join(lines[first:after])
-    return _Record(first + 1, [], Unread(first + 1, reason, f"{detail}{span}", f"row {first + 1}: {told}", text))
+    return _Record(first + 1, [], Unread(first + 1, reason, f"{detail}{span}", f"row {first + 1}: {message}", text))
 
 
 def _not_utf8(row: int, first_bad: int | None, text: str) -> Unread:
-    told = f"row {row}: not UTF-8" if first_bad is None else f"not UTF-8 (byte {first_bad})"
-    return Unread(row, NOT_UTF8, "", told, text)
+    message = f"row {row}: not UTF-8" if first_bad is None else f"not UTF-8 (byte {first_bad})"
+    return Unread(row, NOT_UTF8, "", message, text)
 
 
 # ---- JSON Lines and Parquet

@@ -1,4 +1,4 @@
-"""The tables of one codebook's export: what of them can be used, and why not the rest. No row is lost unsaid.
+"""The tables of one codebook's export: what of them can be used, and why not the rest. Every row is accounted for.
 
 A fault costs as little as can be: an unknown label its rating, an unknown answer its attribute, a bad id its row.
 """
@@ -23,9 +23,9 @@ from tasks.ratings.reading.columns import (
     refuse_platform_ids,
     responses_rules,
 )
-from tasks.ratings.reading.part import Part, Rename, first_like, names_of_first, part, renamed
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.table_result import Rename, TableResult, first_like, names_of_first, renamed, table_result
 
 CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
@@ -36,12 +36,12 @@ TABLES = ("responses", "participants", "ratings")
 class Valid:
     """An export through one codebook."""
 
-    responses: Part
-    participants: Part
-    ratings: Part
+    responses: TableResult
+    participants: TableResult
+    ratings: TableResult
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, TableResult]:
         return {name: getattr(self, name) for name in TABLES}
 
 
@@ -64,9 +64,12 @@ def read_export(codebook: Codebook, paths: dict[str, Path], read: Callable[..., 
 
 
 def validate(
-    codebook: Codebook, sources: dict[str, Source], rename: Rename, siblings: Sequence[Codebook] = (),
+    codebook: Codebook,
+    sources: dict[str, Source],
+    rename: Rename,
+    siblings: Sequence[Codebook] = (),
     known: Known = Known(),
-) -> Valid:  # fmt: skip
+) -> Valid:
     """What can be used of an export; `siblings`: other questionnaires, whose labels are told as such.
 
     Raises:
@@ -88,32 +91,36 @@ def validate(
 # ---- responses
 
 
-def usable_responses(codebook: Codebook, source: Source) -> Part:
+def usable_responses(codebook: Codebook, source: Source) -> TableResult:
     """response_id, prompt_id, prompt, response."""
     table, frame = codebook.responses, source.frame
     broken = broken_rules(frame, responses_rules(table), None, {})
     good = frame[~frame.index.isin(broken["row"])]
-    responses = pd.DataFrame({
+    columns = {
         "response_id": good[table.response].str.strip(),
         "prompt_id": good[table.prompt or table.response].str.strip(),
         "prompt": good[table.prompt_text] if table.prompt_text else "",
         "response": good[table.response_text],
-    }).astype("str")  # fmt: skip
+    }
+    responses = pd.DataFrame(columns).astype("str")
     first = first_like(responses["response_id"])
     own = first == np.arange(len(first))
     same = (responses.to_numpy() == responses.to_numpy()[first]).all(axis=1)
     ids, details = responses["response_id"][~same], names_of_first(responses.index, first, ~same)
     other = entries(responses.index[~same], ANOTHER_TEXT, table.response, ids, details)
-    return part(
-        source, responses[own].reset_index(drop=True), kept=responses.index[own], rejected=[broken, other],
+    return table_result(
+        source,
+        responses[own].reset_index(drop=True),
+        kept=responses.index[own],
+        rejected=[broken, other],
         repeated=responses.index[same & ~own],
-    )  # fmt: skip
+    )
 
 
 # ---- participants
 
 
-def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> Part:
+def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> TableResult:
     """participant_id, language, one column an attribute: a tuple of declared terms.
 
     Where the rows of a participant disagree nothing is declared; where no cell can be read, there is None.
@@ -131,7 +138,7 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> P
         differs = before >= 0
         details = names_of_first(frame.index, before, differs)
         rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
-    return part(
+    return table_result(
         source, people.reset_index(drop=True), kept=frame.index[own], rejected=rejected, repeated=frame.index[~own]
     )
 

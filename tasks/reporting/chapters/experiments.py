@@ -8,6 +8,7 @@ from configs.schema import CONTROL, Contrast, Experiment, Study
 from tasks.effects.identity import EffectKey
 from tasks.effects.tables import Cells, Effects, Scores
 from tasks.meta_analysis.tables import Pooled
+from tasks.methods import METHODS
 from tasks.reporting.chapters.experiments_figure import draw_experiments
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, p_values, span, texts
@@ -130,7 +131,7 @@ def _conditions(study: Study, experiment: Experiment) -> Table:
         ("Of what", "l", lambda item: ", ".join(title_of(study, dimension) for dimension in item[1].dimensions)),
         ("Scale", "l", lambda item: item[1].scale),
         ("Disagreement", "l", lambda item: AGGREGATIONS[item[1].aggregation]),
-        ("Optimiser", "l", lambda item: item[1].optimiser.upper()),
+        ("Method", "l", lambda item: METHODS[item[1].method].title),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from configs.schema import Study
 from tasks.generation.tables import Health
 from tasks.meta_analysis.tables import Pooled
+from tasks.methods import methods_of
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, numbers, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
@@ -96,6 +97,7 @@ def _cell_name(row: Row) -> str:
 
 def _what_it_is(study: Study) -> str:
     limits = study.limits
+    margins = ", ".join(f"for {method.title} {method.margin_means}" for method in methods_of(study))
     return (
         "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
         "well-formed if it ended by itself, is not empty, not repetitive and, where the texts' grammar is known, "
@@ -103,8 +105,8 @@ def _what_it_is(study: Study) -> str:
         f"{percent(limits.well_formed)} as many, its mean length leaves {number(limits.shortest, 1)} to "
         f"{number(limits.longest, 1)} times the control's, its empty outputs rise by more than {percent(limits.empty)} "
         f"or its repetitive ones by more than {percent(limits.repetitive)}, or where at the end of training its margin "
-        "is not above the limit: for DPO how far the policy tells a pair apart as raters do, for GRPO the spread of "
-        "rewards in a group. Below, shares are means over architectures and seeds; steps are those of the optimiser."
+        f"is not above the limit: {margins}. Below, shares are means over architectures and seeds; steps are those of "
+        "the optimiser."
     )
 
 

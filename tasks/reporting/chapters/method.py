@@ -6,6 +6,7 @@ from configs.schema import Study
 from tasks.audit.tables import Audit
 from tasks.effects.tables import Cells, Effects
 from tasks.meta_analysis.tables import Pooled
+from tasks.methods import methods_of
 from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.document import Items, Part, Text
@@ -48,16 +49,13 @@ def _model_steps(results: Results) -> list[str]:
     study = results.study
     judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
-    optimisers = {c.optimiser.upper() for e in study.experiments.values() for c in e.conditions.values()}
-    judge = "A text regression of the ratings of held-out prompts"
+    methods = joined(sorted(method.title for method in methods_of(study)), " or ")
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{joined(sorted(optimisers), ' or ')}: {models}. The control is the architecture without fine-tuning. "
-        f"{_budgets(study)}",
+        f"{methods}: {models}. The control is the architecture without fine-tuning. {_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
-        f"Judging. {judge if study.judge.kind == 'embedded' else study.judge.model} scores every answer from 0 to 1 on "
-        f"{judged}.",
+        f"Judging. {study.judge.method} scores every answer from 0 to 1 on {judged}.",
         "Effects. For each architecture, an effect is the mean difference in score between two conditions on the same "
         "held-out prompts, with a standard error that is clustered by prompt and, where there are several, by training "
         "seed; 0.05 is five percentage points. A prompt that the judge could not score on either side is left out; "

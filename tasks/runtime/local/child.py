@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from tasks.methods import METHODS
 from tasks.runtime.job import Desk, Job, Warm, measured, prepare_process, reason
 from tasks.runtime.local.jobs import read_job
 from tasks.runtime.local.sharded import run_sharded
@@ -54,7 +55,8 @@ class SettledWarm(Warm):
         if not self._settled:
             import trl
 
-            _ = trl.DPOTrainer, trl.GRPOTrainer  # imported at first use
+            for method in METHODS.values():
+                getattr(trl, method.trainer)  # imported at first use
             gc.collect()
             gc.freeze()
             self._settled = True

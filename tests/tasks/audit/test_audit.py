@@ -19,9 +19,11 @@ from configs.load import load_study
 from configs.schema import Contrast, ContrastSettings, Study
 from tasks.audit.audit import audit, check_audit
 from tasks.audit.tables import Audit
+from tasks.methods import METHODS
 from tasks.preferences.aggregation import aggregate
-from tasks.preferences.condition import condition_labels, stratified, training_data, training_ratings
+from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.tables import columns_of
 from tests.conftest import make_data
 
@@ -62,6 +64,12 @@ def data(rows: list[tuple[str, str, str, int | None]], **settings: Any) -> Data:
     return make_data(rows, EA, {"group": groups}, **settings)
 
 
+def audited(settings: Study, ratings: Data) -> pd.DataFrame:
+    """The audit of what the ratings come to."""
+    own = StudyData.of(settings, ratings)
+    return audit(settings, own, {name: experiment_data(settings, own, e) for name, e in settings.experiments.items()})
+
+
 def of(table: pd.DataFrame, stratum: str) -> dict[str, Any]:
     """The one row of a stratum."""
     (row,) = table[table["stratum"] == stratum].to_dict("records")
@@ -69,7 +77,7 @@ def of(table: pd.DataFrame, stratum: str) -> dict[str, Any]:
 
 
 def x_and_y(settings: Mapping[str, Any], ratings: Data | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    table = audit(study({"c": settings}), ratings or data(ROWS))
+    table = audited(study({"c": settings}), ratings or data(ROWS))
     return of(table, "x"), of(table, "y")
 
 
@@ -77,7 +85,7 @@ def x_and_y(settings: Mapping[str, Any], ratings: Data | None = None) -> tuple[d
 
 
 def test_what_was_asked_by_hand() -> None:
-    table = audit(study({"c": {}}), data(ROWS))
+    table = audited(study({"c": {}}), data(ROWS))
     assert list(table.columns) == list(columns_of(Audit))
     assert table[["experiment", "condition", "stratum"]].to_numpy().tolist() == [["e", "c", "x"], ["e", "c", "y"]]
     assert table[["n_participants", "n_ratings", "n_majorities"]].to_numpy().tolist() == [[3, 4, 1], [1, 2, 1]]
@@ -101,7 +109,7 @@ def test_what_was_asked_by_hand() -> None:
         # a 11/3 -> 4, b 9/3 = 3, of three raters each, two of them x's. No rating is 4, or 3.
         ({"aggregation": "average"}, (0, 0), 2 / 3, (0, 1)),
         # a 11/3 over b 3; the rewards of a and b weigh the same, a third for each rater.
-        ({"optimiser": "grpo"}, (1, 1), 2 / 3, (0, 1)),
+        ({"method": "grpo"}, (1, 1), 2 / 3, (0, 1)),
         # y's own ratings alone: 1 < 5.
         ({"stratum": "y"}, (0, 1), 0, (1, 0)),
     ],
@@ -159,20 +167,20 @@ def test_within_participant_counts_each_persons_own_preferences() -> None:
 def test_under_grpo_every_label_of_the_reward_weighs_the_same() -> None:
     # a and b as above, c rated by y1 alone: x gave 4 of 7 labels. Means a 11/3, b 3, c 3: b and c have the same reward.
     # y says b over a, c over a, b over c: two lost, one unheard.
-    x, y = x_and_y({"optimiser": "grpo"}, data([*ROWS, ("y1", "q", "c", 3)]))
+    x, y = x_and_y({"method": "grpo"}, data([*ROWS, ("y1", "q", "c", 3)]))
     assert x["share_of_preferences"] == pytest.approx(4 / 7)
     assert y["share_of_preferences"] == pytest.approx(3 / 7)
     assert (y["n_majorities"], y["majority_loses"], y["majority_unheard"]) == (3, 1, pytest.approx(1 / 3))
 
 
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
-def test_every_dimension_has_the_same_part_in_the_weight(optimiser: str) -> None:
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_every_dimension_has_the_same_part_in_the_weight(method: str) -> None:
     # On toxicity, where less is better, y1 alone rates: a 1 over b 5, all of that dimension's weight. The other as
     # above: dpo x 10/14, grpo x 2/3; half of either. y's own ratings say b on one and a on the other: no majority.
     ratings = data(ROWS)
     ratings.ratings["toxicity"] = ratings.ratings[EA].where(ratings.ratings["participant_id"] == "y1")
-    x, y = x_and_y({"dimensions": [EA, "toxicity"], "optimiser": optimiser}, ratings)
-    half = {"dpo": 5 / 14, "grpo": 1 / 3}[optimiser]
+    x, y = x_and_y({"dimensions": [EA, "toxicity"], "method": method}, ratings)
+    half = {"dpo": 5 / 14, "grpo": 1 / 3}[method]
     assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx((half, 1 - half))
     assert (x["n_ratings"], y["n_ratings"]) == (4, 4)
     assert (x["n_majorities"], x["majority_loses"], x["majority_unheard"]) == (1, 0, 0)
@@ -195,7 +203,7 @@ def test_a_tie_between_dimensions_is_a_tie_whatever_the_rounding() -> None:
     merged = merged.assign(prompt_id=merged["response_id"].map(prompts), order=range(len(merged)))
     people = pd.DataFrame({"participant_id": merged["participant_id"].unique(), "language": "en"})
     everybody = replace(first, ratings=merged, participants=people.assign(group=[("x",)] * len(people)))
-    x = of(audit(study({"c": {"dimensions": [EA, "sensitivity"]}}, "x"), everybody), "x")
+    x = of(audited(study({"c": {"dimensions": [EA, "sensitivity"]}}, "x"), everybody), "x")
     assert x["n_majorities"] == 1  # (c, d) alone: 6/10 for c, 8/10 for d
 
 
@@ -230,11 +238,11 @@ def random_data(seed: int) -> Data:
 def weights_one_by_one(settings: Study, ratings: Data, name: str) -> dict[str, float]:
     """Each participant's weight, half of each preference at a time."""
     condition = settings.experiments["e"].conditions[name]
-    table = stratified(settings, ratings, settings.experiments["e"])[name][0]
-    trained = training_data(settings, ratings, condition, table).pairs
+    made = experiment_data(settings, StudyData.of(settings, ratings), settings.experiments["e"])[name]
+    trained, _ = METHODS[condition.method].table(made, settings.recipe, settings.seed)
     pairs = set(zip(trained["a"], trained["b"], strict=True))
     weights: dict[str, float] = defaultdict(float)
-    for both in condition_labels(settings, condition, table)[0].values():
+    for both in made.labels.values():
         total, found = 0, []
         for _, labels in aggregate(both.scaled, condition.aggregation).groupby("prompt_id"):
             for one, two in combinations(labels.itertuples(), 2):
@@ -272,7 +280,7 @@ def test_shares_of_preferences_are_those_of_the_preferences_one_by_one(settings:
     for cap in (None, 5):
         asked = study({"c": settings}, "xyz", max_pairs=cap)
         weights = weights_one_by_one(asked, ratings, "c")
-        table = audit(asked, ratings).set_index("stratum")
+        table = audited(asked, ratings).set_index("stratum")
         for stratum in "xyz":
             own = sum(weight for person, weight in weights.items() if person[0] == stratum)
             assert table.loc[stratum, "share_of_preferences"] == pytest.approx(own / sum(weights.values()))
@@ -281,12 +289,12 @@ def test_shares_of_preferences_are_those_of_the_preferences_one_by_one(settings:
 # ---- what must always hold
 
 
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("scale", ["5-point", "binary"])
-def test_strata_that_divide_the_participants_share_everything(optimiser: str, aggregation: str, scale: str) -> None:
-    settings = {"optimiser": optimiser, "aggregation": aggregation, "scale": scale, "dimensions": [EA, "toxicity"]}
-    table = audit(study({"c": settings}, "xyz"), random_data(0))
+def test_strata_that_divide_the_participants_share_everything(method: str, aggregation: str, scale: str) -> None:
+    settings = {"method": method, "aggregation": aggregation, "scale": scale, "dimensions": [EA, "toxicity"]}
+    table = audited(study({"c": settings}, "xyz"), random_data(0))
     shares = table[["share_of_participants", "share_of_ratings", "share_of_preferences"]]
     np.testing.assert_allclose(shares.sum(), 1)
     rates = table[["retained", "majority_loses", "majority_unheard"]]
@@ -295,7 +303,7 @@ def test_strata_that_divide_the_participants_share_everything(optimiser: str, ag
 
 def test_everybody_as_one_stratum_loses_nothing_where_all_ratings_train() -> None:
     everybody = make_data(ROWS, EA, {"group": dict.fromkeys(("x1", "x2", "x3", "y1"), ("x",))})
-    row = of(audit(study({"c": {}}, "x"), everybody), "x")
+    row = of(audited(study({"c": {}}, "x"), everybody), "x")
     names = ["share_of_participants", "share_of_ratings", "retained", "share_of_preferences"]
     assert [row[name] for name in names] == pytest.approx([1, 1, 1, 1])
     assert (row["majority_loses"], row["majority_unheard"]) == (0, 0)
@@ -306,7 +314,7 @@ def test_two_strata_of_the_same_people_have_the_same_row() -> None:
     ratings.participants["group"] = [
         (*terms, "w") if "x" in terms else terms for terms in ratings.participants["group"]
     ]
-    table = audit(study({how: {"aggregation": how} for how in AGGREGATIONS}, "xw"), ratings)
+    table = audited(study({how: {"aggregation": how} for how in AGGREGATIONS}, "xw"), ratings)
     x, w = (table[table["stratum"] == name].drop(columns="stratum").reset_index(drop=True) for name in "xw")
     pd.testing.assert_frame_equal(x, w)
 
@@ -318,7 +326,7 @@ def test_a_minority_that_always_disagrees_loses_every_vote() -> None:
         for response, likes, dislikes in (("a", 5, 1), ("b", 1, 5))
         for person, category in (("x1", likes), ("x2", likes), ("x3", likes), ("y1", dislikes))
     ]
-    table = audit(study({how: {"aggregation": how} for how in ("all", "majority")}), data(rows))
+    table = audited(study({how: {"aggregation": how} for how in ("all", "majority")}), data(rows))
     table = table.set_index(["condition", "stratum"])
     for how in ("all", "majority"):
         assert table.loc[(how, "y"), ["n_majorities", "majority_loses", "majority_unheard"]].tolist() == [6, 1, 0]
@@ -335,19 +343,20 @@ def test_balancing_takes_from_the_larger_stratum() -> None:
             for stratum, size in (("x", 12), ("y", 3)) for n in range(size) for response in "ab"]  # fmt: skip
     settings = study({"x": {"stratum": "x"}, "y": {"stratum": "y"}})
     tied = settings.experiments["e"].model_copy(update={"contrasts": {Contrast("x - y"): ContrastSettings()}})
-    table = audit(settings.model_copy(update={"experiments": {"e": tied}}), data(rows))
+    table = audited(settings.model_copy(update={"experiments": {"e": tied}}), data(rows))
     retained = table.set_index(["condition", "stratum"])["retained"]
     assert retained.to_dict() == {("x", "x"): 6 / 24, ("x", "y"): 0, ("y", "x"): 0, ("y", "y"): 1}
 
 
 def test_only_training_prompts_are_audited(paper: Study, simulated: Data) -> None:
-    table = audit(paper, simulated).set_index(["condition", "stratum"])
-    assert len(table) == 18 * 6
+    table = audited(paper, simulated).set_index(["condition", "stratum"])
+    assert len(table) == sum(len(item.conditions) for item in paper.experiments.values()) * 6
+    training = StudyData.of(paper, simulated).training(simulated.ratings)
     for stratum, n in table.loc["all", "n_ratings"].items():
         values = set(paper.strata[stratum].values)
         people = simulated.participants
         own = people.loc[[not values.isdisjoint(t) for t in people[paper.strata[stratum].attribute]], "participant_id"]
-        assert n == training_ratings(paper, simulated)["participant_id"].isin(own).sum()
+        assert n == training["participant_id"].isin(own).sum()
     both = table.loc["dpo-toxicity-ea", "n_ratings"]
     assert (both == 2 * table.loc["dpo-toxicity", "n_ratings"]).all()
     pd.testing.assert_frame_equal(table.loc["all"].drop(columns="experiment"),
@@ -360,11 +369,11 @@ def test_only_training_prompts_are_audited(paper: Study, simulated: Data) -> Non
 # ---- little or nothing to audit
 
 
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
-def test_a_condition_without_preferences_leaves_all_unheard(optimiser: str) -> None:
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_a_condition_without_preferences_leaves_all_unheard(method: str) -> None:
     # a's and b's labels disagree: consensus keeps nothing. With c, which x1 and x2 agree on, it keeps one response.
     rows = [*ROWS, ("x1", "q", "c", 4), ("x2", "q", "c", 4)]
-    x, y = x_and_y({"aggregation": "consensus", "optimiser": optimiser}, data(rows))
+    x, y = x_and_y({"aggregation": "consensus", "method": method}, data(rows))
     assert (x["retained"], y["retained"]) == (2 / 6, 0)
     assert (x["majority_unheard"], y["majority_unheard"]) == (1, 1)
     assert all(math.isnan(row[name]) for row in (x, y) for name in ("share_of_preferences", "majority_loses"))
@@ -374,7 +383,7 @@ def test_a_stratum_without_members_and_one_without_ratings_are_zeros_and_nan() -
     ratings = data(ROWS)
     silent = pd.DataFrame({"participant_id": ["z1"], "language": ["en"], "group": [("z",)]})
     ratings = replace(ratings, participants=pd.concat([ratings.participants, silent], ignore_index=True))
-    table = audit(
+    table = audited(
         study({how: {"aggregation": how} for how in AGGREGATIONS} | {"own": {"stratum": "z"}}, "xyzw"), ratings
     )
     for stratum, members in (("z", 1), ("w", 0)):
@@ -393,7 +402,7 @@ def test_a_stratum_without_members_and_one_without_ratings_are_zeros_and_nan() -
 def test_a_dimension_that_nobody_rated_changes_nothing() -> None:
     ratings = data(ROWS)
     ratings.ratings["toxicity"] = ratings.ratings[EA].mask(ratings.ratings[EA] > 0)
-    one, both = (audit(study({"c": {"dimensions": names}}), ratings) for names in ([EA], [EA, "toxicity"]))
+    one, both = (audited(study({"c": {"dimensions": names}}), ratings) for names in ([EA], [EA, "toxicity"]))
     pd.testing.assert_frame_equal(one, both)
 
 
@@ -404,8 +413,8 @@ def test_a_study_without_experiments_or_strata_is_told_what_it_lacks() -> None:
     with pytest.raises(InputError, match="no experiments and no strata"):
         check_audit(bare)
     check_audit(study({"c": {}}))
-    assert list(audit(study({"c": {}}, ""), data(ROWS)).columns) == list(columns_of(Audit))
-    assert audit(bare, data(ROWS)).empty
+    assert list(audited(study({"c": {}}, ""), data(ROWS)).columns) == list(columns_of(Audit))
+    assert audited(bare, data(ROWS)).empty
 
 
 # ---- what a group of the same size would lose by chance
@@ -419,7 +428,7 @@ def test_random_groups_of_everybody_lose_what_everybody_loses(simulated: Data) -
     whole = Data(ratings, people, simulated.responses, simulated.categories)
     conditions = {name: {"dimensions": [EA], "aggregation": name, "scale": "5-point"} for name in ("majority", "first")}
     settings = study(conditions).model_copy(update={"strata": load_study("popquorn", {"strata": everybody}).strata})
-    table = audit(settings, whole)
+    table = audited(settings, whole)
     table = table[table["stratum"] == "everybody"]
     assert table["chance_loses"].tolist() == pytest.approx(table["majority_loses"].tolist())
     assert table["chance_sd"].tolist() == pytest.approx([0, 0])
@@ -429,7 +438,7 @@ def test_random_groups_of_everybody_lose_what_everybody_loses(simulated: Data) -
 def test_a_group_drawn_by_lot_loses_about_what_chance_says(simulated: Data) -> None:
     drawn = np.random.default_rng(1).random(len(simulated.participants)) < 0.3
     people = simulated.participants.assign(group=[("x",) if hit else ("y",) for hit in drawn])
-    table = audit(
+    table = audited(
         study({"all": {"aggregation": "all"}}),
         Data(simulated.ratings, people, simulated.responses, simulated.categories),
     )

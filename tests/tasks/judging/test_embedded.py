@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.judging.embedded import EmbeddedJudge, cross_validated, mean_ratings
+from tasks.judging.embedded import EmbeddedJudge, cross_validated
+from tasks.judging.evidence import mean_ratings
 
 FILLER = ["the", "of", "and", "to", "in", "that", "is", "was", "for", "on"]
 

@@ -8,24 +8,38 @@ from typing import Any
 import pytest
 
 from configs.errors import InputError
-from configs.schema import LlmJudge, Study
-from tasks.judging import step
-from tasks.judging.step import Judge, judge_identity, prepare_judge, proof_calls
+from configs.schema import LlmJudgeSettings, Study
+from flows import keys
+from tasks.judging.evidence import compared_strata, gather_evidence, sample_of
+from tasks.judging.llm.judge import endpoint_key
+from tasks.judging.step import ProvenJudge, prepare_judge, study_judge
 from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import FolderStore
 from tests.endpoint import Endpoint
 
 LLM = {"kind": "llm", "model": "m"}
 
 
+@pytest.fixture
+def simulated(paper: Study, simulated: Data) -> StudyData:
+    """As the paper's study splits and groups them."""
+    return StudyData.of(paper, simulated)
+
+
 def study(paper: Study, **judge: Any) -> Study:
     return Study(**paper.model_dump() | {"judge": {"kind": "embedded", **judge}})
 
 
-def prepared(paper: Study, data: Data, folder: Path, **judge: Any) -> Judge:
-    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder))
+def prepared(paper: Study, data: StudyData, folder: Path, **judge: Any) -> ProvenJudge:
+    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder), lambda name: None)
     made.close()
     return made
+
+
+def proof_calls(settings: Study, data: StudyData, folder: Path) -> int:
+    judge, evidence = study_judge(settings, data, FolderStore(folder))
+    return judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
 
 
 # ---- the key
@@ -36,62 +50,68 @@ def test_the_key_comes_from_the_environment_then_from_prefect(monkeypatch: pytes
         def get(self) -> str:
             return "of Prefect"
 
-    monkeypatch.setattr(step, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
-    monkeypatch.setattr(step.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
+    monkeypatch.setattr(keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
+    monkeypatch.setattr(keys.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
     monkeypatch.setenv("OPENAI_API_KEY", "of the environment")
-    assert step._key(LlmJudge(**LLM)) == "of the environment"
+    assert endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret) == "of the environment"
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert step._key(LlmJudge(**LLM)) == "of Prefect"
+    assert endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret) == "of Prefect"
 
 
 def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(step, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
+    monkeypatch.setattr(keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
     with pytest.raises(InputError, match="judge m: needs a key in OPENAI_API_KEY, or in Prefect's Secret block openai"):
-        step._key(LlmJudge(**LLM))
-    assert step._key(LlmJudge(**LLM, base_url="http://localhost:8000/v1")) == "none"
+        endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret)
+    assert endpoint_key(LlmJudgeSettings(**LLM, base_url="http://localhost:8000/v1"), keys.find_secret) == "none"
 
 
 # ---- the proof
 
 
-def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(paper: Study, simulated: Data) -> None:
+def test_a_sample_is_as_large_as_asked_and_keeps_its_responses_when_others_come(
+    paper: Study, simulated: StudyData
+) -> None:
     small, larger = (study(paper, proof={"sample": size}) for size in (20, 40))
-    rated, _ = step._rated(small, simulated)
-    few, more = (set(step._sample(settings, rated)["response_id"]) for settings in (small, larger))
+    rated = gather_evidence(small, simulated).rated
+    few, more = (set(sample_of(settings, rated)["response_id"]) for settings in (small, larger))
     assert (len(few), len(more)) == (20, 40)
     assert few < more
     without = rated[~rated["response_id"].isin(list(more - few)[:5])]
-    assert set(step._sample(small, without)["response_id"]) == few
-    assert len(step._sample(study(paper), rated)) == len(rated)
+    assert set(sample_of(small, without)["response_id"]) == few
+    assert len(sample_of(study(paper), rated)) == len(rated)
 
 
-def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: Data, tmp_path: Path) -> None:
+def test_a_chat_model_is_asked_for_its_sample_once(paper: Study, simulated: StudyData, tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         judge = {**LLM, "base_url": endpoint.url, "proof": {"sample": 30, "draws": 20}}
         settings = study(paper, **judge)
-        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 30
+        assert proof_calls(settings, simulated, tmp_path) == 30
         first = prepared(paper, simulated, tmp_path, **judge)
         assert len(endpoint.requests) == 30
         assert first.tables["judge_agreement"].query("stratum == 'all'")["n"].tolist() == [30, 30]
-        assert proof_calls(settings, simulated, FolderStore(tmp_path)) == 0
+        assert proof_calls(settings, simulated, tmp_path) == 0
         again = prepared(paper, simulated, tmp_path, **{**judge, "proof": {"sample": 40, "draws": 20}})
         assert len(endpoint.requests) == 40
-    assert again.identity == first.identity == judge_identity(settings, simulated)
+    assert (
+        again.judge.identity
+        == first.judge.identity
+        == study_judge(settings, simulated, FolderStore(tmp_path))[0].identity
+    )
 
 
 def test_settings_of_the_proof_and_of_the_calls_are_no_part_of_a_score_and_the_rubric_is(
-    paper: Study, simulated: Data
+    paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     def identity(**changes: Any) -> str:
-        return judge_identity(study(paper, **{**LLM, **changes}), simulated)
+        return study_judge(study(paper, **{**LLM, **changes}), simulated, FolderStore(tmp_path))[0].identity
 
     assert identity(proof={"draws": 7}) == identity(at_once=2) == identity(base_url="http://x") == identity()
     assert len({identity(), identity(model="n"), identity(language="de"), identity(temperature=1.0)}) == 4
 
 
 def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_not_stop(
-    paper: Study, simulated: Data, tmp_path: Path
+    paper: Study, simulated: StudyData, tmp_path: Path
 ) -> None:
     floor = {"floor": {"agreement": 0.99}}
     assert prepared(paper, simulated, tmp_path).stops == ""
@@ -99,12 +119,12 @@ def test_a_judge_below_the_floor_says_why_it_stops_and_one_that_is_marked_does_n
     assert prepared(paper, simulated, tmp_path, proof={**floor, "below": "mark"}).stops == ""
 
 
-def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: Data) -> None:
+def test_only_strata_that_the_study_compares_and_shows_are_compared(paper: Study, simulated: StudyData) -> None:
     settings = study(paper)
-    _, ratings = step._rated(settings, simulated)
-    assert step._compared(settings, ratings) == [("female", "male"), ("liberal", "conservative"), ("white", "black")]
-    shown = {name: table for name, table in ratings.items() if name != "black"}
-    assert step._compared(settings, shown) == [("female", "male"), ("liberal", "conservative")]
+    evidence = gather_evidence(settings, simulated)
+    assert evidence.pairs == [("female", "male"), ("liberal", "conservative"), ("white", "black")]
+    shown = {name: table for name, table in evidence.ratings.items() if name != "black"}
+    assert compared_strata(settings, shown) == [("female", "male"), ("liberal", "conservative")]
 
 
 def test_a_german_rubric_without_a_german_definition_is_refused(paper: Study) -> None:
@@ -121,4 +141,4 @@ def test_a_german_rubric_without_a_german_definition_is_refused(paper: Study) ->
 )  # fmt: skip
 def test_what_a_judge_can_not_be_is_refused(judge: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        LlmJudge(**LLM, **judge)
+        LlmJudgeSettings(**LLM, **judge)

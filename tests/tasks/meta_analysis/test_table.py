@@ -134,7 +134,7 @@ def test_the_tables_lie_beside_the_effects_where_nothing_else_is_said(tmp_path: 
 
 def test_groups_too_large_to_read_have_no_forest_plot(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, "estimate,std_error\n" + "0.1,0.1\n" * (MOST_LINES + 1))
-    with caplog.at_level("INFO", logger="flows.meta"):
+    with caplog.at_level("INFO", logger="tasks.reporting.pooled_file"):
         assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
     assert "forest plots of 0 of 1 groups" in caplog.text
     assert not (tmp_path / "out" / "figures").exists()

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from configs.schema import Dpo, Experiment, Grpo, Recipe
-from tasks.methods.budget import steps_beyond_epochs, steps_of_epochs
+from configs.schema import Experiment, Recipe
+from tasks.methods import METHODS
+from tasks.methods.budget import steps_beyond_epochs
 from tasks.methods.dpo import train_dpo
 from tasks.methods.grpo import train_grpo
 from tests.models import RECIPE, a_run, some_pairs, some_rewards
 
-PLAIN = Recipe(dpo=Dpo(batch_size=32, epochs=2), grpo=Grpo(prompts=64, prompts_per_step=4, epochs=1))
+PLAIN = Recipe(dpo={"batch_size": 32, "epochs": 2}, grpo={"prompts": 64, "prompts_per_step": 4, "epochs": 1})
 
 
 def experiment(budget: str) -> Experiment:
     dpo = {"dimensions": ["toxicity"], "scale": "5-point"}
-    conditions = {"all": dpo, "few": dpo, "none": dpo, "grpo": dpo | {"optimiser": "grpo"}}
+    conditions = {"all": dpo, "few": dpo, "none": dpo, "grpo": dpo | {"method": "grpo"}}
     return Experiment(title="T", question="Q", budget=budget, conditions=conditions, contrasts={"all - control": {}})
 
 
 SIZES = {"all": 330, "few": 20, "none": 0, "grpo": 400}
 
 
-@pytest.mark.parametrize(("optimiser", "size", "steps"), [
+@pytest.mark.parametrize(("method", "size", "steps"), [
     ("dpo", 320, 20), ("dpo", 321, 22), ("dpo", 1, 2), ("grpo", 400, 16), ("grpo", 10, 2), ("grpo", 3, 1),
 ])  # fmt: skip
-def test_epochs_in_steps(optimiser, size, steps):
+def test_epochs_in_steps(method, size, steps):
     # dpo: 2 x ceil(size / 32); grpo: floor(min(size, 64) / 4), since a group of prompts that is not full is left out
-    assert steps_of_epochs(optimiser, size, PLAIN) == steps
+    assert METHODS[method].steps(size, PLAIN) == steps
 
 
-def test_with_equal_steps_small_conditions_train_as_long_as_the_largest_of_their_optimiser():
+def test_with_equal_steps_small_conditions_train_as_long_as_the_largest_of_their_method():
     steps = {name: steps_beyond_epochs(experiment("steps"), SIZES, name, PLAIN) for name in SIZES}
     assert steps == {"all": None, "few": 22, "none": None, "grpo": None}
 
@@ -44,9 +45,9 @@ def test_trainers_take_the_steps_that_are_counted_here(llama, tmp_path):
     for n in (7, 8, 9):
         run = a_run(tmp_path / f"dpo{n}")
         trained = train_dpo(base, architecture, some_pairs(n), RECIPE, run, lambda _: None)
-        assert trained.steps == steps_of_epochs("dpo", n, RECIPE)
+        assert trained.steps == METHODS["dpo"].steps(n, RECIPE)
     trained = train_grpo(base, architecture, some_rewards(), RECIPE, a_run(tmp_path / "grpo"), lambda _: None)
-    assert trained.steps == steps_of_epochs("grpo", some_rewards()["prompt"].nunique(), RECIPE)
+    assert trained.steps == METHODS["grpo"].steps(some_rewards()["prompt"].nunique(), RECIPE)
 
 
 def test_a_run_takes_the_steps_that_it_is_given(llama, tmp_path):

@@ -14,20 +14,19 @@ from typing import Any
 import pytest
 import torch
 
+from tasks.methods import METHODS
 from tasks.methods.checkpoints import FILES, newest_checkpoint
-from tasks.methods.dpo import train_dpo
-from tasks.methods.grpo import train_grpo
 from tasks.methods.run import NotFinite, Run, Trained
 from tasks.methods.step import Train, train_adapter
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.runner import JobFailed
 from tasks.runtime.store import FolderStore
-from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rewards
+from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
 
-EVERY_STEP = RECIPE.model_copy(update={
-    "checkpoint_seconds": 0.0, "dpo": RECIPE.dpo.model_copy(update={"epochs": 3}),
-    "grpo": RECIPE.grpo.model_copy(update={"epochs": 3}),
-})  # fmt: skip
+EVERY_STEP = RECIPE.model_copy(
+    update={name: block.model_copy(update={"epochs": 3}) for name, block in RECIPE.blocks.items()}
+    | {"checkpoint_seconds": 0.0}
+)
 """Six steps each, and a checkpoint after every one."""
 
 
@@ -43,11 +42,10 @@ def stop_at(step: int) -> Callable[[str], None]:
     return progress
 
 
-def trained(optimiser: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
+def trained(method: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
     architecture, base = llama
-    if optimiser == "dpo":
-        return train_dpo(base, architecture, some_pairs(16), EVERY_STEP, run, progress)
-    return train_grpo(base, architecture, some_rewards(), EVERY_STEP, run, progress)
+    rows = {"dpo": some_pairs(16), "kto": some_rated(16), "grpo": some_rewards()}[method]
+    return METHODS[method].train(base, architecture, rows, EVERY_STEP, run, progress)
 
 
 def adapter(run: Run) -> bytes:
@@ -56,22 +54,22 @@ def adapter(run: Run) -> bytes:
 
 @pytest.fixture
 def every_step_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.methods import dpo, grpo
+    from tasks.methods import dpo, grpo, kto
 
-    for module in (dpo, grpo):
+    for module in (dpo, grpo, kto):
         plain = module.training_arguments
         monkeypatch.setattr(module, "training_arguments", lambda *a, plain=plain: {**plain(*a), "logging_steps": 1})
 
 
 @pytest.mark.usefixtures("every_step_is_logged")
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
-def test_a_stopped_run_goes_on_to_the_same_weights(optimiser, llama, tmp_path):
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_stopped_run_goes_on_to_the_same_weights(method, llama, tmp_path):
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
-    assert trained(optimiser, llama, whole).resumed_from == 0
+    assert trained(method, llama, whole).resumed_from == 0
     for step in (2, 5):
         with pytest.raises(Stopped):
-            trained(optimiser, llama, broken, stop_at(step))
-    again = trained(optimiser, llama, broken)
+            trained(method, llama, broken, stop_at(step))
+    again = trained(method, llama, broken)
     assert again.resumed_from == 4  # the log of step 5 came before its checkpoint
     assert adapter(broken) == adapter(whole)
     assert [entry["step"] for entry in again.curve] == [1, 2, 3, 4, 5, 6]

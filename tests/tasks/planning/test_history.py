@@ -58,10 +58,17 @@ def test_a_reason_names_what_changed(made: Made | None, reason: str) -> None:
 
 
 def test_seconds_are_those_of_the_architecture_or_of_all() -> None:
-    cells = {"a": MADE, "b": replace(MADE, train_seconds=60.0), "c": replace(MADE, optimiser="grpo", n_pairs=10)}
+    cells = {"a": MADE, "b": replace(MADE, train_seconds=60.0), "c": replace(MADE, method="grpo", n_pairs=10)}
     where = {"a": "llama", "b": "falcon", "c": "llama"}
     # dpo: 20 s and 60 s for 100 pairs each; grpo: 20 s for 10; answers: 5 s for 50 prompts, everywhere
     assert seconds_each(cells, where, "dpo") == pytest.approx({"llama": 0.2, "falcon": 0.6, "": 0.4})
     assert seconds_each(cells, where, "grpo") == pytest.approx({"llama": 2.0, "": 2.0})
     assert seconds_each(cells, where, None) == pytest.approx({"llama": 0.1, "falcon": 0.1, "": 0.1})
     assert seconds_each({}, where, "dpo") == {}
+
+
+def test_cells_that_an_earlier_version_remembered_are_read_by_the_name_that_a_key_has_now(tmp_path: Path) -> None:
+    History(tmp_path).remember({"a": MADE})
+    path = tmp_path / "cells.json"
+    path.write_text(path.read_text().replace('"method"', '"optimiser"'))
+    assert History(tmp_path).cells() == {"a": MADE}

@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from configs.load import load_study
 from configs.schema import Condition, Study
-from tasks.preferences.condition import NoPreferences, TrainingData, stratified, training_data, training_ratings
-from tasks.preferences.split import held_out
+from tasks.methods import METHODS
+from tasks.preferences.condition import ConditionData, condition_data, experiment_data, stratified
 from tasks.ratings.reading.load import Data
+from tasks.ratings.study_data import StudyData, held_out
 from tests.conftest import make_data
 
-Made = Mapping[str, tuple[Condition, TrainingData]]
+Made = Mapping[str, tuple[Condition, ConditionData]]
 
 # Two responses to one prompt, three raters each; toxicity, where lower is better. Nine comparisons: a's labels
 # 1 2 4 against b's 2 5 5. a is better in 1<2 1<5 1<5 2<5 2<5 4<5 4<5, b in 2<4, and 2 = 2 says nothing.
@@ -29,35 +31,39 @@ def condition(**settings: Any) -> Condition:
     return Condition(**{"dimensions": ("toxicity",), "scale": "5-point", **settings})
 
 
-def train(study: Study, data: Data, settings: Condition) -> TrainingData:
+def train(study: Study, data: Data, settings: Condition) -> ConditionData:
     """On all ratings, none held out."""
-    return training_data(study, data, settings, data.ratings)
+    return condition_data(study, data.responses, settings, data.ratings)
+
+
+def digest(data: ConditionData, name: str, study: Study) -> str:
+    """Of what the method reads of the data."""
+    return METHODS[name].digest(METHODS[name].table(data, study.recipe, study.seed)[0])
 
 
 @pytest.fixture(scope="module")
 def made(paper: Study, simulated: Data) -> Made:
     """The paper's 18 conditions on the simulated ratings."""
     return {
-        name: (experiment.conditions[name], training_data(paper, simulated, experiment.conditions[name], ratings))
+        name: (experiment.conditions[name], data)
         for experiment in paper.experiments.values()
-        for name, (ratings, _) in stratified(paper, simulated, experiment).items()
+        for name, data in experiment_data(paper, StudyData.of(paper, simulated), experiment).items()
     }
 
 
 # ---- the paper's conditions
 
 
-def test_three_of_the_papers_conditions_are_one_training_run_and_all_others_their_own(made: Made) -> None:
-    digests = {name: data.digest(settings.optimiser) for name, (settings, data) in made.items()}
+def test_three_of_the_papers_conditions_are_one_training_run_and_all_others_their_own(paper: Study, made: Made) -> None:
+    digests = {name: digest(data, settings.method, paper) for name, (settings, data) in made.items()}
     assert len(digests) == 18
     assert digests["5-point"] == digests["all"] == digests["dpo-toxicity"]
     assert sorted(Counter(digests.values()).values()) == [1] * 15 + [3]
 
 
 def test_no_held_out_prompt_trains_anything(paper: Study, simulated: Data, made: Made) -> None:
-    apart = held_out(simulated.ratings["prompt_id"], paper.evaluation.share, paper.seed)
-    prompts = set(simulated.ratings.loc[apart, "prompt_id"])
-    responses = set(simulated.ratings.loc[apart, "response_id"])
+    apart = StudyData.of(paper, simulated).evaluation(simulated.ratings)
+    prompts, responses = set(apart["prompt_id"]), set(apart["response_id"])
     assert prompts
     for _, data in made.values():
         assert prompts.isdisjoint(data.pairs["prompt_id"])
@@ -73,7 +79,7 @@ def test_every_conditions_pairs_are_well_formed(made: Made) -> None:
 
 
 def test_compared_strata_train_on_equal_numbers_of_ratings(paper: Study, simulated: Data) -> None:
-    tables = stratified(paper, simulated, paper.experiments["demographics"])
+    tables = stratified(paper, StudyData.of(paper, simulated), paper.experiments["demographics"])
     sizes = {name: len(ratings) for name, (ratings, _) in tables.items()}
     assert sizes["female"] == sizes["male"] > 0
     assert sizes["liberal"] == sizes["conservative"] > 0
@@ -85,8 +91,9 @@ def test_compared_strata_train_on_equal_numbers_of_ratings(paper: Study, simulat
 
 
 def test_what_is_dropped_and_what_is_kept_add_up_to_what_there_was(paper: Study, simulated: Data) -> None:
-    every = len(training_ratings(paper, simulated))
-    for name, (ratings, drops) in stratified(paper, simulated, paper.experiments["demographics"]).items():
+    data = StudyData.of(paper, simulated)
+    every = len(data.training(simulated.ratings))
+    for name, (ratings, drops) in stratified(paper, data, paper.experiments["demographics"]).items():
         left = every
         for _, reason, dropped, kept in drops:  # silent on the dimension, of other strata, beyond the smallest's number
             assert dropped + kept == left, (name, reason)
@@ -99,8 +106,8 @@ def test_what_is_dropped_and_what_is_kept_add_up_to_what_there_was(paper: Study,
 def test_every_step_of_a_condition_accounts_for_all_that_it_got(
     paper: Study, simulated: Data, aggregation: str
 ) -> None:
-    ratings = training_ratings(paper, simulated)
-    data = training_data(paper, simulated, condition(scale="binary", aggregation=aggregation), ratings)
+    ratings = StudyData.of(paper, simulated).training(simulated.ratings)
+    data = condition_data(paper, simulated.responses, condition(scale="binary", aggregation=aggregation), ratings)
     steps = {reason.removeprefix("toxicity: "): (dropped, kept) for _, reason, dropped, kept in data.drops}
     not_neutral = ratings[ratings["toxicity"] != 3]
     assert steps["ratings that the scale has no label for"] == (len(ratings) - len(not_neutral), len(not_neutral))
@@ -167,38 +174,42 @@ def test_only_labels_of_one_participant_are_compared_within_participant(paper: S
 
 
 def test_rewards_are_the_mean_oriented_labels_stretched_to_zero_and_one(paper: Study) -> None:
-    rewards = train(paper, make_data(ROWS), condition(optimiser="grpo")).rewards
+    rewards = train(paper, make_data(ROWS), condition(method="grpo")).rewards
     # turned round, -1 is best and -5 worst: a (5 - 7/3) / 4 = 2/3, b (5 - 4) / 4 = 1/4
     assert rewards["response_id"].tolist() == ["a", "b"]
     assert rewards["reward"].tolist() == pytest.approx([2 / 3, 1 / 4])
     assert rewards["n"].tolist() == [3, 3]
 
 
-def test_the_digest_depends_on_what_the_optimiser_reads(paper: Study) -> None:
+def test_the_digest_depends_on_what_the_method_reads(paper: Study) -> None:
     plain = train(paper, make_data(ROWS), condition())
     other_rating = train(paper, make_data([("p1", "q", "a", 2), *ROWS[1:]]), condition())
     other_text = train(paper, make_data(ROWS, texts={"a": "new"}), condition())
     other_rater = train(paper, make_data([("p9", "q", "a", 1), *ROWS[1:]]), condition())
-    assert plain.digest("dpo") == other_rater.digest("dpo")  # who rated does not reach the optimiser
-    for optimiser in ("dpo", "grpo"):
-        digests = {data.digest(optimiser) for data in (plain, other_rating, other_text)}
+    for method in METHODS:
+        # who rated does not reach the method
+        assert digest(plain, method, paper) == digest(other_rater, method, paper)
+        digests = {digest(data, method, paper) for data in (plain, other_rating, other_text)}
         assert len(digests) == 3
-    assert plain.digest("dpo") != plain.digest("grpo")
+    assert len({digest(plain, method, paper) for method in METHODS}) == len(METHODS)
 
 
 def test_a_cap_keeps_a_stable_choice_of_pairs_and_counts_the_rest(simulated: Data) -> None:
-    capped = load_study("paper", {"recipe.dpo.max_pairs": 50})
-    every = training_data(capped, simulated, condition(optimiser="grpo"), simulated.ratings).pairs
-    kept = training_data(capped, simulated, condition(), simulated.ratings)
-    fewer = training_data(capped, simulated, condition(), simulated.ratings.iloc[:-20])
-    assert len(kept.pairs) == len(fewer.pairs) == 50
-    assert kept.pairs["weight"].mean() == pytest.approx(1)
-    assert kept.drops[-1] == ("cap", "pairs beyond the recipe's max_pairs", len(every) - 50, 50)
-    assert len(_pairs(kept) & _pairs(fewer)) >= 40
+    study = load_study("paper", {"recipe.dpo.max_pairs": 50})
+    every = condition_data(study, simulated.responses, condition(), simulated.ratings)
+    kept, drops = METHODS["dpo"].table(every, study.recipe, study.seed)
+    fewer = condition_data(study, simulated.responses, condition(), simulated.ratings.iloc[:-20])
+    fewer_kept, _ = METHODS["dpo"].table(fewer, study.recipe, study.seed)
+    assert len(kept) == len(fewer_kept) == 50
+    assert kept["weight"].mean() == pytest.approx(1)
+    assert drops == [("cap", "pairs beyond the recipe's max_pairs", len(every.pairs) - 50, 50)]
+    assert len(_pairs(kept) & _pairs(fewer_kept)) >= 40
+    whole, drops = METHODS["dpo"].table(every, load_study("paper").recipe, study.seed)
+    assert (len(whole), drops) == (len(every.pairs), [])
 
 
-def _pairs(data: TrainingData) -> set[tuple[str, str]]:
-    return set(zip(data.pairs["a"], data.pairs["b"], strict=True))
+def _pairs(pairs: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(pairs["a"], pairs["b"], strict=True))
 
 
 def test_equal_texts_make_no_pair(paper: Study) -> None:
@@ -222,15 +233,18 @@ def test_equal_texts_make_no_pair(paper: Study) -> None:
     ],
 )
 def test_a_condition_without_pairs_says_after_which_step(paper: Study, settings: dict[str, Any], reason: str) -> None:
-    with pytest.raises(NoPreferences, match=reason):
-        train(paper, make_data(ROWS), condition(**settings))
+    made = train(paper, make_data(ROWS), condition(**settings))
+    assert reason in made.no_pairs
+    assert made.pairs.empty
 
 
 @pytest.mark.parametrize("aggregation", ["all", "majority", "consensus", "first", "average"])
 def test_a_condition_whose_scale_drops_every_rating_says_so(paper: Study, aggregation: str) -> None:
     data = make_data([("p1", "q", "a", 3), ("p2", "q", "b", 3)])
-    with pytest.raises(NoPreferences, match="scale 'binary'"):
-        train(paper, data, condition(scale="binary", aggregation=aggregation))
+    made = train(paper, data, condition(scale="binary", aggregation=aggregation))
+    assert "scale 'binary'" in made.no_pairs
+    assert made.pairs.empty
+    assert made.rewards.empty
 
 
 def test_a_stratum_without_ratings_fails_alone_and_leaves_the_other_its_ratings(paper: Study) -> None:
@@ -244,23 +258,24 @@ def test_a_stratum_without_ratings_fails_alone_and_leaves_the_other_its_ratings(
             "contrasts": {"female - male": experiment.contrasts["female - male"]},
         }
     )
-    tables = stratified(paper, data, experiment)
-    assert len(tables["female"][0]) == len(training_ratings(paper, data)) > 0
-    with pytest.raises(NoPreferences, match="stratum 'male' has no rating of a training prompt on toxicity"):
-        training_data(paper, data, experiment.conditions["male"], tables["male"][0])
+    tables = stratified(paper, StudyData.of(paper, data), experiment)
+    assert len(tables["female"][0]) == len(StudyData.of(paper, data).training(data.ratings)) > 0
+    made = experiment_data(paper, StudyData.of(paper, data), experiment)
+    assert len(made["female"].labels["toxicity"].final) == len(tables["female"][0])
+    assert made["male"].no_pairs == "stratum 'male' has no rating of a training prompt on toxicity"
 
 
 def test_a_condition_whose_only_pairs_have_equal_texts_has_none(paper: Study) -> None:
-    with pytest.raises(NoPreferences):
-        train(paper, make_data(ROWS, texts={"a": "same words", "b": "same words"}), condition())
+    made = train(paper, make_data(ROWS, texts={"a": "same words", "b": "same words"}), condition())
+    assert made.no_pairs == "no preference pair: all pairs are of responses with the same text"
 
 
-@pytest.mark.parametrize("optimiser", ["dpo", "grpo"])
-def test_a_dimension_that_nobody_rated_leaves_the_condition_its_others(paper: Study, optimiser: str) -> None:
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_a_dimension_that_nobody_rated_leaves_the_condition_its_others(paper: Study, method: str) -> None:
     data = make_data(ROWS)
     data.ratings["helpfulness"] = data.ratings["toxicity"].mask(data.ratings["toxicity"] > 0)
-    both = train(paper, data, condition(dimensions=("toxicity", "helpfulness"), optimiser=optimiser))
-    assert both.digest(optimiser) == train(paper, data, condition(optimiser=optimiser)).digest(optimiser)
+    both = train(paper, data, condition(dimensions=("toxicity", "helpfulness"), method=method))
+    assert digest(both, method, paper) == digest(train(paper, data, condition(method=method)), method, paper)
 
 
 # ---- the split
@@ -268,9 +283,9 @@ def test_a_dimension_that_nobody_rated_leaves_the_condition_its_others(paper: St
 
 def test_a_prompt_keeps_its_side_when_others_come_or_go(simulated: Data) -> None:
     prompts = simulated.ratings["prompt_id"]
-    side = dict(zip(prompts, held_out(prompts, 0.25, 0), strict=True))
+    apart = held_out(prompts, 0.25, 0)
     some = prompts[prompts > "sim-q-0050"]
-    assert all(side[prompt] == apart for prompt, apart in zip(some, held_out(some, 0.25, 0), strict=True))
-    assert side != dict(zip(prompts, held_out(prompts, 0.25, 1), strict=True))
+    assert held_out(some, 0.25, 0) == apart & set(some)
+    assert apart != held_out(prompts, 0.25, 1)
     # 100 prompts at 0.25: standard deviation √(100 · 0.25 · 0.75) = 4.3
-    assert 10 <= sum(side.values()) <= 40
+    assert 10 <= len(apart) <= 40

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from configs.schema import Condition, Contrast, ContrastSettings, Experiment, Stratum, Study
-from tasks.preferences.strata import compared_groups, equal_numbers, members, stable_hash
+from tasks.preferences.strata import compared_groups, equal_numbers
+from tasks.ratings.study_data import members
+from tasks.runtime.fingerprint import stable_hash
 
 
 def ratings(first: int, last: int) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from configs.codebook import Codebook
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from configs.schema import Study
-from tasks.preferences.strata import members
 from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.study_data import members
 from tests.tasks.ratings.by_hand import (
     CHECKS,
     DE,

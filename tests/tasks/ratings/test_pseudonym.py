@@ -35,10 +35,10 @@ def test_the_variable_comes_before_the_block_and_the_block_before_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = find_key(tmp_path)
-    assert find_key(tmp_path, lambda: None) == kept
-    assert find_key(tmp_path, lambda: KEY) == KEY
+    assert find_key(tmp_path, lambda name: None) == kept
+    assert find_key(tmp_path, lambda name: KEY.decode()) == KEY
     monkeypatch.setenv(VARIABLE, "a secret in the environment")
-    assert find_key(tmp_path, lambda: KEY) == b"a secret in the environment"
+    assert find_key(tmp_path, lambda name: KEY.decode()) == b"a secret in the environment"
     monkeypatch.setenv(VARIABLE, "")
     assert find_key(tmp_path) == kept
 

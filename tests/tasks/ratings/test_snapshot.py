@@ -83,6 +83,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The paper's study on what has landed of a simulated export."""
     monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     study = load_study("paper", {"ratings": {"collection": "ours", "codebooks": ["survey-app-en", "survey-app-de"]}})
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     simulate_export(Simulation(participants=240, prompts=100), 0, tmp_path / "export")
     land(collection_of(study, tmp_path / "home"), [tmp_path / "export"], [EN, DE], KEY)
     return study
@@ -107,8 +108,8 @@ def test_a_studys_ratings_are_those_of_the_snapshot_and_say_so(tmp_path: Path, s
 def test_a_studys_ratings_are_those_of_the_export_but_for_pseudonyms(tmp_path: Path, study: Study) -> None:
     folder = study.ratings.model_copy(update={"collection": None, "folder": str(tmp_path / "export")})
     store = FolderStore(tmp_path / "home" / "store")
-    landed = load_data(read_ratings.fn(study, store))
-    read = load_data(read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
+    landed = load_data(study, read_ratings.fn(study, store))
+    read = load_data(study, read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
     columns = ["order", "response_id", "prompt_id", *study.dimensions]
     pd.testing.assert_frame_equal(
         landed.ratings[columns], read.ratings.sort_values("order", ignore_index=True)[columns]

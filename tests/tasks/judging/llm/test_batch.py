@@ -14,27 +14,29 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 from tasks.judging.llm import batch as batch_module
 from tasks.judging.llm.client import JudgeFailed
-from tasks.judging.llm.judge import LlmJudge as Judge
+from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import FILTERED, NOT_JSON, make_rubric
 from tasks.judging.llm.verdicts import Verdicts
 from tests.endpoint import Endpoint
 from tests.tasks.judging.llm.test_judge import DIMENSIONS, PRICE, judged, texts
 
-Make = Callable[..., Judge]
+Make = Callable[..., LlmJudge]
 
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Judges in batch mode that share a store, and look often."""
     monkeypatch.setattr(batch_module, "SECONDS_BETWEEN_LOOKS", 0.02)
-    made: list[Judge] = []
+    made: list[LlmJudge] = []
 
-    def judge(endpoint: Endpoint, **changes: object) -> Judge:
-        settings = LlmJudge(**{"kind": "llm", "model": "m", "base_url": endpoint.url, "batch": True, **changes})
-        made.append(Judge(settings, make_rubric(settings, DIMENSIONS, 5), Verdicts(tmp_path / "v.db"), lambda: "a key"))
+    def judge(endpoint: Endpoint, **changes: object) -> LlmJudge:
+        settings = LlmJudgeSettings(**{"kind": "llm", "model": "m", "base_url": endpoint.url, "batch": True, **changes})
+        made.append(
+            LlmJudge(settings, make_rubric(settings, DIMENSIONS, 5), Verdicts(tmp_path / "v.db"), lambda: "a key")
+        )
         return made[-1]
 
     yield judge
@@ -148,9 +150,9 @@ def test_cells_that_share_texts_share_their_batch(make: Make) -> None:
 RUN = """
 import sys
 from pathlib import Path
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 from tasks.judging.llm import batch
-from tasks.judging.llm.judge import LlmJudge as Judge
+from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import make_rubric
 from tasks.judging.llm.verdicts import Verdicts
 from tests.tasks.judging.llm.test_judge import DIMENSIONS, judged, texts
@@ -158,8 +160,9 @@ from tests.tasks.judging.llm.test_judge import DIMENSIONS, judged, texts
 batch.SECONDS_BETWEEN_LOOKS = 0.02
 if sys.argv[3] == "unnoted":  # the endpoint has the batch, the run dies before it can note its id
     Verdicts.submit_batch = lambda *_: sys.exit(1)
-settings = LlmJudge(kind="llm", model="m", base_url=sys.argv[1], batch=True)
-judged(Judge(settings, make_rubric(settings, DIMENSIONS, 5), Verdicts(Path(sys.argv[2])), lambda: "a key"), texts(30))
+settings = LlmJudgeSettings(kind="llm", model="m", base_url=sys.argv[1], batch=True)
+rubric = make_rubric(settings, DIMENSIONS, 5)
+judged(LlmJudge(settings, rubric, Verdicts(Path(sys.argv[2])), lambda: "a key"), texts(30))
 """
 
 

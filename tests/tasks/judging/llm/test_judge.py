@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs.schema import Dimension, LlmJudge
+from configs.schema import Dimension, LlmJudgeSettings
+from tasks.judging.judge import EMPTY
 from tasks.judging.llm import client as client_module
 from tasks.judging.llm.client import JudgeFailed
-from tasks.judging.llm.judge import LlmJudge as Judge
-from tasks.judging.llm.rubric import CUT_OFF, EMPTY, FILTERED, NOT_A_VERDICT, NOT_JSON, REFUSED, TOO_LONG, make_rubric
+from tasks.judging.llm.judge import LlmJudge
+from tasks.judging.llm.rubric import CUT_OFF, FILTERED, NOT_A_VERDICT, NOT_JSON, REFUSED, TOO_LONG, make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts
 from tests.endpoint import NO_ANSWERS, NO_VERDICTS, OK, Endpoint, some_faults
 
@@ -29,19 +30,21 @@ DIMENSIONS = {
 }
 PRICE = {"input": 1000.0, "output": 10_000.0}
 """$0.30 for the 300 tokens that the server says it read, $0.12 for the 12 that it wrote."""
-Make = Callable[..., Judge]
+Make = Callable[..., LlmJudge]
 
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Judges that share a store, and wait less between tries."""
     monkeypatch.setattr(client_module, "FIRST_WAIT", 0.01)
-    made: list[Judge] = []
+    made: list[LlmJudge] = []
 
-    def judge(endpoint: Endpoint, **changes: object) -> Judge:
-        settings = LlmJudge(**{"kind": "llm", "model": "m", "base_url": endpoint.url, "timeout": 1.0, **changes})
+    def judge(endpoint: Endpoint, **changes: object) -> LlmJudge:
+        settings = LlmJudgeSettings(
+            **{"kind": "llm", "model": "m", "base_url": endpoint.url, "timeout": 1.0, **changes}
+        )
         rubric = make_rubric(settings, DIMENSIONS, 5)
-        made.append(Judge(settings, rubric, Verdicts(tmp_path / "verdicts.db"), lambda: "a key"))
+        made.append(LlmJudge(settings, rubric, Verdicts(tmp_path / "verdicts.db"), lambda: "a key"))
         return made[-1]
 
     yield judge
@@ -53,7 +56,7 @@ def texts(n: int) -> list[str]:
     return [f"answer {number}" for number in range(n)]
 
 
-def judged(judge: Judge, answers: list[str]) -> list[Verdict]:
+def judged(judge: LlmJudge, answers: list[str]) -> list[Verdict]:
     return judge.verdicts([("a prompt", answer) for answer in answers])
 
 
@@ -252,13 +255,14 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.tasks.judging.llm.test_judge import DIMENSIONS, judged, texts
-from configs.schema import LlmJudge
-from tasks.judging.llm.judge import LlmJudge as Judge
+from configs.schema import LlmJudgeSettings
+from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import make_rubric
 from tasks.judging.llm.verdicts import Verdicts
 
-settings = LlmJudge(kind="llm", model="m", base_url=sys.argv[1])
-judged(Judge(settings, make_rubric(settings, DIMENSIONS, 5), Verdicts(Path(sys.argv[2])), lambda: "a key"), texts(2000))
+settings = LlmJudgeSettings(kind="llm", model="m", base_url=sys.argv[1])
+rubric = make_rubric(settings, DIMENSIONS, 5)
+judged(LlmJudge(settings, rubric, Verdicts(Path(sys.argv[2])), lambda: "a key"), texts(2000))
 """
 
 

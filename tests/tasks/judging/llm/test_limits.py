@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from configs.schema import Price
-from tasks.judging.llm.limits import Bucket, Budget, CeilingReached, Limits, Pace, Sent, seconds
+from tasks.judging.llm.limits import Bucket, Budget, CeilingReached, Pace, RateLimits, Sent, seconds
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 10))
 
 
-def limits(at_once: int = 64, ceiling: float | None = None) -> Limits:
-    return Limits(at_once, Budget(Price(input=1, output=1), ceiling))
+def limits(at_once: int = 64, ceiling: float | None = None) -> RateLimits:
+    return RateLimits(at_once, Budget(Price(input=1, output=1), ceiling))
 
 
-async def rounds(limited: Limits, n: int, broken: float = 0.0) -> list[int]:
+async def rounds(limited: RateLimits, n: int, broken: float = 0.0) -> list[int]:
     """The window after each of n rounds that fill it; `broken`: the share of calls without an answer."""
     windows = []
     for _ in range(n):

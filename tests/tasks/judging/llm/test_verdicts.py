@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import LlmJudge
+from configs.schema import LlmJudgeSettings
 from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
 
 
@@ -44,7 +44,7 @@ def test_verdicts_are_only_ever_added(tmp_path: Path, change: str) -> None:
 
 def test_a_key_knows_judge_rubric_decoding_and_both_texts_and_nothing_else() -> None:
     def made(rubric: str = "r", prompt: str = "p", answer: str = "a", **changes: object) -> bytes:
-        return verdict_key(LlmJudge(**{"kind": "llm", "model": "m", **changes}), rubric, prompt, answer)
+        return verdict_key(LlmJudgeSettings(**{"kind": "llm", "model": "m", **changes}), rubric, prompt, answer)
 
     others = [made(model="n"), made(temperature=0.5), made(max_tokens=50), made(rubric="s"), made(prompt="q"),
               made(answer="b"), made(prompt="pa", answer=""), made(answer="\ud800")]  # fmt: skip
@@ -56,7 +56,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tasks.judging.llm.verdicts import Verdict, Verdicts
-from tests.tasks.judging.test_verdicts import key
+from tests.tasks.judging.llm.test_verdicts import key
 
 store, first = Verdicts(Path(sys.argv[1])), int(sys.argv[2])
 for number in range(first, first + int(sys.argv[3])):

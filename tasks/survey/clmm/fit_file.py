@@ -1,8 +1,7 @@
-"""`pluralign clmm`: the mixed ordinal model on any table. No study, no Prefect: a table in, a summary out."""
+"""`pluralign clmm`: the mixed ordinal model on any table, without a study."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from configs.errors import InputError
@@ -10,16 +9,19 @@ from tasks.runtime.files import write_atomically
 from tasks.survey.clmm.formula import clmm, read_table
 from tasks.survey.clmm.result import to_json
 
-log = logging.getLogger(__name__)
 
-
-def fit_table(data: Path, formula: str, reference: list[str], output: Path | None) -> bool:
+def fit_file(data: Path, formula: str, reference: list[str], output: Path | None) -> bool:
     """Fit, print the summary, write the JSON file; whether the fit converged.
 
     Raises:
         InputError: what can't be read or fitted, beginning with the file's name.
     """
-    levels = dict(_reference(entry) for entry in reference)
+    levels = {}
+    for entry in reference:
+        column, equals, level = entry.partition("=")
+        if not (column and equals and level):
+            raise InputError(f"--reference {entry!r}: expected COLUMN=LEVEL")
+        levels[column] = level
     if output is not None and (output.is_dir() or any(parent.is_file() for parent in output.parents)):
         raise InputError(f"--output {output}: not a place for a file")
     try:
@@ -30,10 +32,3 @@ def fit_table(data: Path, formula: str, reference: list[str], output: Path | Non
     if output is not None:
         write_atomically(output, to_json(fit, data=data.name, formula=formula, reference=levels))
     return fit.converged
-
-
-def _reference(entry: str) -> tuple[str, str]:
-    column, equals, level = entry.partition("=")
-    if not (column and equals and level):
-        raise InputError(f"--reference {entry!r}: expected COLUMN=LEVEL")
-    return column, level

@@ -1,4 +1,4 @@
-"""What one table of an export came to, row by row."""
+"""What reading one table of an export comes to, row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rename = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Part:
+class TableResult:
     """The rows of a table that can be used, and what became of the others.
 
     table: what can be used. rejected: entries as `rejected.py` has them, without the file. dropped: `row` and `reason`
@@ -30,11 +30,15 @@ class Part:
     rows: dict[str, int]
 
 
-def part(
-    source: Source, table: pd.DataFrame, kept: Iterable[int], rejected: Sequence[pd.DataFrame],
-    dropped: Sequence[pd.DataFrame] = (), repeated: Iterable[int] = (),
-) -> Part:  # fmt: skip
-    """A part of its pieces. `kept`, `repeated`: rows; what is rejected or dropped of a kept row leaves it kept."""
+def table_result(
+    source: Source,
+    table: pd.DataFrame,
+    kept: Iterable[int],
+    rejected: Sequence[pd.DataFrame],
+    dropped: Sequence[pd.DataFrame] = (),
+    repeated: Iterable[int] = (),
+) -> TableResult:
+    """The result, each row counted once: one of `kept` stays so, whatever is rejected or dropped of it."""
     unread = entries([one.row for one in source.unread], "", detail=[one.detail for one in source.unread])
     faults = in_order([unread.assign(reason=[one.reason for one in source.unread]), *rejected])
     losses = pd.concat([lost([], ""), *dropped], ignore_index=True)
@@ -48,7 +52,7 @@ def part(
         "rejected": len(is_rejected),
         "dropped": len(is_dropped),
     }
-    return Part(table, faults, losses, rows)
+    return TableResult(table, faults, losses, rows)
 
 
 def lost(rows: Iterable[int], reason: str) -> pd.DataFrame:

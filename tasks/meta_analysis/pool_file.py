@@ -1,8 +1,7 @@
-"""`pluralign meta`: pool any table of effects. No study, no Prefect: a table in, tables and forest plots out."""
+"""`pluralign meta`: pool any table of effects, without a study."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from configs.errors import InputError, one_of
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.table import read_effects
-from tasks.reporting.house.forest import MOST_FORESTS, MOST_LINES, draw_forests
-from tasks.runtime.files import write_atomically
 from tasks.survey.holm import holm
 
-log = logging.getLogger(__name__)
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]
 MOST_ROWS = 60
 """So many groups are printed; the rest is in the file."""
@@ -47,22 +43,6 @@ def pool_file(path: Path, by: list[str], method: str) -> Pooled:
     families = pooled[by[0]] if len(by) > 1 else None
     pooled = pooled.assign(**{f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")})
     return Pooled(effects, pooled, leave_one_out(effects, by, "label", method), _notes(pooled, by))
-
-
-def write_pooled(result: Pooled, by: list[str], method: str, folder: Path) -> None:
-    """`pooled.csv`, `leave_one_out.csv` and `figures/forest-….svg` and `.png`.
-
-    Raises:
-        InputError: the place is no folder.
-    """
-    if any(place.is_file() for place in (folder, *folder.parents)):
-        raise InputError(f"--output {folder}: not a place for a folder")
-    write_atomically(folder / "pooled.csv", result.pooled.to_csv(index=False))
-    write_atomically(folder / "leave_one_out.csv", result.left_out.to_csv(index=False))
-    drawn = draw_forests(result.effects, result.pooled, by, method, folder / "figures")
-    if drawn < len(result.pooled):
-        limits = f"the first {MOST_FORESTS} of at most {MOST_LINES} effects"
-        log.info("forest plots of %d of %d groups: %s", drawn, len(result.pooled), limits)
 
 
 def summary(result: Pooled, by: list[str]) -> str:

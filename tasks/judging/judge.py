@@ -1,0 +1,78 @@
+"""What a judge is: it scores answers on each dimension, and is held against human raters before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import Dimension
+
+EMPTY = "empty answer"
+"""Why an answer without a word is unscored, whoever judges."""
+
+
+class Scores(NamedTuple):
+    """Scores of texts in [0, 1], 0 the questionnaire's lowest category: shape (texts, dimensions), NaN where unscored;
+    and for each text why it is unscored, "" where it is not."""
+
+    values: np.ndarray
+    reasons: list[str]
+
+
+class Judge(Protocol):
+    """A judge of one study, made ready; safe to use from several threads.
+
+    A judge is written as a subclass, and inherits what holds for one that runs on this machine at no cost.
+    """
+
+    @property
+    def identity(self) -> str:
+        """What a score depends on beside the prompt and the answer: equal identities give equal scores."""
+        ...
+
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+        """The score of each answer to the prompt beside it."""
+        ...
+
+    def score_rated(self, sample: pd.DataFrame) -> np.ndarray:
+        """Scores of rated responses (columns prompt, response, response_id), shape (responses, dimensions), for the
+        judge's proof: a judge that learned from their ratings must give the scores that it gives without them."""
+        return self.score(sample["prompt"].tolist(), sample["response"].tolist()).values
+
+    def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
+        """How many paid calls the scores of these prompts and answers would take."""
+        return 0
+
+    def dollars_each(self, tokens: int) -> float | None:
+        """What a call costs at most, of a prompt and an answer of so many tokens together; None without a price."""
+        return 0.0
+
+    @property
+    def account(self) -> dict[str, float]:
+        """`calls` and `dollars` of this run, where the judge is paid."""
+        return {}
+
+    def close(self) -> None:
+        """End connections and threads. The judge can be used again, and its account goes on."""
+        return
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a judge is made of, beside its settings.
+
+    dimensions: what it scores, in the order of the scores' columns. categories: K of the questionnaire, whose answers
+    are 1 … K. rated: the rated responses to held-out prompts (`evidence.Evidence`). verdicts: the file in which paid
+    verdicts are kept. secret: gives the key that is kept under a name, or None.
+    """
+
+    dimensions: Mapping[str, Dimension]
+    categories: int
+    rated: pd.DataFrame
+    verdicts: Path
+    secret: Callable[[str], str | None]

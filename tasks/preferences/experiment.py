@@ -1,0 +1,78 @@
+"""The labels, pairs and rewards of every condition of an experiment, made once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from configs.schema import Study
+from tasks.preferences.condition import ConditionData, Labels, experiment_data
+from tasks.ratings.study_data import StudyData
+from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.store import Artifact, Record, Store
+
+VERSION = 3
+TABLES = ("labels", "pairs", "rewards")
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the ratings of an experiment's conditions come to, on disk."""
+
+    artifact: Artifact
+
+    @property
+    def key(self) -> str:
+        return self.artifact.key
+
+    def of(self, condition: str) -> ConditionData:
+        """One condition's, read."""
+        record, folder = self.artifact.record[condition], self.artifact.path / condition
+        labels, pairs, rewards = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
+        return ConditionData(
+            labels={name: _read_labels(labels, name, middle) for name, middle in record["middles"].items()},
+            pairs=pairs,
+            rewards=rewards,
+            drops=[tuple(drop) for drop in record["drops"]],
+            preferences=record["preferences"],
+            no_pairs=record["no_pairs"],
+        )
+
+
+def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact, store: Store) -> Preferences:
+    """An experiment's, found or made: the same for the same ratings, strata, scales, conditions and split, whichever
+    methods train on them."""
+    experiment = study.experiments[name]
+    conditions = {key: condition.model_dump(exclude={"method"}) for key, condition in experiment.conditions.items()}
+    key = fingerprint([
+        VERSION, ratings.key, conditions, list(experiment.contrasts), study.strata, study.scales,
+        {key: dimension.better for key, dimension in study.dimensions.items()}, study.evaluation.share, study.seed,
+    ])  # fmt: skip
+
+    def build(folder: Path) -> Record:
+        made = experiment_data(study, data, experiment)
+        return {condition: _write(made[condition], folder / condition) for condition in made}
+
+    return Preferences(store.make("preferences", key, build))
+
+
+def _write(data: ConditionData, folder: Path) -> Record:
+    folder.mkdir()
+    labels = [table.scaled.assign(final=table.final["label"], dimension=name) for name, table in data.labels.items()]
+    for name, table in zip(TABLES, (pd.concat(labels), data.pairs, data.rewards), strict=True):
+        table.to_parquet(folder / f"{name}.parquet", index=name == "labels")
+    return {
+        "middles": {name: table.middle for name, table in data.labels.items()},
+        "drops": data.drops,
+        "preferences": data.preferences,
+        "no_pairs": data.no_pairs,
+    }
+
+
+def _read_labels(table: pd.DataFrame, dimension: str, middle: float) -> Labels:
+    """Of the aggregation's labels, each stands beside the rating that it was put in the place of."""
+    own = table[table["dimension"] == dimension].drop(columns="dimension")
+    final = own[own["final"].notna()]
+    return Labels(own.drop(columns="final"), final.assign(label=final["final"]).drop(columns="final"), middle)

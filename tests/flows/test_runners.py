@@ -1,0 +1,44 @@
+"""The same study by another runner and from another store: a study's tables depend on neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.schema import Study
+from tasks.planning import bench
+from tasks.runtime.in_process import InProcess
+from tasks.runtime.store import MemoryStore, Store
+from tests.flows.conftest import Place, new_place, run
+
+pytestmark = pytest.mark.slow
+
+
+def read(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    return table.drop(columns=["seconds", "mlflow_run_id"], errors="ignore")
+
+
+def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
+    finished: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, runners = MemoryStore(), []
+
+    def in_process(study: Study, store: Store, workers: int | None) -> InProcess:
+        runners.append(InProcess(store))
+        return runners[-1]
+
+    monkeypatch.setattr(bench, "home_store", lambda: store)
+    monkeypatch.setattr(bench, "choose_runner", in_process)
+    place = new_place(tmp_path).has(databases)
+    assert run(place).is_completed()
+    assert len(runners) == 1
+    assert not (place.folder / "home" / "store").exists()
+    names = {path.name for path in finished.tables.glob("*.csv")}
+    assert {path.name for path in place.tables.glob("*.csv")} == names - {"moved.csv"}
+    for name in sorted(names - {"moved.csv"}):
+        pd.testing.assert_frame_equal(
+            read(place.tables / name), read(finished.tables / name), rtol=0, atol=1e-9, obj=name
+        )
