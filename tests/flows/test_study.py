@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.reporting.house.tables import DECLARED
+from tasks.reporting.chapters import DECLARED
 from tasks.runtime.tables import columns_of
 from tests.flows.conftest import Place, new_place, read, run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from tasks.reporting.house.chapter import Chapter
+from tasks.runtime.tables import Table, name_of
 
 READING_ORDER = (
     "method",
@@ -29,6 +30,8 @@ DOUBTS = ("judge", "health", "failures")
 """Keys of the chapters whose findings limit what the others found: they come after all others, in this order."""
 
 CHAPTERS: tuple[Chapter, ...] = tuple(import_module(f"{__name__}.{name}").CHAPTER for name in READING_ORDER)
+DECLARED: dict[str, type[Table]] = {name_of(table): table for chapter in CHAPTERS for table in chapter.tables}
+"""All tables of a study by their name, in the order of reading."""
 
 
 def in_order_of_findings() -> list[Chapter]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from configs.schema import CONTROL, Contrast, Experiment, Study
 from tasks.effects.identity import EffectKey
-from tasks.effects.tables import Cells, Effects
+from tasks.effects.tables import Cells, Effects, Scores
 from tasks.meta_analysis.tables import Pooled
 from tasks.methods import METHODS
 from tasks.reporting.chapters.experiments_figure import draw_experiments
@@ -256,7 +256,7 @@ class _Experiments(Chapter):
 CHAPTER = _Experiments(
     "experiment",
     "Experiments",
-    [Pooled, Effects, Cells, SurveyContrasts],
+    [Pooled, Effects, Scores, Cells, SurveyContrasts],
     findings=_findings,
     figures=draw_experiments,
     latex=_latex,

@@ -68,16 +68,15 @@ def _parts(results: Results) -> list[Part]:
 
 
 def _how(results: Results) -> str:
-    study = results.study
     experts = " (the paper reports 85% with experts)" if results.has_published else ""
     return (
-        f"{study.judge.subject}, held against the raters of held-out prompts before it judged an output, response by "
-        "response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' mean on the "
-        f"same side of the middle{experts}. κ: Cohen's with quadratic weights, ρ: Spearman's, both against the raters' "
-        "mean. α: Krippendorff's, of the judge and a single rater. Mean error: judge minus raters. The ceiling is what "
-        "the raters reach among themselves: one against the mean of the others of the same response, who are one fewer "
-        "than the judge is held against; their own α. A judge that foretells their mean can pass it. "
-        f"{label_sentence(study)}"
+        f"{results.study.judge.subject}, held against the raters of held-out prompts before it judged an output, "
+        "response by response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' "
+        f"mean on the same side of the middle{experts}. κ: Cohen's with quadratic weights, ρ: Spearman's, both against "
+        "the raters' mean. α: Krippendorff's, of the judge and a single rater. Mean error: judge minus raters. The "
+        "ceiling is what the raters reach among themselves: one against the mean of the others of the same response, "
+        "who are one fewer than the judge is held against; their own α. A judge that foretells their mean can pass it. "
+        f"{label_sentence(results.study)}"
     ).strip()
 
 

@@ -52,8 +52,7 @@ def _model_steps(results: Results) -> list[str]:
     methods = joined(sorted(method.title for method in methods_of(study)), " or ")
     return [
         f"Fine-tuning. Every condition fine-tunes each of {len(study.architectures)} architectures with LoRA, by "
-        f"{methods}: {models}. The control is the architecture without fine-tuning. "
-        f"{_budgets(study)}",
+        f"{methods}: {models}. The control is the architecture without fine-tuning. {_budgets(study)}",
         "Generation. Every model answers the held-out prompts with greedy decoding, so the same model gives the same "
         "answers again.",
         f"Judging. {study.judge.method} scores every answer from 0 to 1 on {judged}.",

@@ -13,7 +13,7 @@ from tasks.reporting.chapters.published_figure import (
 )
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values
-from tasks.reporting.house.document import Part, Rows, Table, Text
+from tasks.reporting.house.document import Part, Rows, Section, Table, Text
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
@@ -120,7 +120,16 @@ def _bounds(row: Row) -> str:
     return interval(row["ci_low"], row["ci_high"], 2) if finite(row["ci_low"]) else "no bounds"
 
 
-CHAPTER = Chapter(
+class _Beside(Chapter):
+    """Named after the paper where the study has its values; else there are only the ratios of its own effects."""
+
+    def sections(self, results: Results) -> list[Section]:
+        if results.has_published:
+            return super().sections(results)
+        return [Section("ratios", "Ratios of effects", section.parts) for section in super().sections(results)]
+
+
+CHAPTER = _Beside(
     "paper",
     "Beside the paper",
     [Pooled, Ratios, Effects],

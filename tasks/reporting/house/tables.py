@@ -1,4 +1,4 @@
-"""The tables of a study by name, and their rows with every value text or a number."""
+"""The rows of a study's tables, with every value text or a number."""
 
 from __future__ import annotations
 
@@ -8,35 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.audit.tables import Audit
-from tasks.effects.tables import Cells, Doses, Effects, Scores
-from tasks.generation.tables import Health
-from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, Unscored
-from tasks.meta_analysis.tables import LeaveOneOut, Moved, Pairwise, Pooled, PoolingMethods, Ratios
-from tasks.preferences.tables import Drops
 from tasks.runtime.tables import Table, columns_of, name_of
-from tasks.survey.tables import (
-    Cooccurrence,
-    Disagreement,
-    OrdinalModels,
-    OrdinalRegression,
-    Participants,
-    Reliability,
-    SurveyContrasts,
-)
 
 Row = dict[str, Any]
 Tables = Mapping[str, pd.DataFrame]
-
-DECLARED: dict[str, type[Table]] = {
-    name_of(table): table
-    for table in (
-        *(Participants, Disagreement, Cooccurrence, Reliability, SurveyContrasts, OrdinalRegression, OrdinalModels),
-        *(Audit, Drops, Cells, Doses, Health, JudgeAgreement, JudgeStrata, JudgeCalibration, Unscored, Scores, Effects),
-        *(Pooled, PoolingMethods, LeaveOneOut, Pairwise, Ratios, Moved),
-    )
-}
-"""All tables of a study by their name, in the order of reading."""
 
 
 def rows(tables: Tables, table: type[Table], **match: object) -> list[Row]:

@@ -17,8 +17,8 @@ from tasks.meta_analysis.published import published_interval
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
 from tasks.planning.cell_tables import doses_table
+from tasks.reporting.chapters import DECLARED
 from tasks.reporting.facts import Facts
-from tasks.reporting.house.tables import DECLARED
 from tasks.reporting.report import write_report
 from tasks.runtime.tables import columns_of
 

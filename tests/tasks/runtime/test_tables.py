@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.reporting.house.tables import DECLARED, rows
+from tasks.meta_analysis.tables import Pooled
+from tasks.reporting.chapters import DECLARED
+from tasks.reporting.house.tables import rows
 from tasks.runtime.tables import Table, column, columns_of, name_of
 
 
@@ -86,4 +88,8 @@ def test_every_table_says_what_a_row_is_and_every_column_what_it_means() -> None
 
 
 def test_a_table_that_the_study_has_not_made_has_no_rows() -> None:
+<<<<<<< HEAD
     assert rows({}, DECLARED["pooled"]) == []
+=======
+    assert rows({}, Pooled) == []
+>>>>>>> main
