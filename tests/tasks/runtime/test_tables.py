@@ -88,8 +88,4 @@ def test_every_table_says_what_a_row_is_and_every_column_what_it_means() -> None
 
 
 def test_a_table_that_the_study_has_not_made_has_no_rows() -> None:
-<<<<<<< HEAD
-    assert rows({}, DECLARED["pooled"]) == []
-=======
     assert rows({}, Pooled) == []
->>>>>>> main
