@@ -22,10 +22,19 @@ from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
+class Preferred:
+    """Experiment → its preferences, handed to the next flow by reference, as `flows.cells.Joined` is."""
+
+    __slots__ = ("preferences",)
+
+    def __init__(self, preferences: dict[str, Preferences]) -> None:
+        self.preferences = preferences
+
+
 @flow(name="audit", flow_run_name="audit", validate_parameters=False)
-def audit_ratings(bench: Bench, data: StudyData, preferences: dict[str, Preferences]) -> dict[str, pd.DataFrame]:
+def audit_ratings(bench: Bench, data: StudyData, preferred: Preferred) -> dict[str, pd.DataFrame]:
     """What each condition keeps of each stratum's ratings, and whose preferences it trains on."""
-    return {"audit": audit_table(bench.study, data, preferences, bench.store)}
+    return {"audit": audit_table(bench.study, data, preferred.preferences, bench.store)}
 
 
 @flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")
@@ -49,7 +58,7 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
         }
         prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
     with clock.stage("audit"):
-        tables = audit_ratings(bench, data, preferences)
+        tables = audit_ratings(bench, data, Preferred(preferences))
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
     tables["drops"] = drops_table(data, prepared)

@@ -13,7 +13,7 @@ from prefect.states import State
 
 from configs.load import load_study
 from flows.artifacts import show_results
-from flows.audit import audit_ratings
+from flows.audit import Preferred, audit_ratings
 from flows.cells import Joined, run_cells
 from flows.keys import find_secret
 from flows.meta_analysis import pool_study
@@ -71,7 +71,7 @@ def run_study(
             }
             prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
         with clock.stage("audit"):
-            tables |= audit_ratings(bench, data, preferences)
+            tables |= audit_ratings(bench, data, Preferred(preferences))
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
