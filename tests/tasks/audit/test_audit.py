@@ -110,10 +110,12 @@ def test_what_was_asked_by_hand() -> None:
         ({"aggregation": "average"}, (0, 0), 2 / 3, (0, 1)),
         # a 11/3 over b 3; the rewards of a and b weigh the same, a third for each rater.
         ({"method": "grpo"}, (1, 1), 2 / 3, (0, 1)),
+        # Above and below 3: a has two of three desirable, b one of three. No label is a 3, and all weigh the same.
+        ({"method": "kto"}, (1, 1), 2 / 3, (0, 1)),
         # y's own ratings alone: 1 < 5.
         ({"stratum": "y"}, (0, 1), 0, (1, 0)),
     ],
-    ids=["all", "binary", "majority", "first", "average", "grpo", "stratum"],
+    ids=["all", "binary", "majority", "first", "average", "grpo", "kto", "stratum"],
 )
 def test_what_a_condition_does_by_hand(
     settings: dict[str, Any], retained: tuple[float, float], share: float, loses: tuple[float, float]
@@ -123,6 +125,13 @@ def test_what_a_condition_does_by_hand(
     assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx((share, 1 - share))
     assert (x["majority_loses"], y["majority_loses"]) == loses
     assert (x["majority_unheard"], y["majority_unheard"]) == (0, 0)
+
+
+def test_under_kto_a_label_in_the_middle_is_no_voice() -> None:
+    # Of b's 2 2 5 and a's 3 5 5, y1's 3 says neither: x has four of the five labels.
+    x, y = x_and_y({"method": "kto"}, data([("y1", "q", "a", 3), *ROWS[1:]]))
+    assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx((4 / 5, 1 / 5))
+    assert (x["retained"], y["retained"]) == (1, 1)
 
 
 def test_consensus_by_hand() -> None:
@@ -173,14 +182,14 @@ def test_under_grpo_every_label_of_the_reward_weighs_the_same() -> None:
     assert (y["n_majorities"], y["majority_loses"], y["majority_unheard"]) == (3, 1, pytest.approx(1 / 3))
 
 
-@pytest.mark.parametrize("method", ["dpo", "grpo"])
+@pytest.mark.parametrize("method", list(METHODS))
 def test_every_dimension_has_the_same_part_in_the_weight(method: str) -> None:
     # On toxicity, where less is better, y1 alone rates: a 1 over b 5, all of that dimension's weight. The other as
-    # above: dpo x 10/14, grpo x 2/3; half of either. y's own ratings say b on one and a on the other: no majority.
+    # above: dpo x 10/14, grpo and kto x 2/3; half of either. y's own ratings say b on one, a on the other: no majority.
     ratings = data(ROWS)
     ratings.ratings["toxicity"] = ratings.ratings[EA].where(ratings.ratings["participant_id"] == "y1")
     x, y = x_and_y({"dimensions": [EA, "toxicity"], "method": method}, ratings)
-    half = {"dpo": 5 / 14, "grpo": 1 / 3}[method]
+    half = {"dpo": 5 / 14, "grpo": 1 / 3, "kto": 1 / 3}[method]
     assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx((half, 1 - half))
     assert (x["n_ratings"], y["n_ratings"]) == (4, 4)
     assert (x["n_majorities"], x["majority_loses"], x["majority_unheard"]) == (1, 0, 0)
@@ -289,7 +298,7 @@ def test_shares_of_preferences_are_those_of_the_preferences_one_by_one(settings:
 # ---- what must always hold
 
 
-@pytest.mark.parametrize("method", ["dpo", "grpo"])
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("scale", ["5-point", "binary"])
 def test_strata_that_divide_the_participants_share_everything(method: str, aggregation: str, scale: str) -> None:
@@ -349,8 +358,9 @@ def test_balancing_takes_from_the_larger_stratum() -> None:
 
 
 def test_only_training_prompts_are_audited(paper: Study, simulated: Data) -> None:
-    table = audited(paper, simulated).set_index(["condition", "stratum"])
-    assert len(table) == sum(len(item.conditions) for item in paper.experiments.values()) * 6
+    table = audited(paper, simulated)
+    assert len(table) == (18 + 2) * 6
+    table = table[table["experiment"] != "methods"].set_index(["condition", "stratum"])
     training = StudyData.of(paper, simulated).training(simulated.ratings)
     for stratum, n in table.loc["all", "n_ratings"].items():
         values = set(paper.strata[stratum].values)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from configs.load import load_study
-from configs.schema import Condition, Study
+from configs.schema import Condition, Contrast, Study
 from tasks.methods import METHODS
 from tasks.preferences.condition import ConditionData, condition_data, experiment_data, stratified
 from tasks.ratings.reading.load import Data
@@ -43,10 +43,10 @@ def digest(data: ConditionData, name: str, study: Study) -> str:
 
 @pytest.fixture(scope="module")
 def made(paper: Study, simulated: Data) -> Made:
-    """The paper's 18 conditions on the simulated ratings."""
+    """The paper's 18 conditions and ours, as experiment/condition, on the simulated ratings."""
     return {
-        name: (experiment.conditions[name], data)
-        for experiment in paper.experiments.values()
+        f"{key}/{name}": (experiment.conditions[name], data)
+        for key, experiment in paper.experiments.items()
         for name, data in experiment_data(paper, StudyData.of(paper, simulated), experiment).items()
     }
 
@@ -56,9 +56,10 @@ def made(paper: Study, simulated: Data) -> Made:
 
 def test_three_of_the_papers_conditions_are_one_training_run_and_all_others_their_own(paper: Study, made: Made) -> None:
     digests = {name: digest(data, settings.method, paper) for name, (settings, data) in made.items()}
-    assert len(digests) == 18
-    assert digests["5-point"] == digests["all"] == digests["dpo-toxicity"]
-    assert sorted(Counter(digests.values()).values()) == [1] * 15 + [3]
+    assert len(digests) == 18 + 2
+    assert digests["scale/5-point"] == digests["disagreement/all"] == digests["optimisation/dpo-toxicity"]
+    assert digests["methods/dpo-toxicity"] == digests["optimisation/dpo-toxicity"]
+    assert sorted(Counter(digests.values()).values()) == [1] * 16 + [4]
 
 
 def test_no_held_out_prompt_trains_anything(paper: Study, simulated: Data, made: Made) -> None:
@@ -183,7 +184,7 @@ def test_rewards_are_the_mean_oriented_labels_stretched_to_zero_and_one(paper: S
 
 def test_the_digest_depends_on_what_the_method_reads(paper: Study) -> None:
     plain = train(paper, make_data(ROWS), condition())
-    other_rating = train(paper, make_data([("p1", "q", "a", 2), *ROWS[1:]]), condition())
+    other_rating = train(paper, make_data([("p1", "q", "a", 5), *ROWS[1:]]), condition())
     other_text = train(paper, make_data(ROWS, texts={"a": "new"}), condition())
     other_rater = train(paper, make_data([("p9", "q", "a", 1), *ROWS[1:]]), condition())
     for method in METHODS:
@@ -255,7 +256,7 @@ def test_a_stratum_without_ratings_fails_alone_and_leaves_the_other_its_ratings(
     experiment = experiment.model_copy(
         update={
             "conditions": {name: experiment.conditions[name] for name in ("female", "male")},
-            "contrasts": {"female - male": experiment.contrasts["female - male"]},
+            "contrasts": {Contrast("female - male"): experiment.contrasts["female - male"]},
         }
     )
     tables = stratified(paper, StudyData.of(paper, data), experiment)
