@@ -70,7 +70,7 @@ def show_results(kind: str, study: Study, tables: dict[str, pd.DataFrame], repor
 
 def show_table(name: str, table: pd.DataFrame, about: str, columns: list[str] | None = None) -> None:
     """A table, or some of its columns."""
-    shown = table if columns is None else table[[column for column in columns if column in table]]
+    shown = table if columns is None else table[columns]
     _careful(lambda: _create_table(name, shown, about))
 
 

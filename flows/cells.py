@@ -24,9 +24,9 @@ from tasks.methods.step import train_adapter
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cells import Cell, cells
 from tasks.planning.results import (
-    TRAINING,
     CellResult,
     Parts,
+    Trained,
     carded_run,
     cell_result,
     one_run_each,
@@ -34,7 +34,6 @@ from tasks.planning.results import (
     tracked_facts,
 )
 
-__all__ = ["TRAINING", "CellResult", "Joined", "run_cells"]
 log = logging.getLogger(__name__)
 
 
@@ -81,20 +80,20 @@ def make_base(bench: Bench, architecture: str, texts: pd.DataFrame) -> BaseRef:
 def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
     """Train, answer, judge. What exists is not made again; the task then ends as Cached."""
     study, store, runner = bench.study, bench.store, bench.runner
-    prepared = None if cell.condition == CONTROL else inputs.prepared[cell.experiment][cell.condition]
-    if prepared and prepared.error:
-        raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {prepared.error}")
-    sharing = sharing_conditions(inputs.prepared, cell, prepared) if prepared else []
-    job = carded_run(study, cell, base, prepared, sharing, inputs.ratings) if prepared else None
+    data = None if cell.condition == CONTROL else inputs.prepared[cell.experiment][cell.condition]
+    if data and data.error:
+        raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {data.error}")
+    sharing = sharing_conditions(inputs.prepared, cell, data) if data else []
+    job = carded_run(study, cell, base, data, sharing, inputs.ratings) if data else None
     with runner.near(base.key):
-        run = train_adapter(job, store, runner) if job else None
-        answers = answer_prompts(base, run.key if run else None, inputs.prompts, study.recipe, store, runner)
-    scores = score_outputs(inputs.judge, answers, inputs.prompts.table, store)
-    parts = Parts(run, answers, scores)
-    result = cell_result(cell, job, prepared, base, parts, len(inputs.prompts.table), inputs.grammatical)
-    if job and prepared and run:
-        facts = tracked_facts(study, job, prepared, run, result, sharing)
-        result = replace(result, logged=bench.tracker.training_run(run.key, scores.key, **facts))
+        trained = Trained(data, job, train_adapter(job, store, runner)) if data and job else None
+        run_key = trained.run.key if trained else None
+        answers = answer_prompts(base, run_key, inputs.prompts, study.recipe, store, runner)
+    parts = Parts(cell, base, trained, answers, score_outputs(inputs.judge, answers, inputs.prompts.table, store))
+    result = cell_result(parts, len(inputs.prompts.table), inputs.grammatical)
+    if trained:
+        facts = tracked_facts(study, trained, result, sharing)
+        result = replace(result, logged=bench.tracker.training_run(trained.run.key, parts.scores.key, **facts))
     return result if parts.fresh else Completed(name="Cached", data=result)
 
 

@@ -13,7 +13,7 @@ from flows.cells import Joined
 from flows.parameters import Folder
 from tasks.effects.correction import outside
 from tasks.effects.tables import Scores
-from tasks.judging.llm.rubric import unscored_table
+from tasks.judging.unscored import unscored_table
 from tasks.meta_analysis.pool_file import pool_file
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs

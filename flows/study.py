@@ -14,7 +14,7 @@ from prefect.states import State
 from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
-from flows.cells import CellResult, Joined, run_cells
+from flows.cells import Joined, run_cells
 from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
@@ -29,6 +29,7 @@ from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.facts import study_facts
 from tasks.planning.history import Result
+from tasks.planning.results import CellResult
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.facts import Earlier

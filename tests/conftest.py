@@ -23,10 +23,17 @@ SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "sh
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run whole studies and servers come first, so that no worker is left with one at the end."""
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Files that run whole studies and servers come first, so that no worker is left with one at the end.
+
+    Raises:
+        pytest.UsageError: a test uses the finished study, and its file is not in FINISHED.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    use = {item.nodeid.split("::")[0] for item in items if {"finished", "databases"} <= set(item.fixturenames)}
+    if use - FINISHED:
+        raise pytest.UsageError(f"FINISHED in tests/conftest.py lacks {', '.join(sorted(use - FINISHED))}")
 
 
 @pytest.hookimpl(optionalhook=True)

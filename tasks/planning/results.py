@@ -53,23 +53,38 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The artifacts of a cell: its training run (none for the control), its answers and their scores."""
+class Trained:
+    """What training made a cell of: the data, the job, and the run that came of it."""
 
-    run: Artifact[TrainingRun] | None
+    data: TrainingSet
+    job: Train
+    run: Artifact[TrainingRun]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a cell that finished was made of; the control has no training."""
+
+    cell: Cell
+    base: BaseRef
+    trained: Trained | None
     answers: Artifact[Answered]
     scores: Artifact
 
     @property
     def fresh(self) -> bool:
         """Whether anything was made now."""
-        return bool(self.run and self.run.fresh) or self.answers.fresh or self.scores.fresh
+        return any(part.fresh for part in (*self.work, self.scores))
 
     @property
     def seconds(self) -> float:
         """Of training and generation, where they happened now."""
-        done = (self.run, self.answers)
-        return sum(part.record.seconds for part in done if part and part.fresh)
+        return sum(part.record.seconds for part in self.work if part.fresh)
+
+    @property
+    def work(self) -> list[Artifact[Any]]:
+        """What jobs made: the training run, if there is one, and the answers."""
+        return [*([self.trained.run] if self.trained else []), self.answers]
 
 
 def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -> Train:
@@ -114,51 +129,42 @@ def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: Traini
     ]
 
 
-def cell_result(
-    cell: Cell,
-    job: Train | None,
-    prepared: TrainingSet | None,
-    base: BaseRef,
-    parts: Parts,
-    n_prompts: int,
-    grammatical: Callable[[str], bool] | None,
-) -> CellResult:
+def cell_result(parts: Parts, n_prompts: int, grammatical: Callable[[str], bool] | None) -> CellResult:
     """The result of a cell that finished; `grammatical`: whether a text keeps its grammar, where that is known."""
-    run, answers, scores = parts.run, parts.answers, parts.scores
+    trained, answers = parts.trained, parts.answers
     result = CellResult(
-        cell,
+        parts.cell,
         status="control",
         seconds=parts.seconds,
-        scores=scores.path / "scores.parquet",
+        scores=parts.scores.path / "scores.parquet",
         health=health(mark(read_answers(answers), grammatical)),
-        unscored=scores.record["unscored"],
+        unscored=parts.scores.record["unscored"],
         made=Made(
-            base=base.key,
-            data=prepared.digest if prepared else "",
-            method=prepared.method if prepared else "",
-            settings=job.settings if job else {},
-            n_pairs=prepared.n_pairs if prepared else 0,
-            train_seconds=run.record.seconds if run else 0.0,
+            base=parts.base.key,
+            data=trained.data.digest if trained else "",
+            method=trained.data.method if trained else "",
+            settings=trained.job.settings if trained else {},
+            n_pairs=trained.data.n_pairs if trained else 0,
+            train_seconds=trained.run.record.seconds if trained else 0.0,
             n_prompts=n_prompts,
             answer_seconds=answers.record.seconds,
         ),
     )
-    if not (prepared and run):
+    if not trained:
         return result
     return replace(
         result,
-        status="trained" if run.fresh else "cached",
-        training_run=run.key,
-        n_pairs=prepared.n_pairs,
-        weight=prepared.weight,
-        training={name: getattr(run.record, name) for name in TRAINING},
+        status="trained" if trained.run.fresh else "cached",
+        training_run=trained.run.key,
+        n_pairs=trained.data.n_pairs,
+        weight=trained.data.weight,
+        training={name: getattr(trained.run.record, name) for name in TRAINING},
     )
 
 
-def tracked_facts(
-    study: Study, job: Train, prepared: TrainingSet, run: Artifact[TrainingRun], result: CellResult, sharing: list[str]
-) -> dict[str, Any]:
-    """What MLflow gets of a training run, as `Tracker.training_run` takes it."""
+def tracked_facts(study: Study, trained: Trained, result: CellResult, sharing: list[str]) -> dict[str, Any]:
+    """What MLflow gets of a training run, as `Tracker.training_run` takes it; `sharing`: the cells that share it."""
+    job, run = trained.job, trained.run
     means = pd.read_parquet(result.scores).groupby("dimension")["score"].mean()
     architecture, block = job.base.architecture.name, study.recipe.block(METHODS[job.method].settings)
     return {
@@ -169,15 +175,18 @@ def tracked_facts(
             "revision": job.base.revision,
             "seed": job.seed,
             "method": job.method,
-            "n_pairs": prepared.n_pairs,
-            "preferences": prepared.weight,
+            "n_pairs": trained.data.n_pairs,
+            "preferences": trained.data.weight,
             "label": study.label or "real",
             **{f"lora_{name}": value for name, value in study.recipe.lora.model_dump().items()},
             **block.model_dump(),
         },
-        "metrics": {f"score.{dimension}": value for dimension, value in means.items()}
-        | {f"health.{name}": value for name, value in result.health.items()}
-        | {"seconds": run.record.seconds, **result.training},
+        "metrics": {
+            **{f"score.{dimension}": value for dimension, value in means.items()},
+            **{f"health.{name}": value for name, value in result.health.items()},
+            "seconds": run.record.seconds,
+            **result.training,
+        },
         "curve": run.record.curve,
         "digest": job.digest,
         "data": Path(job.data.name).stem,

@@ -16,7 +16,7 @@ def to_scale(categories: pd.Series, scale: tuple[int | None, ...], better: Liter
 
 
 def middle_of(scale: tuple[int | None, ...], better: Literal["lower", "higher"]) -> float:
-    """Half way between the scale's lowest and highest label, turned as `to_scale` turns them."""
+    """Half way between the scale's lowest and highest label, turned as `to_scale` turns them; NaN if it drops all."""
     labels = [label for label in scale if label is not None]
-    middle = (min(labels) + max(labels)) / 2
+    middle = (min(labels) + max(labels)) / 2 if labels else np.nan
     return -middle if better == "lower" else middle

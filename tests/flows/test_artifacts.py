@@ -9,7 +9,10 @@ import pytest
 
 from configs.schema import Study
 from flows import artifacts
-from flows.artifacts import Progress, escape, key, page_of, rows, show_results
+from flows.artifacts import COLUMNS, Progress, escape, key, page_of, rows, show_results
+from tasks.audit.tables import Audit
+from tasks.meta_analysis.tables import Pooled
+from tasks.runtime.tables import columns_of
 
 
 @pytest.fixture
@@ -54,8 +57,13 @@ def test_a_server_that_is_down_costs_one_line_each(
 ) -> None:
     progress = Progress("small", 2)
     progress.at(2)
-    show_results("study", paper, {"pooled": pd.DataFrame({"k": [1]})}, tmp_path / "report.html")
+    show_results("study", paper, {"pooled": Pooled.checked([])}, tmp_path / "report.html")
     assert [record.message for record in caplog.records] == ["Prefect shows nothing of this (nobody there)"] * 3
+
+
+def test_the_columns_that_are_shown_are_declared() -> None:
+    for name, table in {"pooled": Pooled, "audit": Audit}.items():
+        assert set(COLUMNS[name]) <= set(columns_of(table))
 
 
 def test_progress_is_told_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
-from pandera.typing import DataFrame
-
 from configs.schema import Dimension, LlmJudgeSettings
-from tasks.judging.tables import Unscored
 from tasks.runtime.fingerprint import fingerprint
 
 VERSION = 2
@@ -103,13 +99,3 @@ def make_rubric(settings: LlmJudgeSettings, dimensions: Mapping[str, Dimension],
     listed = "\n".join(f"- {name}: {words[name] or item.title}" for name, item in dimensions.items())
     text = TEXTS[settings.language].format(categories=categories, dimensions=listed)
     return Rubric(text, tuple(dimensions), categories)
-
-
-def unscored_table(reasons: pd.DataFrame) -> DataFrame[Unscored]:
-    """How many answers of each condition are unscored for each reason.
-
-    reasons: one row an answer and dimension, with the columns of the scores and reason, "" where it is scored.
-    """
-    keys = ["experiment", "condition", "reason"]
-    each = reasons[reasons["reason"] != ""].drop_duplicates(["architecture", "seed", "prompt_id", *keys])
-    return Unscored.checked(each.groupby(keys, sort=False).size().rename("n").reset_index())

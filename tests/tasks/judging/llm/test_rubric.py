@@ -17,8 +17,8 @@ from tasks.judging.llm.rubric import (
     REFUSED,
     Rubric,
     make_rubric,
-    unscored_table,
 )
+from tasks.judging.unscored import unscored_table
 
 DIMENSIONS = {
     "x": Dimension(title="X", better="lower", definition="what x is", german="was x ist"),
