@@ -36,10 +36,7 @@ def _parts(results: Results) -> list[Part]:
 def _table(study: Study, moved: list[Row]) -> Table:
     return Table.of(
         moved,
-        *(
-            *effect_of(study),
-            *numbers({"Before": "before", "Now": "after", "Change": "change"}),
-        ),
+        *(*effect_of(study), *numbers({"Before": "before", "Now": "after", "Change": "change"})),
         *counts({"k before": "k_before", "k now": "k_after"}),
         ("Beyond its interval", "l", lambda r: "yes" if r["beyond"] == 1 else "no"),
     )

@@ -113,11 +113,7 @@ def _without_marked(results: Results, pooled: list[Row]) -> list[Part]:
 def _heterogeneity(results: Results, pooled: list[Row]) -> Table:
     return Table.of(
         pooled,
-        *(
-            *texts({"Experiment": "experiment"}),
-            *effect_of(results.study),
-            *counts({"k": "k"}),
-        ),
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study), *counts({"k": "k"})),
         *(*numbers({"Q": "q"}, 1), *p_values({"p of Q": "q_p"})),
         *(*numbers({"τ²": "tau2"}, 5), span("95% CI of τ²", "tau2_low", "tau2_high", 5)),
         ("I²", "r", lambda r: f"{number(r['i2'], 0)}%"),
@@ -176,11 +172,7 @@ def _pairs(results: Results) -> list[Part]:
     )
     table = Table.of(
         pairs,
-        *(
-            *texts({"Experiment": "experiment"}),
-            *effect_of(results.study, "Pair"),
-            *counts({"k": "k"}),
-        ),
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study, "Pair"), *counts({"k": "k"})),
         *(*numbers({"Difference": "estimate"}), span(), *p_values({"p (Holm)": "p_holm"})),
         *(span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"), *p_values({"p (HKSJ, Holm)": "hksj_p_holm"})),
     )
