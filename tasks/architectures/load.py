@@ -97,9 +97,11 @@ def _precision(architecture: Architecture) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     settings = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
-    )  # fmt: skip
+    )
     return {"dtype": torch.bfloat16, "quantization_config": settings}
 
 

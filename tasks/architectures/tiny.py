@@ -42,9 +42,15 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def build_base(
-    family: str, tiny: Tiny, recipe: Pretraining, texts: Sequence[tuple[str, str]],
-    max_length: int, seed: int, folder: Path, progress: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:  # fmt: skip
+    family: str,
+    tiny: Tiny,
+    recipe: Pretraining,
+    texts: Sequence[tuple[str, str]],
+    max_length: int,
+    seed: int,
+    folder: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
     """Pre-train a tiny base on (prompt, response) texts and save it with its tokenizer into `folder`.
 
     Returns:
@@ -102,9 +108,15 @@ def train_tokenizer(texts: Sequence[tuple[str, str]], recipe: Pretraining) -> Pr
     tokenizer.train_from_iterator((f" {text}" for pair in texts for text in pair), trainer)
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BEGIN, eos_token=END, unk_token=UNKNOWN,
-        padding_side="left", chat_template=CHAT_TEMPLATE, clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BEGIN,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
 
 
 def build_model(family: str, tiny: Tiny, vocabulary: int, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -115,9 +127,13 @@ def build_model(family: str, tiny: Tiny, vocabulary: int, tokenizer: PreTrainedT
         raise one_of("family of a tiny architecture", family, FAMILIES)
     name, sizes = FAMILIES[family]
     config = getattr(transformers, name)(
-        vocab_size=vocabulary, tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **{**sizes, **tiny.config},
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **{**sizes, **tiny.config},
+    )
     return transformers.AutoModelForCausalLM.from_config(config)
 
 
@@ -130,9 +146,13 @@ def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, str]], max_length: int)
 
 
 def _pretrain(
-    model: Any, sequences: list[list[int]], weights: np.ndarray, recipe: Pretraining, seed: int,
+    model: Any,
+    sequences: list[list[int]],
+    weights: np.ndarray,
+    recipe: Pretraining,
+    seed: int,
     progress: Callable[[str], None],
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """Next-token prediction, AdamW, cosine to zero after a tenth of warm-up."""
     import torch
 

@@ -67,9 +67,16 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
     mask = torch.tensor([[0] * (longest - len(item)) + [1] * len(item) for item in encoded], device=model.device)
     with torch.no_grad():
         output = model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, pad_token_id=pad,
-            temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
-        )[:, longest:].tolist()  # fmt: skip
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=limit,
+            do_sample=False,
+            pad_token_id=pad,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+        )[:, longest:].tolist()
     return [_until_end(row, end_ids(model, tokenizer)) for row in output]
 
 
