@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_reader_finds_nothing_wrong(browser: str, tmp_path: Path) -> None:
     study = load_study("demo", {"architectures": ["tiny-llama", "tiny-falcon"], "title": HOSTILE})
     tables = made_up(study)
     tables["cells"]["error"] = HOSTILE
-    written(study, tables, tmp_path, FACTS | {"sources": [HOSTILE]})
+    written(study, tables, tmp_path, replace(FACTS, sources=(HOSTILE,)))
     found = opened(browser, tmp_path / "report.html")
     assert set(found) == WINDOWS
     for window, seen in found.items():

@@ -26,6 +26,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "DISABLE_MLFLOW_INTEGRATION": "TRUE",  # or TRL imports MLflow, a second a process
     "DO_NOT_TRACK": "1",
 }
 CPU = {
