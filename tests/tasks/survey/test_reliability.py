@@ -14,6 +14,7 @@ import pytest
 from configs.load import load_codebook, load_study
 from configs.schema import Level, Study
 from tasks.ratings.reading.load import load_ratings
+from tasks.ratings.study_data import StudyData
 from tasks.survey.reliability import _drawn, alpha, coincidences, reliability, value_counts
 from tasks.survey.step import _reliability
 from tests.conftest import make_data
