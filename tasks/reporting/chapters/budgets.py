@@ -12,11 +12,11 @@ from tasks.reporting.house.drawing import (
     BLUE,
     PURPLE,
     Drawing,
+    lanes,
     marks,
     name_lines,
     name_score_axis,
     new_canvas,
-    stripes,
     wrapped,
 )
 from tasks.reporting.house.effects import contrast_text, direction, side_text, trusted, with_interval
@@ -100,8 +100,7 @@ def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
 
 
 def _panel(axes: Any, own: Sequence[Pair]) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(own))
+    lanes(axes, len(own))
     for y, pair in enumerate(own):
         for row, lane, colour, shape in zip(pair, (-LANE, LANE), (PURPLE, BLUE), "os", strict=True):
             low, high = trusted(row)

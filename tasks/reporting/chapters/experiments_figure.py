@@ -9,9 +9,21 @@ from typing import Any
 from configs.schema import CONTROL, Study
 from tasks.effects.tables import Effects
 from tasks.reporting.house.chapter import Results
-from tasks.reporting.house.drawing import BLUE, GREY, ORANGE, PURPLE, Drawing, marks, new_canvas, stripes, wrapped
+from tasks.reporting.house.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawing,
+    arrows,
+    axis_limits,
+    lanes,
+    marks,
+    new_canvas,
+    wrapped,
+)
 from tasks.reporting.house.effects import contrast_text
-from tasks.reporting.house.forest import draw_forest, forest_alt, forest_name, heading_of, lines
+from tasks.reporting.house.forest import draw_forest, forest_alt, forest_name, lines
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import arrow, finite, in_sentence, interval, number, title_of
 from tasks.survey.tables import SurveyContrasts
@@ -117,21 +129,15 @@ def _draw_panels(
 
 
 def _draw_panel(
-    axes: Any,
-    study: Study,
-    panel: Panel,
-    survey: Mapping[Key, Row],
-    single: Mapping[Key, list[float]],
-    labelled: bool,
+    axes: Any, study: Study, panel: Panel, survey: Mapping[Key, Row], single: Mapping[Key, list[float]], labelled: bool
 ) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(panel.effects))
+    lanes(axes, len(panel.effects))
     drawn = [(y, row) for y, row in enumerate(panel.effects) if row]
     values = [0.0]
     for y, row in drawn:
         key = (row["contrast"], row["dimension"])
         values += _draw_effect(axes, y, row, survey.get(key), single[key])
-    low, high = _limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")])
+    low, high = axis_limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")], 0.02)
     _finish(axes, study, panel, low, high, labelled)
     for y, row in drawn:
         _draw_hksj(axes, y, row, low, high)
@@ -168,18 +174,7 @@ def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
         return
     strength = 1.0 if row["focus"] else 0.4
     axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, lw=0.9, alpha=strength, zorder=2)
-    for beyond, at, mark in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
-        axes.plot(at, y, mark if beyond else "", color=PURPLE, ms=5, alpha=strength, clip_on=False, zorder=3)
-
-
-def _limits(values: Sequence[float], thin: Sequence[float]) -> tuple[float, float]:
-    """The axis holds all values, and thin intervals as far as half as much again."""
-    low, high = min(values), max(values)
-    room = 0.5 * max(high - low, 0.02)
-    low = min([low, *(max(end, low - room) for end in thin if finite(end))])
-    high = max([high, *(min(end, high + room) for end in thin if finite(end))])
-    pad = 0.06 * max(high - low, 0.02)
-    return low - pad, high + pad
+    arrows(axes, y, ends, (low, high), {"color": PURPLE, "ms": 5, "alpha": strength, "zorder": 3})
 
 
 def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labelled: bool) -> None:
@@ -254,5 +249,5 @@ def _forest(study: Study, pooled: Row, own: list[Row]) -> Drawing:
         "pooling makes of them."
     )
     caption += " †: a training run fails a limit of health." if any(row["marked"] for row in own) else ""
-    canvas = draw_forest(effects, pooled, heading_of(title), axis)
+    canvas = draw_forest(effects, pooled, title, axis)
     return Drawing(forest_name(pooled), title, caption, forest_alt(title, effects, pooled), canvas)

@@ -23,7 +23,13 @@ NAMED = 4
 
 
 def _findings(results: Results) -> list[str]:
-    return [*marked_runs(results), *_malformed(results)]
+    least = results.study.limits.well_formed
+    poor = list(dict.fromkeys(row["condition"] for row in results.rows(Health) if row["well_formed"] < least))
+    text = (
+        f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
+        "toxic, so read these effects with the section on the health of outputs."
+    )
+    return [*marked_runs(results), *([text] if poor else [])]
 
 
 def marked_runs(results: Results) -> list[str]:
@@ -38,18 +44,6 @@ def marked_runs(results: Results) -> list[str]:
     return [
         f"{len(marked)} of {len(focused)} pooled effects rest on training runs that fail a limit of health. Without "
         f"these runs, {what}."
-    ]
-
-
-def _malformed(results: Results) -> list[str]:
-    """A score says little where few outputs are well-formed."""
-    least = results.study.limits.well_formed
-    poor = list(dict.fromkeys(row["condition"] for row in results.rows(Health) if row["well_formed"] < least))
-    if not poor:
-        return []
-    return [
-        f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
-        "toxic, so read these effects with the section on the health of outputs."
     ]
 
 

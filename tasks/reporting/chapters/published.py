@@ -17,16 +17,7 @@ from tasks.reporting.house.document import Part, Rows, Section, Table, Text
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import (
-    DASH,
-    finite,
-    in_sentence,
-    interval,
-    label_sentence,
-    number,
-    title_of,
-    whole,
-)
+from tasks.reporting.house.words import DASH, finite, in_sentence, interval, label_sentence, number, title_of, whole
 
 
 def _findings(results: Results) -> list[str]:

@@ -14,11 +14,12 @@ from tasks.reporting.house.drawing import (
     ORANGE,
     PURPLE,
     Drawing,
+    arrows,
+    lanes,
     marks,
     name_lines,
     name_score_axis,
     new_canvas,
-    stripes,
     wrapped,
 )
 from tasks.reporting.house.effects import contrast_text, of_dimensions, side_text, with_interval
@@ -79,8 +80,7 @@ def _effects(results: Results) -> list[Drawing]:
 
 
 def _panel(axes: Any, own: Sequence[Row]) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(own))
+    lanes(axes, len(own))
     for y, row in enumerate(own):
         if finite(row["hksj_ci_low"], row["hksj_ci_high"]):
             axes.plot([row["hksj_ci_low"], row["hksj_ci_high"]], [y + LANE] * 2, color=PURPLE, lw=0.9, zorder=2)
@@ -89,14 +89,8 @@ def _panel(axes: Any, own: Sequence[Row]) -> None:
         axes.plot(row["estimate"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)
         ends = [row["published_low"], row["published_high"]]
         if finite(*ends):
-            axes.plot(
-                ends,
-                [y - LANE] * 2,
-                color=ORANGE,
-                lw=1.3,
-                ls=(0, (1, 1)) if row["published_at_most"] else "-",
-                zorder=2,
-            )
+            dotted = (0, (1, 1)) if row["published_at_most"] else "-"
+            axes.plot(ends, [y - LANE] * 2, color=ORANGE, lw=1.3, ls=dotted, zorder=2)
         axes.plot(row["published"], y - LANE, "D", mfc="white", mec=ORANGE, mew=1.3, ms=5.2, zorder=4)
     name_lines(axes, [wrapped(contrast_text(row), 34, 2) for row in own])
 
@@ -158,8 +152,7 @@ def _draw_ratios(axes: Any, ratios: Sequence[Row]) -> tuple[float, float]:
     for y, row in enumerate(ratios):
         ends = [max(row["ci_low"], low), min(row["ci_high"], high)]
         axes.plot(ends, [y + LANE] * 2, color=PURPLE if finite(row["ci_low"]) else GREY, lw=2.2, zorder=2)
-        for beyond, edge, mark in ((row["ci_low"] < low, low, "<"), (row["ci_high"] > high, high, ">")):
-            axes.plot(edge, y + LANE, mark if beyond else "", color=PURPLE, ms=5, clip_on=False, zorder=3)
+        arrows(axes, y + LANE, (row["ci_low"], row["ci_high"]), (low, high), {"color": PURPLE, "ms": 5, "zorder": 3})
         if low <= row["ratio"] <= high:
             axes.plot(row["ratio"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)
         if finite(row["published"]):

@@ -215,7 +215,10 @@ def _alpha_canvas(study: Study, alphas: list[Row], strata: Sequence[str]) -> Any
     panels = in_lines(list(dict.fromkeys(row["dimension"] for row in alphas)))
     columns = len(panels[0])
     canvas = new_canvas(1.6 + 2.05 * max(columns, 1.5), len(panels) * (0.95 + 0.27 * len(strata)) + 0.35)
-    grid, limits = canvas.add_gridspec(len(panels), columns), _alpha_limits(alphas)
+    values = [row[key] for row in alphas for key in ("alpha", "ci_low", "ci_high") if finite(row[key])]
+    low, high = max(min(values), -1.0), min(max(values), 1.0)  # one axis for all panels
+    pad = 0.07 * max(high - low, 0.1)
+    grid, limits = canvas.add_gridspec(len(panels), columns), (low - pad, high + pad)
     for y, line in enumerate(panels):
         for x, dimension in enumerate(line):
             axes = canvas.add_subplot(grid[y, x])
@@ -227,14 +230,6 @@ def _alpha_canvas(study: Study, alphas: list[Row], strata: Sequence[str]) -> Any
     everybody = Patch(facecolor="#e9e8ee", edgecolor=GREY, label="All raters, 95% CI")
     canvas.legend(handles=[*group, everybody], loc="outside lower center", ncols=2, frameon=False)
     return canvas
-
-
-def _alpha_limits(alphas: list[Row]) -> tuple[float, float]:
-    """One axis for all panels, from -1 to 1 at most."""
-    values = [row[key] for row in alphas for key in ("alpha", "ci_low", "ci_high") if finite(row[key])]
-    low, high = max(min(values), -1.0), min(max(values), 1.0)
-    pad = 0.07 * max(high - low, 0.1)
-    return low - pad, high + pad
 
 
 def _alpha_panel(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
-from tasks.reporting.house.words import MINUS, arrow, label_sentence, title_of
+from tasks.reporting.house.words import MINUS, arrow, finite, label_sentence, title_of
 from tasks.runtime.files import write_atomically
 
 PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
@@ -139,8 +139,9 @@ def in_lines(items: Sequence[Any], most: int = 3) -> list[Sequence[Any]]:
 # ---- what several figures draw
 
 
-def stripes(axes: Any, lines: int) -> None:
-    """A pale band behind every second line."""
+def lanes(axes: Any, lines: int) -> None:
+    """A line at zero, and a pale band behind every second line."""
+    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
     for y in range(1, lines, 2):
         axes.axhspan(y - 0.5, y + 0.5, color="#f4f3f7", lw=0, zorder=0)
 
@@ -150,6 +151,23 @@ def name_lines(axes: Any, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, pad=6)
+
+
+def arrows(axes: Any, y: float, ends: Sequence[float], limits: tuple[float, float], arrow: dict[str, Any]) -> None:
+    """An arrow of this style where an interval leaves the axis, on either side."""
+    beyond = ((ends[0] < limits[0], limits[0], "<"), (ends[1] > limits[1], limits[1], ">"))
+    for leaves, edge, mark in beyond:
+        axes.plot(edge, y, mark if leaves else "", clip_on=False, **arrow)
+
+
+def axis_limits(values: Sequence[float], wide: Sequence[float], least: float) -> tuple[float, float]:
+    """Limits that hold all values, and wide intervals as far as half as much again; `least` is the shortest axis."""
+    low, high = min(values), max(values)
+    room = 0.5 * max(high - low, least)
+    low = min([low, *(max(end, low - room) for end in wide if finite(end))])
+    high = max([high, *(min(end, high + room) for end in wide if finite(end))])
+    pad = 0.06 * max(high - low, least)
+    return low - pad, high + pad
 
 
 def name_score_axis(axes: Any, study: Study, dimension: str) -> None:

@@ -46,12 +46,7 @@ def of_dimensions(dimensions: tuple[str, ...], pooled: list[Row]) -> list[tuple[
 
 def contrast_text(row: Row) -> str:
     """`5-point − binary`, with a proper minus."""
-    return with_minus(row["contrast"])
-
-
-def with_minus(contrast: str) -> str:
-    """`5-point - binary` → `5-point − binary`."""
-    return contrast.replace(" - ", f" {MINUS} ")
+    return row["contrast"].replace(" - ", f" {MINUS} ")
 
 
 def side_text(contrast: str) -> str:
