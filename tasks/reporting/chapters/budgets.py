@@ -19,9 +19,9 @@ from tasks.reporting.house.drawing import (
     new_canvas,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, direction, side_text, trusted, with_interval
+from tasks.reporting.house.effects import contrast_text, direction, effect_text, side_text, trusted, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, in_sentence, interval, label_sentence, number, title_of, whole
+from tasks.reporting.house.words import finite, interval, label_sentence, number, title_of, whole
 
 LANE = 0.15
 Pair = tuple[Row, Row]
@@ -90,11 +90,7 @@ def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
         f"The same contrasts with {first} and with {second}, HKSJ 95% intervals. A difference between conditions that "
         "stays with equal steps is not only one of more training."
     )
-    each = [
-        f"{contrast_text(a)} on {in_sentence(title_of(study, a['dimension']))}: {with_interval(a)} and "
-        f"{with_interval(b)}"
-        for a, b in pairs
-    ]
+    each = [f"{effect_text(study, a)}: {with_interval(a)} and {with_interval(b)}" for a, b in pairs]
     alt = f"Dot plot of {first} beside {second}. {'; '.join(each)}."
     return Drawing(f"budget-{name}", experiment.title, caption, alt, canvas)
 

@@ -30,10 +30,10 @@ from tasks.reporting.house.words import (
     DASH,
     better,
     finite,
-    in_sentence,
     joined,
     number,
     short_key,
+    spoken,
     stratum_title,
     title_of,
     whole,
@@ -57,7 +57,7 @@ def _findings(results: Results) -> list[str]:
     study, sentences = results.study, list[str]()
     for name, experiment in study.experiments.items():
         for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
-            title = f"{experiment.title}, {in_sentence(title_of(study, dimension))} ({better(study, dimension)}"
+            title = f"{experiment.title}, {spoken(study, dimension)} ({better(study, dimension)}"
             sentences.append(f"{title}; {_ks(own)}): {'; '.join(_how_many_are_clear(own))}.")
     return sentences
 
@@ -139,7 +139,7 @@ def in_words(results: Results, name: str) -> list[str]:
     """A paragraph for each dimension of an experiment: against control, then between conditions."""
     study, paragraphs = results.study, []
     for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
-        what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
+        what, way = spoken(study, dimension), better(study, dimension)
         title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI (HKSJ) in brackets)"
         paragraphs.append(f"{title}: {'; '.join([*_against_control(what, own), *_between(what, own)])}.")
     return paragraphs

@@ -17,7 +17,7 @@ from tasks.reporting.house.document import Part, Rows, Section, Table, Text
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, finite, in_sentence, interval, label_sentence, number, title_of, whole
+from tasks.reporting.house.words import DASH, finite, interval, label_sentence, number, spoken, whole
 
 
 def _findings(results: Results) -> list[str]:
@@ -29,7 +29,7 @@ def _findings(results: Results) -> list[str]:
 def _ratio_text(results: Results, row: Row) -> str:
     """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
     first, second = ratio_sides(row)
-    what = in_sentence(title_of(results.study, row["dimension"]))
+    what = spoken(results.study, row["dimension"])
     if not finite(row["ci_low"], row["ci_high"]):
         return f"{first} to {second} on {what}: no bounds, since the effect of {second} may be zero"
     doubt = ", not clearly different from 1" if row["ci_low"] <= 1 <= row["ci_high"] else ""

@@ -22,9 +22,9 @@ from tasks.reporting.house.drawing import (
     new_canvas,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, of_dimensions, side_text, with_interval
+from tasks.reporting.house.effects import contrast_text, effect_text, of_dimensions, side_text, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, in_sentence, interval, number, title_of
+from tasks.reporting.house.words import finite, interval, number, spoken
 
 LANE = 0.17
 LARGEST_RATIO = 30.0
@@ -71,9 +71,7 @@ def _effects(results: Results) -> list[Drawing]:
         "there is one (dotted: p is printed as below a limit, so the interval is at most so wide)."
     )
     each = [
-        f"{contrast_text(row)} on {in_sentence(title_of(study, row['dimension']))}: ours {with_interval(row)}, "
-        f"published {number(row['published'])}"
-        for row in beside
+        f"{effect_text(study, row)}: ours {with_interval(row)}, published {number(row['published'])}" for row in beside
     ]
     alt = f"Dot plot of our pooled effects beside the published. {'; '.join(each)}."
     return [Drawing("published", "Ours beside the published", caption, alt, canvas)]
@@ -114,7 +112,7 @@ def ratio_sides(row: Row) -> tuple[str, str]:
 
 def ratio_name(study: Study, row: Row) -> str:
     """`5-point / binary, toxicity`."""
-    return f"{' / '.join(ratio_sides(row))}, {in_sentence(title_of(study, row['dimension']))}"
+    return f"{' / '.join(ratio_sides(row))}, {spoken(study, row['dimension'])}"
 
 
 def _ratios(results: Results) -> list[Drawing]:

@@ -28,11 +28,11 @@ from tasks.reporting.house.words import (
     DASH,
     attribute_title,
     finite,
-    in_sentence,
     joined,
     named,
     number,
     raters_label,
+    spoken,
     title_of,
     whole,
 )
@@ -142,7 +142,7 @@ def _unusable(study: Study, every: list[Row]) -> str:
 def _on(study: Study, row: Row) -> str:
     """`gender he/him/his on toxicity`."""
     term = f"{attribute_title(row['attribute'])} {row['value']}" if row["value"] else row["term"]
-    return f"{term} on {in_sentence(title_of(study, row['dimension']))}"
+    return f"{term} on {spoken(study, row['dimension'])}"
 
 
 def _count(n: int, noun: str) -> str:
@@ -228,7 +228,7 @@ def _facts(study: Study, models: list[Row]) -> list[Part]:
 
 def _troubles(study: Study, models: list[Row]) -> list[Part]:
     """Warnings about models that could not be fitted, with the reason, and about those that did not converge."""
-    failed = [row | {"title": in_sentence(title_of(study, row["dimension"]))} for row in models if not row["converged"]]
+    failed = [row | {"title": spoken(study, row["dimension"])} for row in models if not row["converged"]]
     parts: list[Part] = [
         Caution(f"No model of {row['title']} could be fitted: {row['notes'] or 'no reason given'}.")
         for row in failed

@@ -31,7 +31,7 @@ from tasks.reporting.house.drawing import (
     wrapped,
 )
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import attribute_title, finite, in_sentence, joined, title_of
+from tasks.reporting.house.words import attribute_title, finite, joined, spoken, title_of
 from tasks.survey.tables import OrdinalModels
 
 MOST_TERMS = 40
@@ -66,8 +66,7 @@ def draw_odds_ratios(results: Results) -> list[Drawing]:
     canvas = _draw(study, shown, _lines(shown, results.rows(OrdinalModels)), dimensions)
     left_out = len({row["term"] for row in every}) - len({row["term"] for row in shown})
     clear = [
-        f"{row['predictor']} on {in_sentence(title_of(study, row['dimension']))} {odds(row['odds_ratio'])}"
-        f" ({odds_interval(row)})"
+        f"{row['predictor']} on {spoken(study, row['dimension'])} {odds(row['odds_ratio'])} ({odds_interval(row)})"
         for row in shown
         if significant(row)
     ]

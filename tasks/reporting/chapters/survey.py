@@ -16,14 +16,15 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
     finite,
-    in_sentence,
     interval,
     number,
     percent,
     raters_title,
+    spoken,
     stratum_title,
     title_of,
     whole,
+    with_ends,
 )
 from tasks.survey.tables import Cooccurrence, Disagreement, Reliability, SurveyContrasts
 
@@ -46,9 +47,7 @@ def _disagreement(results: Results) -> list[str]:
         return []
     mean = sum(row["disagreement"] * row["n_responses"] for row in known) / total
     ends = (end(known, key=lambda row: row["disagreement"]) for end in (min, max))
-    low, high = (
-        f"{percent(row['disagreement'])} ({in_sentence(title_of(results.study, row['dimension']))})" for row in ends
-    )
+    low, high = (f"{percent(row['disagreement'])} ({spoken(results.study, row['dimension'])})" for row in ends)
     span = f", from {low} to {high}" if len(known) > 1 else ""
     return [f"Raters of the same response disagreed in {percent(mean)} of cases{span}."]
 
@@ -64,7 +63,7 @@ def _seen_together(results: Results) -> list[str]:
     if not mixed:
         return []
     top = max(mixed, key=lambda row: row["probability"])
-    seen, also = (in_sentence(title_of(results.study, top[side])) for side in ("row", "column"))
+    seen, also = (spoken(results.study, top[side]) for side in ("row", "column"))
     return [f"Of the ratings that saw {seen} in a response, {percent(top['probability'])} also saw {also} in it."]
 
 
@@ -78,7 +77,7 @@ def _differences(results: Results) -> list[str]:
     for row in _each_contrast(results):
         about = focus.get(row["contrast"])
         first, second = (stratum_title(study, side) for side in row["contrast"].partition(" - ")[::2])
-        what = in_sentence(title_of(study, row["dimension"]))
+        what = spoken(study, row["dimension"])
         if about and row["dimension"] not in about:
             continue
         if direction(row):
@@ -122,7 +121,9 @@ def _reliability(results: Results) -> list[Part]:
     if not alphas:
         return []
     dimensions, strata = (list(dict.fromkeys(row[key] for row in alphas)) for key in ("dimension", "stratum"))
-    cells = {(row["stratum"], row["dimension"]): _alpha(row) for row in alphas}
+    cells = {
+        (row["stratum"], row["dimension"]): with_ends(row["alpha"], row["ci_low"], row["ci_high"], 2) for row in alphas
+    }
     people = {row["stratum"]: row["n_participants"] for row in alphas}
     body = [
         [raters_title(study, name), whole(people[name]), *(cells.get((name, dim), DASH) for dim in dimensions)]
@@ -139,11 +140,6 @@ def _reliability(results: Results) -> list[Part]:
         text += " within-group variation rather than consensus."
     header = ["Raters", "Participants", *(title_of(study, dimension) for dimension in dimensions)]
     return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body), *results.picture("reliability")]
-
-
-def _alpha(row: Row) -> str:
-    bounds = f" ({interval(row['ci_low'], row['ci_high'], 2)})" if finite(row["ci_low"], row["ci_high"]) else ""
-    return f"{number(row['alpha'], 2)}{bounds}"
 
 
 # ---- figures

@@ -24,7 +24,7 @@ from tasks.reporting.house.drawing import (
     write_canvas,
 )
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, interval, number
+from tasks.reporting.house.words import finite, with_ends
 from tasks.survey.intervals import Z95
 
 LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
@@ -130,20 +130,16 @@ def _texts(axes: Any, effects: Sequence[Line], below: Sequence[Any]) -> None:
     names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
     places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
     axes.set_yticks(places, names, fontsize=8.5)
-    texts = [f"{_with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
-    texts += [_with_ends(*values) for _, *values in below]
+    texts = [f"{with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
+    texts += [with_ends(*values) for _, *values in below]
     for y, text in zip(places, texts, strict=True):
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
-def _with_ends(estimate: float, low: float, high: float) -> str:
-    return f"{number(estimate)} ({interval(low, high)})" if finite(low, high) else number(estimate)
-
-
 def forest_alt(heading: str, effects: Sequence[Line], pooled: Row) -> str:
     """The plot in words."""
-    each = "; ".join(f"{line.label} {_with_ends(line.estimate, *line.ends)}" for line in effects)
-    whole = _with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
+    each = "; ".join(f"{line.label} {with_ends(line.estimate, *line.ends)}" for line in effects)
+    whole = with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
     return f"Forest plot, {' '.join(heading.split())}. {each}. Pooled: {whole}."
 
 
