@@ -64,7 +64,15 @@ def draw_audit(results: Results) -> list[Drawing]:
         axes = canvas.add_subplot(grid[1, at] if beside else grid[at + 1, 0])
         _draw_map(axes, item, audited, lines, groups, labelled=at == 0 or not beside)
     caption = _caption(groups, lines, results.study.survey.min_participants)
-    return [Drawing("audit", "Whose voice is in the data", caption, _alt(groups), canvas)]
+    sizes = [
+        f"{row['group']} {percent(row['share_of_participants'])} of participants, "
+        f"{percent(row['share_of_ratings'])} of ratings"
+        for row in groups
+    ]
+    alt = (
+        f"Bars of group sizes: {'; '.join(sizes)}. Heat maps of conditions and groups, whose numbers are in the table."
+    )
+    return [Drawing("audit", "Whose voice is in the data", caption, alt, canvas)]
 
 
 def _lines(audited: list[Row]) -> list[str]:
@@ -129,14 +137,3 @@ def _caption(groups: list[Row], lines: Sequence[str], few: int) -> str:
     parts += ["The conditions below the gap train on one group's ratings."] if "" in lines else []
     parts += [f"†: fewer than {few} participants."] if any(row["small"] for row in groups) else []
     return " ".join(parts)
-
-
-def _alt(groups: list[Row]) -> str:
-    sizes = [
-        f"{row['group']} {percent(row['share_of_participants'])} of participants, "
-        f"{percent(row['share_of_ratings'])} of ratings"
-        for row in groups
-    ]
-    return (
-        f"Bars of group sizes: {'; '.join(sizes)}. Heat maps of conditions and groups, whose numbers are in the table."
-    )

@@ -64,11 +64,6 @@ def _parts(results: Results) -> list[Part]:
     return parts
 
 
-def _figures(results: Results) -> list[Drawing]:
-    """One figure for each experiment that extends another."""
-    return [_drawing(results, name, pairs) for name, pairs in repeated(results).items()]
-
-
 def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
     study, experiment = results.study, results.study.experiments[name]
     panels = [(d, own) for d in study.evaluation.dimensions if (own := [p for p in pairs if p[0]["dimension"] == d])]
@@ -106,4 +101,10 @@ def _panel(axes: Any, own: Sequence[Pair]) -> None:
     name_lines(axes, [wrapped(side_text(row["contrast"]), 26, 2) for row, _ in own])
 
 
-CHAPTER = Chapter("budgets", "Equal epochs, equal steps", [Pooled], parts=_parts, figures=_figures)
+CHAPTER = Chapter(
+    "budgets",
+    "Equal epochs, equal steps",
+    [Pooled],
+    parts=_parts,
+    figures=lambda results: [_drawing(results, name, pairs) for name, pairs in repeated(results).items()],
+)

@@ -127,11 +127,20 @@ def _draw_panels(study: Study, lines: list[list[Panel]]) -> Any:
 
 
 def _draw_panel(axes: Any, study: Study, panel: Panel, labelled: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     lanes(axes, len(panel.effects))
     drawn = [(y, row) for y, row in enumerate(panel.effects) if row]
     values = [0.0, *(value for y, row in drawn for value in _draw_effect(axes, y, row))]
     low, high = axis_limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")], 0.02)
-    _finish(axes, study, panel, low, high, labelled)
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(panel.labels) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    labels = [wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
+    axes.set_yticks(range(len(panel.labels)), labels)
+    axes.tick_params(axis="y", length=0, pad=8)
+    axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
+    axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
     for y, row in drawn:
         _draw_hksj(axes, y, row, low, high)
 
@@ -149,16 +158,12 @@ def _draw_effect(axes: Any, y: float, row: Row) -> list[float]:
         axes.plot(row["published"], y + PUBLISHED_LANE, "D", mfc="none", mec=ORANGE, mew=1.3, ms=5.5, zorder=4)
     spans = [v for v in (row["estimate"], low, high, row["published"], *single) if finite(v)]
     if survey:
-        spans += _draw_survey(axes, y + SURVEY_LANE, survey, strength)
+        place, ends = y + SURVEY_LANE, [survey["ci_low"], survey["ci_high"]]
+        if finite(*ends):
+            axes.plot(ends, [place, place], color=BLUE, lw=1.6, alpha=strength, zorder=3)
+        axes.plot(survey["estimate"], place, "^", color=BLUE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
+        spans += [value for value in (survey["estimate"], *ends) if finite(value)]
     return spans
-
-
-def _draw_survey(axes: Any, y: float, row: Row, strength: float) -> list[float]:
-    ends = [row["ci_low"], row["ci_high"]]
-    if finite(*ends):
-        axes.plot(ends, [y, y], color=BLUE, lw=1.6, alpha=strength, zorder=3)
-    axes.plot(row["estimate"], y, "^", color=BLUE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
-    return [value for value in (row["estimate"], *ends) if finite(value)]
 
 
 def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
@@ -169,19 +174,6 @@ def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
     strength = 1.0 if row["focus"] else 0.4
     axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, lw=0.9, alpha=strength, zorder=2)
     arrows(axes, y, ends, (low, high), {"color": PURPLE, "ms": 5, "alpha": strength, "zorder": 3})
-
-
-def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labelled: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlim(low, high)
-    axes.set_ylim(len(panel.labels) - 0.4, -0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    labels = [wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
-    axes.set_yticks(range(len(panel.labels)), labels)
-    axes.tick_params(axis="y", length=0, pad=8)
-    axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
-    axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
 
 
 def _legend(drawn: list[Row]) -> list[Any]:

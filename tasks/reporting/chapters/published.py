@@ -82,18 +82,19 @@ def _inside(row: Row) -> bool:
 def _effects_table(results: Results, beside: list[Row]) -> Table:
     """A line a pooled effect."""
     study = results.study
+
+    def theirs(row: Row) -> str:
+        span = interval(row["published_low"], row["published_high"])
+        return f"within {span}" if row["published_at_most"] else span
+
     return Table.of(
         beside,
         ("Experiment", "l", lambda r: study.experiments[r["experiment"]].title),
         *(*effect_of(study), *estimate("Ours"), *p_values({"p (HKSJ)": "hksj_p"})),
-        *(*numbers({"Published": "published"}), ("95% CI from p", "r", _published_interval)),
+        *(*numbers({"Published": "published"}), ("95% CI from p", "r", theirs)),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
         ("In our CI", "l", lambda r: "yes" if _inside(r) else "no"),
     )
-
-
-def _published_interval(row: Row) -> str:
-    return f"{'within ' if row['published_at_most'] else ''}{interval(row['published_low'], row['published_high'])}"
 
 
 def _ratios_table(results: Results) -> Table:

@@ -64,7 +64,13 @@ def _effects(results: Results) -> list[Drawing]:
         axes = canvas.add_subplot(grid[y, 0])
         _panel(axes, own)
         name_score_axis(axes, study, dimension)
-    canvas.legend(handles=_marks(beside), loc="outside lower center", ncols=3, frameon=False)
+    thin = [("Ours, HKSJ 95% CI", {"color": PURPLE, "lw": 0.9})]
+    legend = marks(
+        ("Ours, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6, "mec": "white"}),
+        *(thin if any(finite(row["hksj_ci_low"]) for row in beside) else []),
+        ("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "lw": 1.3, "ms": 5.2}),
+    )
+    canvas.legend(handles=legend, loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Pooled effects of this study and of the paper. Purple: ours, thick line the Wald 95% interval of the paper's "
         "method, thin line the HKSJ one. Orange: the published value; its interval follows from the printed p where "
@@ -93,15 +99,6 @@ def _panel(axes: Any, own: Sequence[Row]) -> None:
     name_lines(axes, [wrapped(contrast_text(row), 34, 2) for row in own])
 
 
-def _marks(beside: Sequence[Row]) -> list[Any]:
-    thin = [("Ours, HKSJ 95% CI", {"color": PURPLE, "lw": 0.9})]
-    return marks(
-        ("Ours, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6, "mec": "white"}),
-        *(thin if any(finite(row["hksj_ci_low"]) for row in beside) else []),
-        ("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "lw": 1.3, "ms": 5.2}),
-    )
-
-
 # ---- ratios
 
 
@@ -127,7 +124,12 @@ def _ratios(results: Results) -> list[Drawing]:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("Times as large an effect (logarithmic axis; 1: equal)", fontsize=8.5)
-    canvas.legend(handles=_ratio_marks(ratios), loc="outside lower center", ncols=2, frameon=False)
+    theirs = [("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "ls": "", "ms": 5.2})]
+    legend = marks(
+        ("Ours, Fieller 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.2, "ms": 6, "mec": "white"}),
+        *(theirs if any(finite(row["published"]) for row in ratios) else []),
+    )
+    canvas.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False)
     caption = (
         "How many times as large one pooled effect is as another, with Fieller's 95% interval, which knows that both "
         "share prompts, control and architectures (an arrow where it leaves the axis)."
@@ -157,11 +159,3 @@ def _draw_ratios(axes: Any, ratios: Sequence[Row]) -> tuple[float, float]:
             axes.plot(row["published"], y - LANE, "D", mfc="white", mec=ORANGE, mew=1.3, ms=5.2, zorder=4)
     axes.tick_params(colors=INK)
     return low, high
-
-
-def _ratio_marks(ratios: Sequence[Row]) -> list[Any]:
-    theirs = [("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "ls": "", "ms": 5.2})]
-    return marks(
-        ("Ours, Fieller 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.2, "ms": 6, "mec": "white"}),
-        *(theirs if any(finite(row["published"]) for row in ratios) else []),
-    )

@@ -38,6 +38,8 @@ from tasks.reporting.house.words import (
 )
 from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
+STARS = (0.05, 0.01, 0.001)
+"""A p below each of these has a star more."""
 NAMED = 5
 """A sentence names at most so many terms."""
 
@@ -159,7 +161,7 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
         return []
     columns: list[Column] = [
         *(dimension_column(study), *texts({"Predictor": "predictor"}), *counts({"n": "n_participants"})),
-        ("Change in the odds", "r", lambda r: f"{change(r['percent'])} {_stars(r['p'])}".strip()),
+        ("Change in the odds", "r", lambda r: f"{change(r['percent'])} {'*' * sum(r['p'] < p for p in STARS)}".strip()),
         ("Odds ratio, 95% CI", "r", odds_interval),
         *p_values({"p": "p", "p (Holm)": "p_holm"}),
     ]
@@ -172,11 +174,6 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
         ]
         text += " Significant: at p < .05, here, in the paper (its Table 1), or in both."
     return [Text(f"{text} {raters_label(study)}".strip()), Table.of(shown, *columns)]
-
-
-def _stars(p: float) -> str:
-    """* p < .05, ** p < .01, *** p < .001."""
-    return "*" * sum(p < limit for limit in (0.05, 0.01, 0.001))
 
 
 def _full(study: Study, every: list[Row]) -> Fold:

@@ -35,10 +35,6 @@ ALPHA_LIMIT = 2 / 3
 # ---- findings
 
 
-def _findings(results: Results) -> list[str]:
-    return [*_disagreement(results), *_seen_together(results), *_differences(results)]
-
-
 def _disagreement(results: Results) -> list[str]:
     """The mean over responses, and the dimensions at both ends."""
     known = [row for row in results.rows(Disagreement) if finite(row["disagreement"], row["n_responses"])]
@@ -143,10 +139,6 @@ def _reliability(results: Results) -> list[Part]:
 
 
 # ---- figures
-
-
-def _figures(results: Results) -> list[Drawing]:
-    return [*_draw_cooccurrence(results), *_draw_reliability(results)]
 
 
 def _draw_cooccurrence(results: Results) -> list[Drawing]:
@@ -255,7 +247,7 @@ CHAPTER = Chapter(
     "survey",
     "What the ratings say",
     [Disagreement, Cooccurrence, Reliability, SurveyContrasts],
-    findings=_findings,
+    findings=lambda results: [*_disagreement(results), *_seen_together(results), *_differences(results)],
     parts=_parts,
-    figures=_figures,
+    figures=lambda results: [*_draw_cooccurrence(results), *_draw_reliability(results)],
 )

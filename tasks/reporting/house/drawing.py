@@ -35,14 +35,13 @@ _style_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its files."""
+    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its SVG."""
 
     name: str
     title: str
     caption: str
     alt: str
     svg: Path
-    png: Path
 
 
 @dataclass(frozen=True)
@@ -67,20 +66,23 @@ def house_style() -> Iterator[None]:
 
 def save(drawing: Drawing, study: Study, folder: Path) -> Figure:
     """Write both files of a figure, with the study's label in its caption."""
-    svg, png = write_canvas(drawing.canvas, folder / drawing.name)
+    svg = write_canvas(drawing.canvas, folder / drawing.name)
     caption = f"{drawing.caption} {label_sentence(study)}".strip()
-    return Figure(drawing.name, drawing.title, caption, drawing.alt, svg, png)
+    return Figure(drawing.name, drawing.title, caption, drawing.alt, svg)
 
 
-def write_canvas(canvas: Any, place: Path) -> tuple[Path, Path]:
-    """Lay out once, then write `PLACE.svg` and `.png`; without a date, so that the same numbers give the same bytes."""
+def write_canvas(canvas: Any, place: Path) -> Path:
+    """Lay out once, then write `PLACE.svg` and `.png`; the SVG's path.
+
+    There is no date in them, so that the same numbers give the same bytes.
+    """
     if canvas.get_layout_engine() is not None:
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")
     svg, png = (place.parent / f"{place.name}.{kind}" for kind in ("svg", "png"))
     write_atomically(svg, _slim(_printed(canvas, "svg")))
     write_atomically(png, _printed(canvas, "png"))
-    return svg, png
+    return svg
 
 
 def _printed(canvas: Any, kind: str) -> bytes:
