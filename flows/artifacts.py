@@ -16,6 +16,9 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
+from prefect import artifacts
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 from configs.schema import Study
 
@@ -37,41 +40,37 @@ class Progress:
     def __init__(self, study: str, total: int) -> None:
         self.total = total
         self._last = time.monotonic()
-        self._id: UUID | None = _careful(lambda: self._create(study))
+        self._id: UUID | None = careful(
+            lambda: artifacts.create_progress_artifact(0.0, key=key(study, "cells"), description=f"{total} cells")
+        )
 
     def at(self, done: int) -> None:
         """Tell that so many cells are done."""
         known, due = self._id, time.monotonic() - self._last >= SECONDS_BETWEEN_UPDATES
         if known is not None and (due or done == self.total):
             self._last = time.monotonic()
-            _careful(lambda: self._update(known, done))
-
-    def _create(self, study: str) -> Any:
-        from prefect.artifacts import create_progress_artifact
-
-        return create_progress_artifact(0.0, key=key(study, "cells"), description=f"{self.total} cells")
+            careful(lambda: self._update(known, done))
 
     def _update(self, known: UUID, done: int) -> None:
-        from prefect.client.orchestration import get_client
-        from prefect.client.schemas.actions import ArtifactUpdate
-
         with get_client(sync_client=True) as client:
             client.update_artifact(known, ArtifactUpdate(data=round(100 * done / self.total, 1)))
 
 
 def show_results(kind: str, study: Study, tables: dict[str, pd.DataFrame], report: Path, page: str = "") -> None:
     """The table of `SHOWN[kind]`, and a page with its figures, the report's place and a link to its `page`, if any."""
-    name, figures = SHOWN[kind]
+    name, pattern = SHOWN[kind]
     if name in tables:
         about = ", ".join(filter(None, [study.title, study.label]))
         show_table(f"{study.name}-{name}", tables[name], about, COLUMNS.get(name))
-    _careful(lambda: _show_page(kind, study, sorted((report.parent / "figures").glob(figures)), report, page))
+    text = page_of(study, sorted((report.parent / "figures").glob(pattern)), report, page)
+    about = escape(f"{study.title}: figures and report")
+    careful(lambda: artifacts.create_markdown_artifact(text, key=key(study.name, kind), description=about))
 
 
 def show_table(name: str, table: pd.DataFrame, about: str, columns: list[str] | None = None) -> None:
     """A table, or some of its columns."""
     shown = table if columns is None else table[columns]
-    _careful(lambda: _create_table(name, shown, about))
+    careful(lambda: artifacts.create_table_artifact(rows(shown), key=key(name), description=escape(about)))
 
 
 def key(*parts: str) -> str:
@@ -103,30 +102,15 @@ def page_of(study: Study, figures: list[Path], report: Path, page: str = "") -> 
         lines.append(f"**{escape(study.label.capitalize())}**")
     lines.append(f"Report: `{report.resolve()}`" + (f" · [open it in MLflow]({page})" if page else ""))
     for figure in figures:
-        name, data = escape(_heading(study, figure.stem)), base64.b64encode(figure.read_bytes()).decode()
+        experiment = study.experiments.get(figure.stem.removeprefix("effects-"))
+        name = escape(experiment.title if experiment else figure.stem.capitalize())
+        data = base64.b64encode(figure.read_bytes()).decode()
         lines += [f"## {name}", f"![{name}](data:image/png;base64,{data})"]
     return "\n\n".join(lines) + "\n"
 
 
-def _heading(study: Study, figure: str) -> str:
-    experiment = study.experiments.get(figure.removeprefix("effects-"))
-    return experiment.title if experiment else figure.capitalize()
-
-
-def _create_table(name: str, table: pd.DataFrame, about: str) -> None:
-    from prefect.artifacts import create_table_artifact
-
-    create_table_artifact(rows(table), key=key(name), description=escape(about))
-
-
-def _show_page(kind: str, study: Study, figures: list[Path], report: Path, page: str) -> None:
-    from prefect.artifacts import create_markdown_artifact
-
-    text = page_of(study, figures, report, page)
-    create_markdown_artifact(text, key=key(study.name, kind), description=escape(f"{study.title}: figures and report"))
-
-
-def _careful(action: Callable[[], Any]) -> Any:
+def careful(action: Callable[[], Any]) -> Any:
+    """What the action returns; None, with a line in the log, where it fails."""
     try:
         return action()
     except Exception as error:  # whatever the server or its client raises

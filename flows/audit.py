@@ -6,35 +6,24 @@ import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
-from flows.alone import report_alone
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from flows.stages import ByReference, gather_ratings, prepare_all, report_alone
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
 from tasks.methods.drops import drops_table
-from tasks.methods.training_set import training_sets
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences
-from tasks.preferences.step import prepare_experiment
-from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
-from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, participants_table
 
 
-class Preferred:
-    """Experiment → its preferences, handed to the next flow by reference, as `flows.cells.Joined` is."""
-
-    __slots__ = ("preferences",)
-
-    def __init__(self, preferences: dict[str, Preferences]) -> None:
-        self.preferences = preferences
-
-
 @flow(name="audit", flow_run_name="audit", validate_parameters=False)
-def audit_ratings(bench: Bench, data: StudyData, preferred: Preferred) -> dict[str, pd.DataFrame]:
+def audit_ratings(
+    bench: Bench, data: StudyData, preferences: ByReference[dict[str, Preferences]]
+) -> dict[str, pd.DataFrame]:
     """What each condition keeps of each stratum's ratings, and whose preferences it trains on."""
-    return {"audit": audit_table(bench.study, data, preferred.preferences, bench.store)}
+    return {"audit": audit_table(bench.study, data, preferences.value, bench.store)}
 
 
 @flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")
@@ -49,17 +38,11 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     settings, clock = load_study(study, overrides), Clock()
     check_audit(settings)
     bench = Bench(settings)
-    with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
-        data = load_data(settings, ratings)
-    with clock.stage("preferences"):
-        preferences = {
-            name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
-        }
-        prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+    ratings, data = gather_ratings(bench, clock)
+    preferences, prepared = prepare_all(bench, data, ratings, clock)
     with clock.stage("audit"):
-        tables = audit_ratings(bench, data, Preferred(preferences))
+        tables = audit_ratings(bench, data, ByReference(preferences))
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
     tables["drops"] = drops_table(data, prepared)
-    return report_alone("audit", bench, data, ratings, tables, clock, output)
+    return report_alone("audit", bench, data, ratings, tables, clock, output or "")

@@ -37,15 +37,6 @@ from tasks.planning.results import (
 log = logging.getLogger(__name__)
 
 
-class Joined:
-    """All results, handed to the next flow by reference; the slot keeps Prefect from storing them as a parameter."""
-
-    __slots__ = ("results",)
-
-    def __init__(self, results: list[CellResult]) -> None:
-        self.results = results
-
-
 def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
     """Every cell of the study; a cell that fails is a result too."""
     threads = len(cells(bench.study)) + len(bench.study.architectures)  # all wait at the runner, which chooses

@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.artifacts import show_table
-from flows.cells import Joined
 from flows.parameters import Folder
+from flows.stages import ByReference
 from tasks.effects.correction import outside
 from tasks.effects.tables import Scores
 from tasks.judging.unscored import unscored_table
@@ -18,19 +18,20 @@ from tasks.meta_analysis.pool_file import pool_file
 from tasks.meta_analysis.step import measure_effects, pool_effects, pool_otherwise, pool_pairs
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cell_tables import cells_table, doses_table, health_table, read_answers
+from tasks.planning.results import CellResult
 from tasks.reporting.pooled_file import write_pooled
 from tasks.runtime.tables import columns_of
 
 
 @flow(name="meta-analysis", flow_run_name="meta-analysis", validate_parameters=False)
-def pool_study(bench: Bench, inputs: Inputs, joined: Joined) -> dict[str, pd.DataFrame]:
+def pool_study(bench: Bench, inputs: Inputs, joined: ByReference[list[CellResult]]) -> dict[str, pd.DataFrame]:
     """What the cells' scores come to; architectures that lack a side of a contrast are not in its k."""
-    study, categories = bench.study, inputs.data.categories
-    health, answers = health_table(study, joined.results), read_answers(joined.results)
+    study, categories, results = bench.study, inputs.data.categories, joined.value
+    health, answers = health_table(study, results), read_answers(results)
     scores = Scores.checked(answers[list(columns_of(Scores))])
     line = outside(inputs.judge.tables["judge_calibration"], scores)
     effects = measure_effects(study, scores, health, categories, line)
-    cells = cells_table(joined.results)
+    cells = cells_table(results)
     return {
         "cells": cells,
         "doses": doses_table(cells),

@@ -8,12 +8,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
-from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from configs.load import load_codebook, load_study
-from flows.artifacts import key
+from flows.artifacts import careful, key
 from flows.keys import find_block
+from flows.outcome import run_name
 from flows.parameters import StudyName
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.pseudonym import find_key
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LANDED = "pluralign.ratings.landed"
 
 
-@flow(name="land-ratings", flow_run_name=lambda: f"{Path(flow_run.parameters['study']).stem} · land")
+@flow(name="land-ratings", flow_run_name=lambda: f"{run_name()} · land")
 def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> State:
     """Validate exports, add them to the study's collection as a snapshot, and announce that; the `Landing`.
 
@@ -39,17 +39,11 @@ def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> 
     collection, secret = collection_of(settings, home()), find_key(home(), find_block)
     landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
     log.info("%s: %s", collection.name, paragraph(landing))
-    _show(landing)
+    name = landing.snapshot.manifest["collection"]
+    careful(lambda: create_markdown_artifact(page(landing), key=key(name, "landing")))
     if landing.fresh:
         _announce(landing, study)
     return Completed(message=changed(landing), data=landing)
-
-
-def _show(landing: Landing) -> None:
-    try:
-        create_markdown_artifact(page(landing), key=key(landing.snapshot.manifest["collection"], "landing"))
-    except Exception as error:  # whatever the server or its client raises; what has landed, has landed
-        log.warning("Prefect shows nothing of this (%s)", " ".join(str(error).split())[:300])
 
 
 def _announce(landing: Landing, study: str) -> None:

@@ -13,31 +13,28 @@ from prefect.states import State
 
 from configs.load import load_study
 from flows.artifacts import show_results
-from flows.audit import Preferred, audit_ratings
-from flows.cells import Joined, run_cells
+from flows.audit import audit_ratings
+from flows.cells import run_cells
 from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
+from flows.stages import ByReference, gather_ratings, prepare_all
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
 from tasks.methods.drops import drops_table
-from tasks.methods.training_set import TrainingSet, training_sets
+from tasks.methods.training_set import TrainingSet
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.facts import study_facts
 from tasks.planning.history import Result
 from tasks.planning.results import CellResult
-from tasks.preferences.step import prepare_experiment
-from tasks.ratings.step import load_data, read_ratings
 from tasks.reporting.facts import Earlier
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
-from tasks.runtime.store import Artifact
 from tasks.simulation.language import is_well_formed
-from tasks.simulation.step import simulated_export
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -55,9 +52,7 @@ def run_study(
     settings, clock = load_study(study, overrides), Clock()
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
-    with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
-        data = load_data(settings, ratings)
+    ratings, data = gather_ratings(bench, clock)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     results: list[CellResult] = []
@@ -65,13 +60,9 @@ def run_study(
     earlier: Earlier | None = None
     prepared: dict[str, dict[str, TrainingSet]] = {}
     if settings.experiments:
-        with clock.stage("preferences"):
-            preferences = {
-                name: prepare_experiment(settings, name, data, ratings, bench.store) for name in settings.experiments
-            }
-            prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+        preferences, prepared = prepare_all(bench, data, ratings, clock)
         with clock.stage("audit"):
-            tables |= audit_ratings(bench, data, Preferred(preferences))
+            tables |= audit_ratings(bench, data, ByReference(preferences))
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
@@ -83,8 +74,8 @@ def run_study(
                 inputs = Inputs(data, snapshot, prepared, judge, prompts, grammatical)
                 results = run_cells(bench, inputs)
             with clock.stage("meta-analysis"):
-                tables |= pool_study(bench, inputs, Joined(results))
-                earlier = _remember(bench, ratings, results, tables)
+                tables |= pool_study(bench, inputs, ByReference(results))
+                earlier = _remember(bench, ratings.key, results, tables)
     tables["drops"] = drops_table(data, prepared)
     with clock.stage("report"):
         spent = judge.facts if judge else None
@@ -95,14 +86,12 @@ def run_study(
     return _outcome(folder, report, results, judge.stops if judge else "")
 
 
-def _remember(
-    bench: Bench, ratings: Artifact, results: list[CellResult], tables: dict[str, pd.DataFrame]
-) -> Earlier | None:
+def _remember(bench: Bench, ratings: str, results: list[CellResult], tables: dict[str, pd.DataFrame]) -> Earlier | None:
     """Keep what this run made, and say what moved since the last one with other ratings or settings."""
     bench.history.remember({result.cell.name: result.made for result in results if result.made})
-    identity = fingerprint([bench.study, ratings.key])
+    identity = fingerprint([bench.study, ratings])
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    earlier = bench.history.conclude(Result(identity, created, ratings.key, tables["pooled"]))
+    earlier = bench.history.conclude(Result(identity, created, ratings, tables["pooled"]))
     if earlier is None:
         return None
     tables["moved"] = moved(earlier.pooled, tables["pooled"])
@@ -112,12 +101,8 @@ def _remember(
 def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:
     """Log the results; the address of the report in MLflow's pages."""
     pooled = tables["pooled"]
-    metrics = {
-        f"pooled.{row.experiment}.{row.contrast}.{row.dimension}".replace(" - ", "-minus-").replace(
-            " ", "-"
-        ): row.estimate
-        for row in pooled.itertuples()
-    }
+    effects = ((f"pooled.{row.experiment}.{row.contrast}.{row.dimension}", row.estimate) for row in pooled.itertuples())
+    metrics = {name.replace(" - ", "-minus-").replace(" ", "-"): estimate for name, estimate in effects}
     key = fingerprint([bench.study, frame_digest(pooled), frame_digest(tables["cells"][["training_run", "error"]])])
     return bench.tracker.page(bench.tracker.study_results(key, metrics, folder), "report.html")
 
@@ -131,7 +116,5 @@ def _outcome(folder: Path, report: Path, results: list[CellResult], stopped: str
     outcome = Outcome(folder, report, len(results), failed, trained)
     if not failed:
         return outcome
-    return State(
-        type=StateType.FAILED, name=IN_PART if failed < len(results) else "Failed",
-        message=f"{failed} of {len(results)} cells failed; {report}", data=outcome,
-    )  # fmt: skip
+    name, message = IN_PART if failed < len(results) else "Failed", f"{failed} of {len(results)} cells failed; {report}"
+    return State(type=StateType.FAILED, name=name, message=message, data=outcome)

@@ -6,15 +6,13 @@ import pandas as pd
 from prefect import flow
 
 from configs.load import load_study
-from flows.alone import report_alone
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from flows.stages import gather_ratings, report_alone
 from tasks.methods.drops import drops_table
 from tasks.planning.bench import Bench
-from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Artifact
-from tasks.simulation.step import simulated_export
 from tasks.survey.step import survey_tables
 
 
@@ -35,10 +33,8 @@ def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: F
     """
     settings, clock = load_study(study, overrides), Clock()
     bench = Bench(settings)
-    with clock.stage("ratings"):
-        ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
-        data = load_data(settings, ratings)
+    ratings, data = gather_ratings(bench, clock)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
     tables["drops"] = drops_table(data, {})
-    return report_alone("survey", bench, data, ratings, tables, clock, output)
+    return report_alone("survey", bench, data, ratings, tables, clock, output or "")

@@ -72,7 +72,8 @@ def banner(study: Study) -> list[str]:
         return []
     tiny = sum(architecture.tiny is not None for architecture in study.architectures)
     which = "The models are" if tiny == len(study.architectures) else f"{tiny} of {len(study.architectures)} models are"
-    sentences = [f"{label_sentence(study)[:-1]}: this is not evidence about {_not_about(study)}."]
+    about = (["people"] if study.ratings.simulate else []) + (["language models in use"] if tiny else [])
+    sentences = [f"{label_sentence(study)[:-1]}: this is not evidence about {joined(about, ' or ')}."]
     if study.ratings.simulate:
         sentences.append("The ratings were drawn by a simulation; no person gave them.")
     if tiny:
@@ -88,9 +89,3 @@ def banner(study: Study) -> list[str]:
         stages = "every stage works, from ratings to pooled effects" if study.architectures else "the analysis works"
         sentences.append(f"The numbers show that {stages}.")
     return sentences
-
-
-def _not_about(study: Study) -> str:
-    people = ["people"] if study.ratings.simulate else []
-    models = ["language models in use"] if any(architecture.tiny for architecture in study.architectures) else []
-    return joined([*people, *models], " or ")

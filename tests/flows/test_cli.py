@@ -61,8 +61,7 @@ def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Pl
 
 
 @pytest.mark.parametrize(
-    ("settings", "what"),
-    [([], "no experiments"), (["--set", "strata={}"], "no experiments and no strata")],
+    ("settings", "what"), [([], "no experiments"), (["--set", "strata={}"], "no experiments and no strata")]
 )
 def test_an_audit_of_a_study_that_has_nothing_to_audit_says_what_is_missing(settings, what, capsys):
     assert main(["audit", "popquorn", *settings]) == 2

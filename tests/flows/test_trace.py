@@ -104,18 +104,9 @@ def test_somebody_outside_a_stratum_touches_nothing_of_it(
 @pytest.mark.parametrize(
     ("what", "line"),
     [
-        (
-            "nobody",
-            "'nobody': neither an effect (EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one",
-        ),
-        (
-            "nope:5-point:control:toxicity",
-            "nope:5-point:control:toxicity: experiments: unknown 'nope'; allowed: ",
-        ),
-        (
-            "scale:control:binary:toxicity",
-            "scale:control:binary:toxicity: contrasts: unknown 'control - binary'; ",
-        ),
+        ("nobody", "'nobody': neither an effect (EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one"),
+        ("nope:5-point:control:toxicity", "nope:5-point:control:toxicity: experiments: unknown 'nope'; allowed: "),
+        ("scale:control:binary:toxicity", "scale:control:binary:toxicity: contrasts: unknown 'control - binary'; "),
         ("scale:5-point:control:helpfulness", "scale:5-point:control:helpfulness: dimensions: unknown 'helpfulness'; "),
         (f"{EFFECT}:gpt", f"{EFFECT}:gpt: architectures: unknown 'gpt'; allowed: tiny-llama, tiny-falcon"),
     ],

@@ -12,17 +12,7 @@ from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, numbers, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import (
-    DASH,
-    finite,
-    joined,
-    named,
-    number,
-    percent,
-    raters_label,
-    stratum_title,
-    whole,
-)
+from tasks.reporting.house.words import DASH, finite, joined, named, number, percent, raters_label, stratum_title, whole
 
 SHARES = ("share_of_participants", "share_of_ratings")
 NAMED = 3

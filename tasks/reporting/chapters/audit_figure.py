@@ -64,7 +64,15 @@ def draw_audit(results: Results) -> list[Drawing]:
         axes = canvas.add_subplot(grid[1, at] if beside else grid[at + 1, 0])
         _draw_map(axes, item, audited, lines, groups, labelled=at == 0 or not beside)
     caption = _caption(groups, lines, results.study.survey.min_participants)
-    return [Drawing("audit", "Whose voice is in the data", caption, _alt(groups), canvas)]
+    sizes = [
+        f"{row['group']} {percent(row['share_of_participants'])} of participants, "
+        f"{percent(row['share_of_ratings'])} of ratings"
+        for row in groups
+    ]
+    alt = (
+        f"Bars of group sizes: {'; '.join(sizes)}. Heat maps of conditions and groups, whose numbers are in the table."
+    )
+    return [Drawing("audit", "Whose voice is in the data", caption, alt, canvas)]
 
 
 def _lines(audited: list[Row]) -> list[str]:
@@ -74,11 +82,13 @@ def _lines(audited: list[Row]) -> list[str]:
 
 
 def _draw_sizes(axes: Any, groups: list[Row]) -> None:
+    longest = 0.1
     for key, shift, colour, label in (
         ("share_of_participants", -0.2, GREY, "Share of participants"),
         ("share_of_ratings", 0.2, PURPLE, "Share of ratings of training prompts"),
     ):
         values = [row[key] if finite(row[key]) else 0.0 for row in groups]
+        longest = max(longest, *values)
         at = [y + shift for y in range(len(groups))]
         axes.barh(at, values, height=0.34, color=colour, label=label)
         for y, value, row in zip(at, values, groups, strict=True):
@@ -86,14 +96,11 @@ def _draw_sizes(axes: Any, groups: list[Row]) -> None:
             axes.annotate(text, (value, y), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
     axes.set_yticks(range(len(groups)), [cut(row["group"], LABEL) for row in groups], fontsize=8.5)
     axes.set_ylim(len(groups) - 0.45, -0.55)
-    axes.set_xlim(0, 1.12 * max([0.1, *(row[k] for row in groups for k in _SHARES if finite(row[k]))]))
+    axes.set_xlim(0, 1.12 * longest)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0.2)
-
-
-_SHARES = ("share_of_participants", "share_of_ratings")
 
 
 def _draw_map(
@@ -110,7 +117,7 @@ def _draw_map(
             known = finite(value)
             colour = colours(min(max(item.shade(value), 0.0), 1.0)) if known else (1.0, 1.0, 1.0, 1.0)
             axes.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=colour, lw=0)
-            ink = "white" if _dark(colour) else INK
+            ink = "white" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.5 else INK
             axes.text(x, y, item.text(value) if known else DASH, ha="center", va="center", fontsize=7.5, color=ink)
     axes.set_xlim(-0.5, len(groups) - 0.5)
     axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -119,10 +126,6 @@ def _draw_map(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(item.title, loc="left", fontweight="bold", fontsize=8.5, pad=5)
-
-
-def _dark(colour: Sequence[float]) -> bool:
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.5
 
 
 def _caption(groups: list[Row], lines: Sequence[str], few: int) -> str:
@@ -134,14 +137,3 @@ def _caption(groups: list[Row], lines: Sequence[str], few: int) -> str:
     parts += ["The conditions below the gap train on one group's ratings."] if "" in lines else []
     parts += [f"†: fewer than {few} participants."] if any(row["small"] for row in groups) else []
     return " ".join(parts)
-
-
-def _alt(groups: list[Row]) -> str:
-    sizes = [
-        f"{row['group']} {percent(row['share_of_participants'])} of participants, "
-        f"{percent(row['share_of_ratings'])} of ratings"
-        for row in groups
-    ]
-    return (
-        f"Bars of group sizes: {'; '.join(sizes)}. Heat maps of conditions and groups, whose numbers are in the table."
-    )

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from configs.schema import Study
 from tasks.audit.tables import Audit
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.tables import Row
@@ -25,30 +24,19 @@ def voices(results: Results) -> list[Row]:
     for row in audited:
         experiment, condition = row["experiment"], row["condition"]
         small = row["n_participants"] < study.survey.min_participants
+        conditions = study.experiments[experiment].conditions if experiment in study.experiments else {}
+        stratum = conditions[condition].stratum if condition in conditions else None
+        weight, asked = row["share_of_preferences"], row["share_of_ratings"]
+        heard = row["n_majorities"] * (1 - row["majority_unheard"])
         row |= {
             "name": condition if times[condition] == 1 else f"{experiment} / {condition}",
             "small": small,
             "group": f"{stratum_title(study, row['stratum'])}{' †' if small else ''}",
-            "open": _stratum(study, experiment, condition) is None,
-            "voice": _voice(row["share_of_preferences"], row["share_of_ratings"]),
-            "heard": _heard(row["n_majorities"], row["majority_unheard"]),
+            "open": stratum is None,
+            "voice": weight / asked if finite(weight, asked) and asked > 0 else math.nan,
+            "heard": round(heard) if finite(heard) else math.nan,
         }
     return audited
-
-
-def _stratum(study: Study, experiment: str, condition: str) -> str | None:
-    """The stratum that a condition trains on; none for a condition that the study doesn't know."""
-    if experiment not in study.experiments or condition not in study.experiments[experiment].conditions:
-        return None
-    return study.experiments[experiment].conditions[condition].stratum
-
-
-def _voice(of_preferences: float, of_ratings: float) -> float:
-    return of_preferences / of_ratings if finite(of_preferences, of_ratings) and of_ratings > 0 else math.nan
-
-
-def _heard(majorities: float, unheard: float) -> float:
-    return round(majorities * (1 - unheard)) if finite(majorities, unheard) else math.nan
 
 
 def each_group(rows: Sequence[Row]) -> list[Row]:

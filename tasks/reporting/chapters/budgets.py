@@ -12,16 +12,16 @@ from tasks.reporting.house.drawing import (
     BLUE,
     PURPLE,
     Drawing,
+    lanes,
     marks,
     name_lines,
     name_score_axis,
     new_canvas,
-    stripes,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, direction, side_text, trusted, with_interval
+from tasks.reporting.house.effects import contrast_text, direction, effect_text, side_text, trusted, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, in_sentence, interval, label_sentence, number, title_of, whole
+from tasks.reporting.house.words import finite, interval, label_sentence, number, title_of, whole
 
 LANE = 0.15
 Pair = tuple[Row, Row]
@@ -64,11 +64,6 @@ def _parts(results: Results) -> list[Part]:
     return parts
 
 
-def _figures(results: Results) -> list[Drawing]:
-    """One figure for each experiment that extends another."""
-    return [_drawing(results, name, pairs) for name, pairs in repeated(results).items()]
-
-
 def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
     study, experiment = results.study, results.study.experiments[name]
     panels = [(d, own) for d in study.evaluation.dimensions if (own := [p for p in pairs if p[0]["dimension"] == d])]
@@ -90,18 +85,13 @@ def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
         f"The same contrasts with {first} and with {second}, HKSJ 95% intervals. A difference between conditions that "
         "stays with equal steps is not only one of more training."
     )
-    each = [
-        f"{contrast_text(a)} on {in_sentence(title_of(study, a['dimension']))}: {with_interval(a)} and "
-        f"{with_interval(b)}"
-        for a, b in pairs
-    ]
+    each = [f"{effect_text(study, a)}: {with_interval(a)} and {with_interval(b)}" for a, b in pairs]
     alt = f"Dot plot of {first} beside {second}. {'; '.join(each)}."
     return Drawing(f"budget-{name}", experiment.title, caption, alt, canvas)
 
 
 def _panel(axes: Any, own: Sequence[Pair]) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(own))
+    lanes(axes, len(own))
     for y, pair in enumerate(own):
         for row, lane, colour, shape in zip(pair, (-LANE, LANE), (PURPLE, BLUE), "os", strict=True):
             low, high = trusted(row)
@@ -111,4 +101,10 @@ def _panel(axes: Any, own: Sequence[Pair]) -> None:
     name_lines(axes, [wrapped(side_text(row["contrast"]), 26, 2) for row, _ in own])
 
 
-CHAPTER = Chapter("budgets", "Equal epochs, equal steps", [Pooled], parts=_parts, figures=_figures)
+CHAPTER = Chapter(
+    "budgets",
+    "Equal epochs, equal steps",
+    [Pooled],
+    parts=_parts,
+    figures=lambda results: [_drawing(results, name, pairs) for name, pairs in repeated(results).items()],
+)

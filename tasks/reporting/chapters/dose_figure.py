@@ -11,7 +11,7 @@ from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.drawing import BLUE, GREY, ORANGE, PURPLE, Drawing, marks, new_canvas, wrapped
 from tasks.reporting.house.effects import of_dimensions, trusted, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import arrow, finite, in_sentence, title_of, whole
+from tasks.reporting.house.words import arrow, finite, spoken, title_of, whole
 
 STYLES = ((PURPLE, "o"), (BLUE, "s"), (ORANGE, "D"), ("#3f7f3f", "^"), (GREY, "v"), ("#a02070", "P"))
 """Colour and shape of an experiment's marks; shapes alone tell them apart in print."""
@@ -41,20 +41,17 @@ def draw_doses(results: Results) -> list[Drawing]:
     styles = {name: STYLES[at % len(STYLES)] for at, name in enumerate(names)}
     for x, (_, own) in enumerate(panels):
         _panel(canvas.add_subplot(grid[0, x]), study, own, styles)
-    legend = marks(
-        *(
-            (study.experiments[name].title, {"color": colour, "marker": shape, "ls": "", "ms": 6, "mec": "white"})
-            for name, (colour, shape) in styles.items()
-        )
-    )
-    canvas.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False)
+    explained = [
+        (study.experiments[name].title, {"color": colour, "marker": shape, "ls": "", "ms": 6, "mec": "white"})
+        for name, (colour, shape) in styles.items()
+    ]
+    canvas.legend(handles=marks(*explained), loc="outside lower center", ncols=2, frameon=False)
     caption = (
         "Pooled effects against no fine-tuning, with HKSJ 95% intervals, by the number of response pairs that the "
         "condition trained on. Conditions differ in more than that number, so this is no dose-response curve."
     )
     each = [
-        f"{row['first']} on {in_sentence(title_of(study, row['dimension']))}: {whole(row['pairs'])} pairs, "
-        f"{with_interval(row)}"
+        f"{row['first']} on {spoken(study, row['dimension'])}: {whole(row['pairs'])} pairs, {with_interval(row)}"
         for row in effects
     ]
     return [Drawing("dose", "Pairs used and effect", caption, f"Scatter plot. {'; '.join(each)}.", canvas)]
@@ -87,20 +84,13 @@ def _name(axes: Any, own: Sequence[Row]) -> None:
     for row in own:
         shared.setdefault((row["pairs"], round(row["estimate"], 9)), []).append(row["first"])
     low, high = axes.get_ylim()
+    hair = {"arrowstyle": "-", "color": "#b5b5b5", "lw": 0.5}
     order = sorted(shared, key=lambda at: at[1])
     places = spread([at[1] for at in order], 0.055 * (high - low))
     for (x, y), place in zip(order, places, strict=True):
-        text = " = ".join(dict.fromkeys(shared[x, y]))
-        axes.annotate(
-            wrapped(text, 30, 2),
-            (x, y),
-            (1.04, place),
-            textcoords=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=7.5,
-            arrowprops={"arrowstyle": "-", "color": "#b5b5b5", "lw": 0.5},
-            zorder=1,
-        )
+        text = wrapped(" = ".join(dict.fromkeys(shared[x, y])), 30, 2)
+        style = {"va": "center", "fontsize": 7.5, "arrowprops": hair, "zorder": 1}
+        axes.annotate(text, (x, y), (1.04, place), textcoords=axes.get_yaxis_transform(), **style)
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:

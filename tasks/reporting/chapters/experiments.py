@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from configs.schema import CONTROL, Contrast, Experiment, Study
 from tasks.effects.identity import EffectKey
 from tasks.effects.tables import Cells, Effects, Scores
@@ -30,10 +28,10 @@ from tasks.reporting.house.words import (
     DASH,
     better,
     finite,
-    in_sentence,
     joined,
     number,
     short_key,
+    spoken,
     stratum_title,
     title_of,
     whole,
@@ -57,7 +55,7 @@ def _findings(results: Results) -> list[str]:
     study, sentences = results.study, list[str]()
     for name, experiment in study.experiments.items():
         for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
-            title = f"{experiment.title}, {in_sentence(title_of(study, dimension))} ({better(study, dimension)}"
+            title = f"{experiment.title}, {spoken(study, dimension)} ({better(study, dimension)}"
             sentences.append(f"{title}; {_ks(own)}): {'; '.join(_how_many_are_clear(own))}.")
     return sentences
 
@@ -139,7 +137,7 @@ def in_words(results: Results, name: str) -> list[str]:
     """A paragraph for each dimension of an experiment: against control, then between conditions."""
     study, paragraphs = results.study, []
     for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
-        what, way = in_sentence(title_of(study, dimension)), better(study, dimension)
+        what, way = spoken(study, dimension), better(study, dimension)
         title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI (HKSJ) in brackets)"
         paragraphs.append(f"{title}: {'; '.join([*_against_control(what, own), *_between(what, own)])}.")
     return paragraphs
@@ -215,7 +213,12 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
             runs.setdefault((cell["architecture"], cell["condition"]), []).append(cell["training_run"])
 
     def run(row: Row, side: int) -> str | Link:
-        return _to_run(runs.get((row["architecture"], sides[row["contrast"]][side]), []))
+        """To the first seed's run; the others stand below it in the table."""
+        keys = runs.get((row["architecture"], sides[row["contrast"]][side]))
+        if not keys:
+            return "none"
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        return Link(f"{short_key(keys[0])}{more}", f"#run-{short_key(keys[0])}")
 
     table = Table.of(
         effects,
@@ -234,14 +237,6 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
         f"{study.name} {example}; without the architecture, the pool."
     )
     return [Fold(f"Every effect: {whole(len(effects))}", [Text(text), table, Rows(("effects", "scores"))])]
-
-
-def _to_run(runs: Sequence[str]) -> str | Link:
-    """To the first seed's run; the others stand below it in the table."""
-    if not runs:
-        return "none"
-    more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
-    return Link(f"{short_key(runs[0])}{more}", f"#run-{short_key(runs[0])}")
 
 
 class _Experiments(Chapter):

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from configs.schema import CONTROL, Study
 from tasks.effects.tables import Effects
 from tasks.reporting.house.chapter import Results
-from tasks.reporting.house.drawing import BLUE, GREY, ORANGE, PURPLE, Drawing, marks, new_canvas, stripes, wrapped
-from tasks.reporting.house.effects import contrast_text
-from tasks.reporting.house.forest import draw_forest, forest_alt, forest_name, heading_of, lines
+from tasks.reporting.house.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawing,
+    arrows,
+    axis_limits,
+    lanes,
+    marks,
+    new_canvas,
+    wrapped,
+)
+from tasks.reporting.house.effects import contrast_text, effect_text
+from tasks.reporting.house.forest import draw_forest, forest_alt, forest_name, lines
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import arrow, finite, in_sentence, interval, number, title_of
+from tasks.reporting.house.words import arrow, finite, interval, number, spoken, title_of
 from tasks.survey.tables import SurveyContrasts
 
-Key = tuple[str, str]
-"""A contrast and a dimension."""
 PUBLISHED_LANE, SURVEY_LANE, ARCHITECTURE_LANE = -0.27, 0.20, 0.20
 
 
@@ -29,6 +39,11 @@ class Panel:
     dimension: str
     labels: Sequence[str]
     effects: Sequence[Row | None]
+
+
+def _key(row: Row) -> tuple[str, str]:
+    """The contrast and the dimension that an effect is of."""
+    return row["contrast"], row["dimension"]
 
 
 def draw_experiments(results: Results) -> list[Drawing]:
@@ -49,30 +64,28 @@ def _effects(results: Results, name: str) -> list[Drawing]:
     if not dimensions:
         return []
     pooled = [row for row in known if row["dimension"] in dimensions]
-    survey = _survey(results, name, pooled)
-    single: dict[Key, list[float]] = {(row["contrast"], row["dimension"]): [] for row in pooled}
-    for row in results.rows(Effects, experiment=name):
-        if finite(row["estimate"]) and (row["contrast"], row["dimension"]) in single:
-            single[row["contrast"], row["dimension"]].append(row["estimate"])
-    canvas = _draw_panels(study, _panel_lines(study, pooled, dimensions), survey, single)
+    survey, effects = _survey(results, name, pooled), results.rows(Effects, experiment=name)
+    for row in pooled:
+        row["survey"] = survey.get(_key(row))
+        row["single"] = [e["estimate"] for e in effects if _key(e) == _key(row) and finite(e["estimate"])]
+    canvas = _draw_panels(study, _panel_lines(study, pooled, dimensions))
     theirs = experiment.figure and not experiment.extends
     beside = f"The paper's {experiment.figure} shows the same of its models. " if theirs else ""
-    caption = beside + _caption(pooled, bool(survey), len(study.architectures))
+    caption = beside + _caption(pooled, len(study.architectures))
     each = [
-        f"{contrast_text(row)} on {in_sentence(title_of(study, row['dimension']))}: {number(row['estimate'])}"
-        f" ({interval(row['ci_low'], row['ci_high'])})"
+        f"{effect_text(study, row)}: {number(row['estimate'])} ({interval(row['ci_low'], row['ci_high'])})"
         for row in pooled
     ]
     alt = f"Dot plot of pooled effects with 95% intervals, {experiment.title}. {'; '.join(each)}."
     return [Drawing(f"effects-{name}", experiment.title, caption, alt, canvas)]
 
 
-def _survey(results: Results, name: str, pooled: list[Row]) -> dict[Key, Row]:
+def _survey(results: Results, name: str, pooled: list[Row]) -> dict[tuple[str, str], Row]:
     """Differences between raters for the contrasts of an experiment that compare strata."""
     strata = {key for key, condition in results.study.experiments[name].conditions.items() if condition.stratum}
     contrasts = {row["contrast"] for row in pooled if {row["first"], row["second"]} <= strata}
     return {
-        (row["contrast"], row["dimension"]): row
+        _key(row): row
         for row in results.rows(SurveyContrasts)
         if row["contrast"] in contrasts and finite(row["estimate"])
     }
@@ -84,7 +97,7 @@ def _panel_lines(study: Study, pooled: list[Row], dimensions: Sequence[str]) -> 
     for control, what in ((True, "against no fine-tuning"), (False, "between conditions")):
         own = [row for row in pooled if (row["second"] == CONTROL) == control]
         labels = {row["contrast"]: row["first"] if control else contrast_text(row) for row in own}
-        by_key = {(row["contrast"], row["dimension"]): row for row in own}
+        by_key = {_key(row): row for row in own}
         panels = [
             Panel(
                 f"{next(letters, '')}  {wrapped(title_of(study, dimension), 34, 2)}\n{what}",
@@ -98,10 +111,9 @@ def _panel_lines(study: Study, pooled: list[Row], dimensions: Sequence[str]) -> 
     return lines
 
 
-def _draw_panels(
-    study: Study, lines: list[list[Panel]], survey: Mapping[Key, Row], single: Mapping[Key, list[float]]
-) -> Any:
-    columns, row_height = max(len(line) for line in lines), 0.56 if survey else 0.46
+def _draw_panels(study: Study, lines: list[list[Panel]]) -> Any:
+    drawn = [row for line in lines for panel in line for row in panel.effects if row]
+    columns, row_height = max(len(line) for line in lines), 0.56 if any(row["survey"] for row in drawn) else 0.46
     heights = [row_height * len(line[0].labels) + 0.3 for line in lines]
     canvas = new_canvas(7.8 if columns > 1 else 6.4, sum(heights) + 0.75 * len(lines) + 0.7)
     grid = canvas.add_gridspec(len(lines), columns, height_ratios=heights)
@@ -109,37 +121,34 @@ def _draw_panels(
     for y, line in enumerate(lines):
         for x, panel in enumerate(line):
             axes = canvas.add_subplot(grid[y, x] if len(line) > 1 or columns == 1 else grid[y, :])
-            _draw_panel(axes, study, panel, survey, single, labelled=x == 0)
-    drawn = [row for line in lines for panel in line for row in panel.effects if row]
-    legend = _legend(drawn, any(single.values()), bool(survey))
-    canvas.legend(handles=legend, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.6)
+            _draw_panel(axes, study, panel, labelled=x == 0)
+    canvas.legend(handles=_legend(drawn), loc="outside lower center", ncols=3, frameon=False, handletextpad=0.6)
     return canvas
 
 
-def _draw_panel(
-    axes: Any,
-    study: Study,
-    panel: Panel,
-    survey: Mapping[Key, Row],
-    single: Mapping[Key, list[float]],
-    labelled: bool,
-) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(panel.effects))
+def _draw_panel(axes: Any, study: Study, panel: Panel, labelled: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    lanes(axes, len(panel.effects))
     drawn = [(y, row) for y, row in enumerate(panel.effects) if row]
-    values = [0.0]
-    for y, row in drawn:
-        key = (row["contrast"], row["dimension"])
-        values += _draw_effect(axes, y, row, survey.get(key), single[key])
-    low, high = _limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")])
-    _finish(axes, study, panel, low, high, labelled)
+    values = [0.0, *(value for y, row in drawn for value in _draw_effect(axes, y, row))]
+    low, high = axis_limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")], 0.02)
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(panel.labels) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    labels = [wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
+    axes.set_yticks(range(len(panel.labels)), labels)
+    axes.tick_params(axis="y", length=0, pad=8)
+    axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
+    axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
     for y, row in drawn:
         _draw_hksj(axes, y, row, low, high)
 
 
-def _draw_effect(axes: Any, y: float, row: Row, survey: Row | None, single: Sequence[float]) -> list[float]:
+def _draw_effect(axes: Any, y: float, row: Row) -> list[float]:
     """One contrast, each kind of mark in a lane of its own; returns the values drawn."""
     strength, low, high = 1.0 if row["focus"] else 0.4, row["ci_low"], row["ci_high"]
+    survey, single = row["survey"], row["single"]
     if finite(low, high):
         axes.plot([low, high], [y, y], color=PURPLE, lw=2.6, alpha=strength, solid_capstyle="butt", zorder=3)
     axes.plot(row["estimate"], y, "o", color=PURPLE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
@@ -149,16 +158,12 @@ def _draw_effect(axes: Any, y: float, row: Row, survey: Row | None, single: Sequ
         axes.plot(row["published"], y + PUBLISHED_LANE, "D", mfc="none", mec=ORANGE, mew=1.3, ms=5.5, zorder=4)
     spans = [v for v in (row["estimate"], low, high, row["published"], *single) if finite(v)]
     if survey:
-        spans += _draw_survey(axes, y + SURVEY_LANE, survey, strength)
+        place, ends = y + SURVEY_LANE, [survey["ci_low"], survey["ci_high"]]
+        if finite(*ends):
+            axes.plot(ends, [place, place], color=BLUE, lw=1.6, alpha=strength, zorder=3)
+        axes.plot(survey["estimate"], place, "^", color=BLUE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
+        spans += [value for value in (survey["estimate"], *ends) if finite(value)]
     return spans
-
-
-def _draw_survey(axes: Any, y: float, row: Row, strength: float) -> list[float]:
-    ends = [row["ci_low"], row["ci_high"]]
-    if finite(*ends):
-        axes.plot(ends, [y, y], color=BLUE, lw=1.6, alpha=strength, zorder=3)
-    axes.plot(row["estimate"], y, "^", color=BLUE, ms=6.5, mec="white", mew=0.6, alpha=strength, zorder=4)
-    return [value for value in (row["estimate"], *ends) if finite(value)]
 
 
 def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
@@ -168,49 +173,25 @@ def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
         return
     strength = 1.0 if row["focus"] else 0.4
     axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, lw=0.9, alpha=strength, zorder=2)
-    for beyond, at, mark in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
-        axes.plot(at, y, mark if beyond else "", color=PURPLE, ms=5, alpha=strength, clip_on=False, zorder=3)
+    arrows(axes, y, ends, (low, high), {"color": PURPLE, "ms": 5, "alpha": strength, "zorder": 3})
 
 
-def _limits(values: Sequence[float], thin: Sequence[float]) -> tuple[float, float]:
-    """The axis holds all values, and thin intervals as far as half as much again."""
-    low, high = min(values), max(values)
-    room = 0.5 * max(high - low, 0.02)
-    low = min([low, *(max(end, low - room) for end in thin if finite(end))])
-    high = max([high, *(min(end, high + room) for end in thin if finite(end))])
-    pad = 0.06 * max(high - low, 0.02)
-    return low - pad, high + pad
-
-
-def _finish(axes: Any, study: Study, panel: Panel, low: float, high: float, labelled: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlim(low, high)
-    axes.set_ylim(len(panel.labels) - 0.4, -0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    labels = [wrapped(label, 20) for label in panel.labels] if labelled else [""] * len(panel.labels)
-    axes.set_yticks(range(len(panel.labels)), labels)
-    axes.tick_params(axis="y", length=0, pad=8)
-    axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
-    axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
-
-
-def _legend(drawn: list[Row], single: bool, survey: bool) -> list[Any]:
+def _legend(drawn: list[Row]) -> list[Any]:
     explained: list[tuple[str, dict[str, Any]]] = [
         ("Pooled over models, 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6.5, "mec": "white"})
     ]
     if any(finite(row["hksj_ci_low"]) for row in drawn):
         explained.append(("HKSJ 95% CI", {"color": PURPLE, "lw": 0.9}))
-    if single:
+    if any(row["single"] for row in drawn):
         explained.append(("One model each", {"color": GREY, "marker": "o", "ls": "", "ms": 3.2, "alpha": 0.6}))
-    if survey:
+    if any(row["survey"] for row in drawn):
         explained.append(("Raters, 95% CI", {"color": BLUE, "marker": "^", "lw": 1.6, "ms": 6.5, "mec": "white"}))
     if any(finite(row["published"]) for row in drawn):
         explained.append(("Published", {"marker": "D", "ls": "", "mfc": "none", "mec": ORANGE, "mew": 1.3, "ms": 5.5}))
     return marks(*explained)
 
 
-def _caption(pooled: list[Row], survey: bool, architectures: int) -> str:
+def _caption(pooled: list[Row], architectures: int) -> str:
     ks = sorted({int(row["k"]) for row in pooled if finite(row["k"])})
     count = f"k = {ks[0]}" if len(ks) == 1 else f"k from {ks[0]} to {ks[-1]}" if ks else "k not given"
     parts = [
@@ -218,7 +199,7 @@ def _caption(pooled: list[Row], survey: bool, architectures: int) -> str:
         "Purple circles: pooled effects, thick line the DerSimonian–Laird 95% interval, thin line the HKSJ one "
         "(an arrow where it leaves the panel); small dots: one architecture each.",
     ]
-    if survey:
+    if any(row["survey"] for row in pooled):
         parts.append("Blue triangles: the difference between the raters of the two groups in the survey.")
     if any(finite(row["published"]) for row in pooled):
         parts.append("Hollow diamonds: the published effects, of other models.")
@@ -235,8 +216,7 @@ def _forests(results: Results, name: str) -> list[Drawing]:
     known = [row for row in results.rows(Effects, experiment=name) if finite(row["estimate"], row["std_error"])]
     drawings = []
     for pooled in results.pooled(name):
-        key = (pooled["contrast"], pooled["dimension"])
-        own = [row for row in known if (row["contrast"], row["dimension"]) == key]
+        own = [row for row in known if _key(row) == _key(pooled)]
         if own and pooled["focus"] and finite(pooled["estimate"], pooled["ci_low"]):
             drawings.append(_forest(results.study, pooled, own))
     return drawings
@@ -247,12 +227,12 @@ def _forest(study: Study, pooled: Row, own: list[Row]) -> Drawing:
     names = [f"{titles.get(row['architecture'], row['architecture'])}{' †' if row['marked'] else ''}" for row in own]
     errors = [(row["estimate"], row["std_error"]) for row in own]
     effects = lines([(name, *error) for name, error in zip(names, errors, strict=True)], pooled["tau2"])
-    title = f"{contrast_text(pooled)}, {in_sentence(title_of(study, pooled['dimension']))}"
+    title = f"{contrast_text(pooled)}, {spoken(study, pooled['dimension'])}"
     axis = f"Difference in score (0–1)\n{arrow(study, pooled['dimension'])}"
     caption = (
         "The effect in every architecture with its 95% interval and its part of the weight; below the line, what "
         "pooling makes of them."
     )
     caption += " †: a training run fails a limit of health." if any(row["marked"] for row in own) else ""
-    canvas = draw_forest(effects, pooled, heading_of(title), axis)
+    canvas = draw_forest(effects, pooled, title, axis)
     return Drawing(forest_name(pooled), title, caption, forest_alt(title, effects, pooled), canvas)

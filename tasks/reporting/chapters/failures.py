@@ -14,28 +14,27 @@ LONGEST_ERROR = 300
 
 
 def _findings(results: Results) -> list[str]:
-    cells = results.rows(Cells)
-    failed = len(_failed(cells))
-    text = f"{failed} of {len(cells)} cells failed; effects are pooled over the architectures that remain, k of them."
-    return [text] if failed else []
+    cells, failed = _cells(results)
+    text = "cells failed; effects are pooled over the architectures that remain, k of them."
+    return [f"{len(failed)} of {len(cells)} {text}"] if failed else []
 
 
 def in_part(results: Results) -> str:
     """Whether cells failed, in one sentence; nothing where the study is whole."""
-    cells = results.rows(Cells)
-    failed = len(_failed(cells))
+    cells, failed = _cells(results)
     if not failed and results.facts.status != "in part":
         return ""
-    return f"Finished in part: {f'{failed} of {len(cells)}' if failed else 'some'} cells failed."
+    return f"Finished in part: {f'{len(failed)} of {len(cells)}' if failed else 'some'} cells failed."
 
 
-def _failed(cells: list[Row]) -> list[Row]:
-    return [row for row in cells if row["status"] == "failed"]
+def _cells(results: Results) -> tuple[list[Row], list[Row]]:
+    """All cells, and those that failed."""
+    cells = results.rows(Cells)
+    return cells, [row for row in cells if row["status"] == "failed"]
 
 
 def _parts(results: Results) -> list[Part]:
-    cells = results.rows(Cells)
-    failed = _failed(cells)
+    cells, failed = _cells(results)
     if not cells:
         return []
     if not failed:

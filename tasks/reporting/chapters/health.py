@@ -11,9 +11,9 @@ from tasks.methods import methods_of
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, numbers, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
-from tasks.reporting.house.effects import contrast_text, direction, unmarked
+from tasks.reporting.house.effects import direction, effect_text, unmarked
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, in_sentence, joined, number, percent, title_of, whole
+from tasks.reporting.house.words import finite, joined, number, percent, whole
 
 NAMED = 4
 """A sentence names at most so many conditions; more are counted."""
@@ -23,7 +23,13 @@ NAMED = 4
 
 
 def _findings(results: Results) -> list[str]:
-    return [*marked_runs(results), *_malformed(results)]
+    least = results.study.limits.well_formed
+    poor = list(dict.fromkeys(row["condition"] for row in results.rows(Health) if row["well_formed"] < least))
+    text = (
+        f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
+        "toxic, so read these effects with the section on the health of outputs."
+    )
+    return [*marked_runs(results), *([text] if poor else [])]
 
 
 def marked_runs(results: Results) -> list[str]:
@@ -33,23 +39,11 @@ def marked_runs(results: Results) -> list[str]:
     if not marked:
         return []
     changed = [row for row in marked if direction(row) != direction(unmarked(row))]
-    names = joined(f"{contrast_text(r)} on {in_sentence(title_of(results.study, r['dimension']))}" for r in changed)
+    names = joined(effect_text(results.study, row) for row in changed)
     what = f"whether an effect is clear changes for {names}" if changed else "what is clear stays clear"
     return [
         f"{len(marked)} of {len(focused)} pooled effects rest on training runs that fail a limit of health. Without "
         f"these runs, {what}."
-    ]
-
-
-def _malformed(results: Results) -> list[str]:
-    """A score says little where few outputs are well-formed."""
-    least = results.study.limits.well_formed
-    poor = list(dict.fromkeys(row["condition"] for row in results.rows(Health) if row["well_formed"] < least))
-    if not poor:
-        return []
-    return [
-        f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
-        "toxic, so read these effects with the section on the health of outputs."
     ]
 
 

@@ -13,15 +13,15 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
     finite,
-    in_sentence,
     interval,
     joined,
     label_sentence,
     number,
     percent,
     raters_title,
-    title_of,
+    spoken,
     whole,
+    with_ends,
 )
 from tasks.runtime.tables import name_of
 
@@ -106,7 +106,7 @@ def _with_ends(row: Row, name: str, digits: int) -> str:
     if name.endswith("agreement"):
         ends = f" ({interval(100 * low, 100 * high, digits)})" if finite(low, high) else ""
         return f"{percent(row[name])}{ends}"
-    return number(row[name], digits) + (f" ({interval(low, high, digits)})" if finite(low, high) else "")
+    return with_ends(row[name], low, high, digits)
 
 
 def _against_ceiling(study: Study, proved: list[Row]) -> str:
@@ -116,7 +116,7 @@ def _against_ceiling(study: Study, proved: list[Row]) -> str:
         judge, ceiling = row["alpha"], row["human_alpha"]
         if finite(judge, ceiling):
             word = "at least as well as" if judge >= ceiling else "less well than"
-            what = in_sentence(title_of(study, row["dimension"]))
+            what = spoken(study, row["dimension"])
             values = f"α {number(judge, 2)} against {number(ceiling, 2)}"
             clauses.append(f"{word} the raters among themselves on {what} ({values})")
     return f"The judge agrees with a single rater {joined(clauses)}." if clauses else ""
@@ -150,7 +150,7 @@ def _sides(study: Study, row: Row) -> str:
     word, low, high = "more", row["ci_low"], row["ci_high"]
     if row["difference"] < 0:
         word, low, high = "less", -high, -low
-    what = in_sentence(title_of(study, row["dimension"]))
+    what = spoken(study, row["dimension"])
     return (
         f"{what}, {MEASURES[row['measure']]} with {first} {word} than with {second} raters by "
         f"{number(abs(row['difference']))} ({interval(low, high)})"
@@ -195,7 +195,7 @@ def _correction(results: Results) -> list[Part]:
         ("Corrected", "l", lambda r: f"no: {r['why_not']}" if r["why_not"] else "yes"),
         caption="Outputs outside: with a score beyond those of all rated responses, where the line is a guess.",
     )
-    far = [in_sentence(title_of(study, row["dimension"])) for row in lines if row["outside"] > MANY_OUTSIDE]
+    far = [spoken(study, row["dimension"]) for row in lines if row["outside"] > MANY_OUTSIDE]
     warning = f"Over {MANY_OUTSIDE:.0%} of the outputs lie outside on {joined(far)}: do not rely on it there."
     return [Text(text), table, *([Caution(warning)] if far else []), *_corrected(results)]
 

@@ -10,7 +10,7 @@ from tasks.methods import methods_of
 from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.document import Items, Part, Text
-from tasks.reporting.house.words import in_sentence, joined, many, title_of, whole
+from tasks.reporting.house.words import in_sentence, joined, many, spoken, whole
 
 
 def _parts(results: Results) -> list[Part]:
@@ -47,7 +47,7 @@ def _ratings_step(results: Results) -> str:
 
 def _model_steps(results: Results) -> list[str]:
     study = results.study
-    judged = joined(in_sentence(title_of(study, name)) for name in study.evaluation.dimensions)
+    judged = joined(spoken(study, name) for name in study.evaluation.dimensions)
     models = joined(f"{item.title} ({many(item.parameters)} parameters)" for item in study.architectures)
     methods = joined(sorted(method.title for method in methods_of(study)), " or ")
     return [

@@ -11,10 +11,6 @@ from tasks.reporting.house.words import DASH, short_key, whole
 from tasks.runtime.store import place
 
 
-def _parts(results: Results) -> list[Part]:
-    return [*_training_runs(results), *_facts(results)]
-
-
 def _training_runs(results: Results) -> list[Part]:
     """How to go from any number to its rows, and the table of training runs."""
     cells = [row for row in results.rows(Cells) if row["training_run"]]
@@ -62,4 +58,6 @@ def _facts(results: Results) -> list[Part]:
     return [*parts, Fold("Settings", [Code(settings)])]
 
 
-CHAPTER = Chapter("provenance", "Provenance", [Cells], parts=_parts)
+CHAPTER = Chapter(
+    "provenance", "Provenance", [Cells], parts=lambda results: [*_training_runs(results), *_facts(results)]
+)

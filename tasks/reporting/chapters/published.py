@@ -17,16 +17,7 @@ from tasks.reporting.house.document import Part, Rows, Section, Table, Text
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import (
-    DASH,
-    finite,
-    in_sentence,
-    interval,
-    label_sentence,
-    number,
-    title_of,
-    whole,
-)
+from tasks.reporting.house.words import DASH, finite, interval, label_sentence, number, spoken, whole
 
 
 def _findings(results: Results) -> list[str]:
@@ -38,7 +29,7 @@ def _findings(results: Results) -> list[str]:
 def _ratio_text(results: Results, row: Row) -> str:
     """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
     first, second = ratio_sides(row)
-    what = in_sentence(title_of(results.study, row["dimension"]))
+    what = spoken(results.study, row["dimension"])
     if not finite(row["ci_low"], row["ci_high"]):
         return f"{first} to {second} on {what}: no bounds, since the effect of {second} may be zero"
     doubt = ", not clearly different from 1" if row["ci_low"] <= 1 <= row["ci_high"] else ""
@@ -91,18 +82,19 @@ def _inside(row: Row) -> bool:
 def _effects_table(results: Results, beside: list[Row]) -> Table:
     """A line a pooled effect."""
     study = results.study
+
+    def theirs(row: Row) -> str:
+        span = interval(row["published_low"], row["published_high"])
+        return f"within {span}" if row["published_at_most"] else span
+
     return Table.of(
         beside,
         ("Experiment", "l", lambda r: study.experiments[r["experiment"]].title),
         *(*effect_of(study), *estimate("Ours"), *p_values({"p (HKSJ)": "hksj_p"})),
-        *(*numbers({"Published": "published"}), ("95% CI from p", "r", _published_interval)),
+        *(*numbers({"Published": "published"}), ("95% CI from p", "r", theirs)),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
         ("In our CI", "l", lambda r: "yes" if _inside(r) else "no"),
     )
-
-
-def _published_interval(row: Row) -> str:
-    return f"{'within ' if row['published_at_most'] else ''}{interval(row['published_low'], row['published_high'])}"
 
 
 def _ratios_table(results: Results) -> Table:

@@ -14,16 +14,17 @@ from tasks.reporting.house.drawing import (
     ORANGE,
     PURPLE,
     Drawing,
+    arrows,
+    lanes,
     marks,
     name_lines,
     name_score_axis,
     new_canvas,
-    stripes,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, of_dimensions, side_text, with_interval
+from tasks.reporting.house.effects import contrast_text, effect_text, of_dimensions, side_text, with_interval
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, in_sentence, interval, number, title_of
+from tasks.reporting.house.words import finite, interval, number, spoken
 
 LANE = 0.17
 LARGEST_RATIO = 30.0
@@ -63,24 +64,27 @@ def _effects(results: Results) -> list[Drawing]:
         axes = canvas.add_subplot(grid[y, 0])
         _panel(axes, own)
         name_score_axis(axes, study, dimension)
-    canvas.legend(handles=_marks(beside), loc="outside lower center", ncols=3, frameon=False)
+    thin = [("Ours, HKSJ 95% CI", {"color": PURPLE, "lw": 0.9})]
+    legend = marks(
+        ("Ours, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6, "mec": "white"}),
+        *(thin if any(finite(row["hksj_ci_low"]) for row in beside) else []),
+        ("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "lw": 1.3, "ms": 5.2}),
+    )
+    canvas.legend(handles=legend, loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Pooled effects of this study and of the paper. Purple: ours, thick line the Wald 95% interval of the paper's "
         "method, thin line the HKSJ one. Orange: the published value; its interval follows from the printed p where "
         "there is one (dotted: p is printed as below a limit, so the interval is at most so wide)."
     )
     each = [
-        f"{contrast_text(row)} on {in_sentence(title_of(study, row['dimension']))}: ours {with_interval(row)}, "
-        f"published {number(row['published'])}"
-        for row in beside
+        f"{effect_text(study, row)}: ours {with_interval(row)}, published {number(row['published'])}" for row in beside
     ]
     alt = f"Dot plot of our pooled effects beside the published. {'; '.join(each)}."
     return [Drawing("published", "Ours beside the published", caption, alt, canvas)]
 
 
 def _panel(axes: Any, own: Sequence[Row]) -> None:
-    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    stripes(axes, len(own))
+    lanes(axes, len(own))
     for y, row in enumerate(own):
         if finite(row["hksj_ci_low"], row["hksj_ci_high"]):
             axes.plot([row["hksj_ci_low"], row["hksj_ci_high"]], [y + LANE] * 2, color=PURPLE, lw=0.9, zorder=2)
@@ -89,25 +93,10 @@ def _panel(axes: Any, own: Sequence[Row]) -> None:
         axes.plot(row["estimate"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)
         ends = [row["published_low"], row["published_high"]]
         if finite(*ends):
-            axes.plot(
-                ends,
-                [y - LANE] * 2,
-                color=ORANGE,
-                lw=1.3,
-                ls=(0, (1, 1)) if row["published_at_most"] else "-",
-                zorder=2,
-            )
+            dotted = (0, (1, 1)) if row["published_at_most"] else "-"
+            axes.plot(ends, [y - LANE] * 2, color=ORANGE, lw=1.3, ls=dotted, zorder=2)
         axes.plot(row["published"], y - LANE, "D", mfc="white", mec=ORANGE, mew=1.3, ms=5.2, zorder=4)
     name_lines(axes, [wrapped(contrast_text(row), 34, 2) for row in own])
-
-
-def _marks(beside: Sequence[Row]) -> list[Any]:
-    thin = [("Ours, HKSJ 95% CI", {"color": PURPLE, "lw": 0.9})]
-    return marks(
-        ("Ours, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6, "mec": "white"}),
-        *(thin if any(finite(row["hksj_ci_low"]) for row in beside) else []),
-        ("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "lw": 1.3, "ms": 5.2}),
-    )
 
 
 # ---- ratios
@@ -120,7 +109,7 @@ def ratio_sides(row: Row) -> tuple[str, str]:
 
 def ratio_name(study: Study, row: Row) -> str:
     """`5-point / binary, toxicity`."""
-    return f"{' / '.join(ratio_sides(row))}, {in_sentence(title_of(study, row['dimension']))}"
+    return f"{' / '.join(ratio_sides(row))}, {spoken(study, row['dimension'])}"
 
 
 def _ratios(results: Results) -> list[Drawing]:
@@ -135,7 +124,12 @@ def _ratios(results: Results) -> list[Drawing]:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("Times as large an effect (logarithmic axis; 1: equal)", fontsize=8.5)
-    canvas.legend(handles=_ratio_marks(ratios), loc="outside lower center", ncols=2, frameon=False)
+    theirs = [("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "ls": "", "ms": 5.2})]
+    legend = marks(
+        ("Ours, Fieller 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.2, "ms": 6, "mec": "white"}),
+        *(theirs if any(finite(row["published"]) for row in ratios) else []),
+    )
+    canvas.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False)
     caption = (
         "How many times as large one pooled effect is as another, with Fieller's 95% interval, which knows that both "
         "share prompts, control and architectures (an arrow where it leaves the axis)."
@@ -158,19 +152,10 @@ def _draw_ratios(axes: Any, ratios: Sequence[Row]) -> tuple[float, float]:
     for y, row in enumerate(ratios):
         ends = [max(row["ci_low"], low), min(row["ci_high"], high)]
         axes.plot(ends, [y + LANE] * 2, color=PURPLE if finite(row["ci_low"]) else GREY, lw=2.2, zorder=2)
-        for beyond, edge, mark in ((row["ci_low"] < low, low, "<"), (row["ci_high"] > high, high, ">")):
-            axes.plot(edge, y + LANE, mark if beyond else "", color=PURPLE, ms=5, clip_on=False, zorder=3)
+        arrows(axes, y + LANE, (row["ci_low"], row["ci_high"]), (low, high), {"color": PURPLE, "ms": 5, "zorder": 3})
         if low <= row["ratio"] <= high:
             axes.plot(row["ratio"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)
         if finite(row["published"]):
             axes.plot(row["published"], y - LANE, "D", mfc="white", mec=ORANGE, mew=1.3, ms=5.2, zorder=4)
     axes.tick_params(colors=INK)
     return low, high
-
-
-def _ratio_marks(ratios: Sequence[Row]) -> list[Any]:
-    theirs = [("Published", {"color": ORANGE, "marker": "D", "mfc": "white", "ls": "", "ms": 5.2})]
-    return marks(
-        ("Ours, Fieller 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.2, "ms": 6, "mec": "white"}),
-        *(theirs if any(finite(row["published"]) for row in ratios) else []),
-    )

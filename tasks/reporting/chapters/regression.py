@@ -28,16 +28,18 @@ from tasks.reporting.house.words import (
     DASH,
     attribute_title,
     finite,
-    in_sentence,
     joined,
     named,
     number,
     raters_label,
+    spoken,
     title_of,
     whole,
 )
 from tasks.survey.tables import OrdinalModels, OrdinalRegression
 
+STARS = (0.05, 0.01, 0.001)
+"""A p below each of these has a star more."""
 NAMED = 5
 """A sentence names at most so many terms."""
 
@@ -142,7 +144,7 @@ def _unusable(study: Study, every: list[Row]) -> str:
 def _on(study: Study, row: Row) -> str:
     """`gender he/him/his on toxicity`."""
     term = f"{attribute_title(row['attribute'])} {row['value']}" if row["value"] else row["term"]
-    return f"{term} on {in_sentence(title_of(study, row['dimension']))}"
+    return f"{term} on {spoken(study, row['dimension'])}"
 
 
 def _count(n: int, noun: str) -> str:
@@ -159,7 +161,7 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
         return []
     columns: list[Column] = [
         *(dimension_column(study), *texts({"Predictor": "predictor"}), *counts({"n": "n_participants"})),
-        ("Change in the odds", "r", lambda r: f"{change(r['percent'])} {_stars(r['p'])}".strip()),
+        ("Change in the odds", "r", lambda r: f"{change(r['percent'])} {'*' * sum(r['p'] < p for p in STARS)}".strip()),
         ("Odds ratio, 95% CI", "r", odds_interval),
         *p_values({"p": "p", "p (Holm)": "p_holm"}),
     ]
@@ -172,11 +174,6 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
         ]
         text += " Significant: at p < .05, here, in the paper (its Table 1), or in both."
     return [Text(f"{text} {raters_label(study)}".strip()), Table.of(shown, *columns)]
-
-
-def _stars(p: float) -> str:
-    """* p < .05, ** p < .01, *** p < .001."""
-    return "*" * sum(p < limit for limit in (0.05, 0.01, 0.001))
 
 
 def _full(study: Study, every: list[Row]) -> Fold:
@@ -228,7 +225,7 @@ def _facts(study: Study, models: list[Row]) -> list[Part]:
 
 def _troubles(study: Study, models: list[Row]) -> list[Part]:
     """Warnings about models that could not be fitted, with the reason, and about those that did not converge."""
-    failed = [row | {"title": in_sentence(title_of(study, row["dimension"]))} for row in models if not row["converged"]]
+    failed = [row | {"title": spoken(study, row["dimension"])} for row in models if not row["converged"]]
     parts: list[Part] = [
         Caution(f"No model of {row['title']} could be fitted: {row['notes'] or 'no reason given'}.")
         for row in failed

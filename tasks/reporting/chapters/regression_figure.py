@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from configs.schema import Study
@@ -17,9 +18,20 @@ from tasks.reporting.chapters.regression_terms import (
     terms,
 )
 from tasks.reporting.house.chapter import Results
-from tasks.reporting.house.drawing import GREY, ORANGE, PURPLE, Drawing, cut, in_lines, marks, new_canvas, wrapped
+from tasks.reporting.house.drawing import (
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawing,
+    arrows,
+    cut,
+    in_lines,
+    marks,
+    new_canvas,
+    wrapped,
+)
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import attribute_title, finite, in_sentence, joined, title_of
+from tasks.reporting.house.words import attribute_title, finite, joined, spoken, title_of
 from tasks.survey.tables import OrdinalModels
 
 MOST_TERMS = 40
@@ -28,7 +40,11 @@ NARROWEST, WIDEST = math.log(1.6), math.log(16)
 """The axis reaches at least and at most so far from 1, on either side."""
 PUBLISHED_LANE = -0.3
 LABEL = 31
-TICKS = ((0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20), (0.2, 0.35, 0.6, 1, 1.7, 3, 5), (0.5, 0.7, 1, 1.4, 2))
+TICKS: tuple[Sequence[float], ...] = (
+    (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20),
+    (0.2, 0.35, 0.6, 1, 1.7, 3, 5),
+    (0.5, 0.7, 1, 1.4, 2),
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,7 @@ def draw_odds_ratios(results: Results) -> list[Drawing]:
     canvas = _draw(study, shown, _lines(shown, results.rows(OrdinalModels)), dimensions)
     left_out = len({row["term"] for row in every}) - len({row["term"] for row in shown})
     clear = [
-        f"{row['predictor']} on {in_sentence(title_of(study, row['dimension']))} {odds(row['odds_ratio'])}"
-        f" ({odds_interval(row)})"
+        f"{row['predictor']} on {spoken(study, row['dimension'])} {odds(row['odds_ratio'])} ({odds_interval(row)})"
         for row in shown
         if significant(row)
     ]
@@ -119,36 +134,26 @@ def _draw(study: Study, shown: list[Row], lines: list[Line], dimensions: list[st
 
 def _panel(axes: Any, shown: Sequence[Row | None], lines: list[Line], reach: float, labelled: bool) -> None:
     axes.axvline(0, color="#555555", lw=0.8, zorder=1)
-    for top, bottom in _bands(lines):
+    heads = [at for at, line in enumerate(lines) if not line.term] + [len(lines)]
+    for top, bottom in list(pairwise(heads))[::2]:  # a pale band behind every second attribute
         axes.axhspan(top - 0.5, bottom - 0.5, color="#f4f3f7", lw=0, zorder=0)
     for y, row in enumerate(shown):
         if row:
             _effect(axes, y, row, reach)
-    ticks = [tick for tick in _ticks(reach) if abs(math.log(tick)) <= reach]
+    few = TICKS[0] if reach > math.log(6) else TICKS[1] if reach > math.log(2.2) else TICKS[2]
+    ticks = [tick for tick in few if abs(math.log(tick)) <= reach]
     axes.set_xlim(-reach, reach)
     axes.set_xticks([math.log(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_yticks(range(len(lines)), [cut(line.label, LABEL) if labelled else "" for line in lines], fontsize=8)
     for y, (line, label) in enumerate(zip(lines, axes.get_yticklabels(), strict=True)):
         label.set_fontweight("normal" if line.term else "bold")
-        if labelled and line.reference:
-            _name_reference(axes, y, line.reference)
+        if labelled and line.reference:  # what the terms below are compared with, at the left of the empty line
+            text, place = cut(f"against {line.reference}", 38), ("axes fraction", "data")
+            box = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85}
+            axes.annotate(text, (0.02, y), xycoords=place, bbox=box, va="center", fontsize=7, color="#555555")
     axes.tick_params(axis="y", length=0, pad=6)
     axes.set_xlabel("Odds ratio of a higher rating", fontsize=8.5)
-
-
-def _name_reference(axes: Any, y: float, reference: str) -> None:
-    """What the terms below are compared with, at the left of the heading's empty line."""
-    text, style = cut(f"against {reference}", 38), {"va": "center", "fontsize": 7, "color": "#555555"}
-    box = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85}
-    axes.annotate(text, (0.02, y), xycoords=("axes fraction", "data"), bbox=box, **style)
-
-
-def _bands(lines: list[Line]) -> Iterator[tuple[int, int]]:
-    """From where to where every second attribute reaches."""
-    heads = [at for at, line in enumerate(lines) if not line.term] + [len(lines)]
-    for number in range(0, len(heads) - 1, 2):
-        yield heads[number], heads[number + 1]
 
 
 def _effect(axes: Any, y: float, row: Row, reach: float) -> None:
@@ -159,8 +164,7 @@ def _effect(axes: Any, y: float, row: Row, reach: float) -> None:
     ends = [value for value in (low, high, at) if not math.isnan(value)]
     span = [max(min(ends), -reach), min(max(ends), reach)]
     axes.plot(span, [y, y], color=colour, lw=1.8, solid_capstyle="butt", zorder=2)
-    for beyond, edge, mark in ((min(ends) < -reach, -reach, "<"), (max(ends) > reach, reach, ">")):
-        axes.plot(edge, y, mark if beyond else "", color=colour, ms=5, clip_on=False, zorder=3)
+    arrows(axes, y, (min(ends), max(ends)), (-reach, reach), {"color": colour, "ms": 5, "zorder": 3})
     if abs(at) <= reach:
         axes.plot(at, y, "o", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
     if row["published"] > -100:
@@ -180,22 +184,19 @@ def _reach(shown: list[Row]) -> float:
     """
     known = [row for row in shown if not separated(row)]
     ends = {
-        clear: sorted(abs(_log(end)) for row in known if significant(row) >= clear for end in _ends(row))
+        clear: sorted(
+            abs(_log(end))
+            for row in known
+            if significant(row) >= clear
+            for end in (row["ci_low"], row["ci_high"])
+            if not math.isnan(end)
+        )
         for clear in (False, True)
     }
     most = [*ends[True][-1:], *([ends[False][int(0.9 * (len(ends[False]) - 1))]] if ends[False] else [])]
     points = [abs(row["estimate"]) for row in known]
     theirs = [abs(math.log1p(row["published"] / 100)) for row in shown if row["published"] > -100]
     return 1.06 * min(max([NARROWEST, *most, *points, *theirs]), WIDEST)
-
-
-def _ends(row: Row) -> list[float]:
-    return [row[key] for key in ("ci_low", "ci_high") if not math.isnan(row[key])]
-
-
-def _ticks(reach: float) -> Sequence[float]:
-    """Few enough that their labels stand apart."""
-    return TICKS[0] if reach > math.log(6) else TICKS[1] if reach > math.log(2.2) else TICKS[2]
 
 
 def _legend(shown: list[Row]) -> list[Any]:

@@ -16,14 +16,15 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
     finite,
-    in_sentence,
     interval,
     number,
     percent,
     raters_title,
+    spoken,
     stratum_title,
     title_of,
     whole,
+    with_ends,
 )
 from tasks.survey.tables import Cooccurrence, Disagreement, Reliability, SurveyContrasts
 
@@ -34,10 +35,6 @@ ALPHA_LIMIT = 2 / 3
 # ---- findings
 
 
-def _findings(results: Results) -> list[str]:
-    return [*_disagreement(results), *_seen_together(results), *_differences(results)]
-
-
 def _disagreement(results: Results) -> list[str]:
     """The mean over responses, and the dimensions at both ends."""
     known = [row for row in results.rows(Disagreement) if finite(row["disagreement"], row["n_responses"])]
@@ -46,9 +43,7 @@ def _disagreement(results: Results) -> list[str]:
         return []
     mean = sum(row["disagreement"] * row["n_responses"] for row in known) / total
     ends = (end(known, key=lambda row: row["disagreement"]) for end in (min, max))
-    low, high = (
-        f"{percent(row['disagreement'])} ({in_sentence(title_of(results.study, row['dimension']))})" for row in ends
-    )
+    low, high = (f"{percent(row['disagreement'])} ({spoken(results.study, row['dimension'])})" for row in ends)
     span = f", from {low} to {high}" if len(known) > 1 else ""
     return [f"Raters of the same response disagreed in {percent(mean)} of cases{span}."]
 
@@ -64,7 +59,7 @@ def _seen_together(results: Results) -> list[str]:
     if not mixed:
         return []
     top = max(mixed, key=lambda row: row["probability"])
-    seen, also = (in_sentence(title_of(results.study, top[side])) for side in ("row", "column"))
+    seen, also = (spoken(results.study, top[side]) for side in ("row", "column"))
     return [f"Of the ratings that saw {seen} in a response, {percent(top['probability'])} also saw {also} in it."]
 
 
@@ -78,7 +73,7 @@ def _differences(results: Results) -> list[str]:
     for row in _each_contrast(results):
         about = focus.get(row["contrast"])
         first, second = (stratum_title(study, side) for side in row["contrast"].partition(" - ")[::2])
-        what = in_sentence(title_of(study, row["dimension"]))
+        what = spoken(study, row["dimension"])
         if about and row["dimension"] not in about:
             continue
         if direction(row):
@@ -122,7 +117,9 @@ def _reliability(results: Results) -> list[Part]:
     if not alphas:
         return []
     dimensions, strata = (list(dict.fromkeys(row[key] for row in alphas)) for key in ("dimension", "stratum"))
-    cells = {(row["stratum"], row["dimension"]): _alpha(row) for row in alphas}
+    cells = {
+        (row["stratum"], row["dimension"]): with_ends(row["alpha"], row["ci_low"], row["ci_high"], 2) for row in alphas
+    }
     people = {row["stratum"]: row["n_participants"] for row in alphas}
     body = [
         [raters_title(study, name), whole(people[name]), *(cells.get((name, dim), DASH) for dim in dimensions)]
@@ -141,16 +138,7 @@ def _reliability(results: Results) -> list[Part]:
     return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body), *results.picture("reliability")]
 
 
-def _alpha(row: Row) -> str:
-    bounds = f" ({interval(row['ci_low'], row['ci_high'], 2)})" if finite(row["ci_low"], row["ci_high"]) else ""
-    return f"{number(row['alpha'], 2)}{bounds}"
-
-
 # ---- figures
-
-
-def _figures(results: Results) -> list[Drawing]:
-    return [*_draw_cooccurrence(results), *_draw_reliability(results)]
 
 
 def _draw_cooccurrence(results: Results) -> list[Drawing]:
@@ -215,7 +203,10 @@ def _alpha_canvas(study: Study, alphas: list[Row], strata: Sequence[str]) -> Any
     panels = in_lines(list(dict.fromkeys(row["dimension"] for row in alphas)))
     columns = len(panels[0])
     canvas = new_canvas(1.6 + 2.05 * max(columns, 1.5), len(panels) * (0.95 + 0.27 * len(strata)) + 0.35)
-    grid, limits = canvas.add_gridspec(len(panels), columns), _alpha_limits(alphas)
+    values = [row[key] for row in alphas for key in ("alpha", "ci_low", "ci_high") if finite(row[key])]
+    low, high = max(min(values), -1.0), min(max(values), 1.0)  # one axis for all panels
+    pad = 0.07 * max(high - low, 0.1)
+    grid, limits = canvas.add_gridspec(len(panels), columns), (low - pad, high + pad)
     for y, line in enumerate(panels):
         for x, dimension in enumerate(line):
             axes = canvas.add_subplot(grid[y, x])
@@ -227,14 +218,6 @@ def _alpha_canvas(study: Study, alphas: list[Row], strata: Sequence[str]) -> Any
     everybody = Patch(facecolor="#e9e8ee", edgecolor=GREY, label="All raters, 95% CI")
     canvas.legend(handles=[*group, everybody], loc="outside lower center", ncols=2, frameon=False)
     return canvas
-
-
-def _alpha_limits(alphas: list[Row]) -> tuple[float, float]:
-    """One axis for all panels, from -1 to 1 at most."""
-    values = [row[key] for row in alphas for key in ("alpha", "ci_low", "ci_high") if finite(row[key])]
-    low, high = max(min(values), -1.0), min(max(values), 1.0)
-    pad = 0.07 * max(high - low, 0.1)
-    return low - pad, high + pad
 
 
 def _alpha_panel(
@@ -264,7 +247,7 @@ CHAPTER = Chapter(
     "survey",
     "What the ratings say",
     [Disagreement, Cooccurrence, Reliability, SurveyContrasts],
-    findings=_findings,
+    findings=lambda results: [*_disagreement(results), *_seen_together(results), *_differences(results)],
     parts=_parts,
-    figures=_figures,
+    figures=lambda results: [*_draw_cooccurrence(results), *_draw_reliability(results)],
 )

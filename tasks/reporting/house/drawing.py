@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
-from tasks.reporting.house.words import MINUS, arrow, label_sentence, title_of
+from tasks.reporting.house.words import MINUS, arrow, finite, label_sentence, title_of
 from tasks.runtime.files import write_atomically
 
 PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
@@ -35,14 +35,13 @@ _style_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its files."""
+    """A drawn figure: what it shows in words, for those who read it and those who hear it, and its SVG."""
 
     name: str
     title: str
     caption: str
     alt: str
     svg: Path
-    png: Path
 
 
 @dataclass(frozen=True)
@@ -67,20 +66,23 @@ def house_style() -> Iterator[None]:
 
 def save(drawing: Drawing, study: Study, folder: Path) -> Figure:
     """Write both files of a figure, with the study's label in its caption."""
-    svg, png = write_canvas(drawing.canvas, folder / drawing.name)
+    svg = write_canvas(drawing.canvas, folder / drawing.name)
     caption = f"{drawing.caption} {label_sentence(study)}".strip()
-    return Figure(drawing.name, drawing.title, caption, drawing.alt, svg, png)
+    return Figure(drawing.name, drawing.title, caption, drawing.alt, svg)
 
 
-def write_canvas(canvas: Any, place: Path) -> tuple[Path, Path]:
-    """Lay out once, then write `PLACE.svg` and `.png`; without a date, so that the same numbers give the same bytes."""
+def write_canvas(canvas: Any, place: Path) -> Path:
+    """Lay out once, then write `PLACE.svg` and `.png`; the SVG's path.
+
+    There is no date in them, so that the same numbers give the same bytes.
+    """
     if canvas.get_layout_engine() is not None:
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")
     svg, png = (place.parent / f"{place.name}.{kind}" for kind in ("svg", "png"))
     write_atomically(svg, _slim(_printed(canvas, "svg")))
     write_atomically(png, _printed(canvas, "png"))
-    return svg, png
+    return svg
 
 
 def _printed(canvas: Any, kind: str) -> bytes:
@@ -139,8 +141,9 @@ def in_lines(items: Sequence[Any], most: int = 3) -> list[Sequence[Any]]:
 # ---- what several figures draw
 
 
-def stripes(axes: Any, lines: int) -> None:
-    """A pale band behind every second line."""
+def lanes(axes: Any, lines: int) -> None:
+    """A line at zero, and a pale band behind every second line."""
+    axes.axvline(0, color="#555555", lw=0.8, zorder=1)
     for y in range(1, lines, 2):
         axes.axhspan(y - 0.5, y + 0.5, color="#f4f3f7", lw=0, zorder=0)
 
@@ -150,6 +153,23 @@ def name_lines(axes: Any, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, pad=6)
+
+
+def arrows(axes: Any, y: float, ends: Sequence[float], limits: tuple[float, float], arrow: dict[str, Any]) -> None:
+    """An arrow of this style where an interval leaves the axis, on either side."""
+    beyond = ((ends[0] < limits[0], limits[0], "<"), (ends[1] > limits[1], limits[1], ">"))
+    for leaves, edge, mark in beyond:
+        axes.plot(edge, y, mark if leaves else "", clip_on=False, **arrow)
+
+
+def axis_limits(values: Sequence[float], wide: Sequence[float], least: float) -> tuple[float, float]:
+    """Limits that hold all values, and wide intervals as far as half as much again; `least` is the shortest axis."""
+    low, high = min(values), max(values)
+    room = 0.5 * max(high - low, least)
+    low = min([low, *(max(end, low - room) for end in wide if finite(end))])
+    high = max([high, *(min(end, high + room) for end in wide if finite(end))])
+    pad = 0.06 * max(high - low, least)
+    return low - pad, high + pad
 
 
 def name_score_axis(axes: Any, study: Study, dimension: str) -> None:

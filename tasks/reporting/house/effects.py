@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import CONTROL, Contrast
+from configs.schema import CONTROL, Contrast, Study
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, MINUS, finite, interval, number
+from tasks.reporting.house.words import DASH, MINUS, finite, interval, number, spoken
 
 SIGNIFICANT = 0.05
 
@@ -46,12 +46,12 @@ def of_dimensions(dimensions: tuple[str, ...], pooled: list[Row]) -> list[tuple[
 
 def contrast_text(row: Row) -> str:
     """`5-point − binary`, with a proper minus."""
-    return with_minus(row["contrast"])
+    return row["contrast"].replace(" - ", f" {MINUS} ")
 
 
-def with_minus(contrast: str) -> str:
-    """`5-point - binary` → `5-point − binary`."""
-    return contrast.replace(" - ", f" {MINUS} ")
+def effect_text(study: Study, row: Row) -> str:
+    """`5-point − binary on toxicity`."""
+    return f"{contrast_text(row)} on {spoken(study, row['dimension'])}"
 
 
 def side_text(contrast: str) -> str:

@@ -10,9 +10,21 @@ from typing import Any
 import pandas as pd
 
 from tasks.meta_analysis.heterogeneity import TITLES
-from tasks.reporting.house.drawing import GREY, INK, ORANGE, PURPLE, cut, house_style, new_canvas, wrapped, write_canvas
+from tasks.reporting.house.drawing import (
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    arrows,
+    axis_limits,
+    cut,
+    house_style,
+    new_canvas,
+    wrapped,
+    write_canvas,
+)
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, interval, number
+from tasks.reporting.house.words import finite, with_ends
 from tasks.survey.intervals import Z95
 
 LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
@@ -44,7 +56,7 @@ def lines(effects: Sequence[tuple[str, float, float]], tau2: float) -> list[Line
 
 def draw_forest(effects: Sequence[Line], pooled: Row, heading: str, axis: str) -> Any:
     """The canvas; below the effects stand the intervals of `pooled`, a row of pooled.csv, each on its own line."""
-    below = _below(pooled)
+    below, heading = _below(pooled), wrapped(heading, 76, 2)
     height = LINE * (len(effects) + len(below) + 0.6)
     title_lines = heading.count("\n") + 1
     top, bottom = 0.2 + 0.19 * title_lines, 0.3 + 0.18 * (axis.count("\n") + 1)
@@ -52,7 +64,9 @@ def draw_forest(effects: Sequence[Line], pooled: Row, heading: str, axis: str) -
     canvas.set_layout_engine("none")
     width, tall = canvas.get_size_inches()
     axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
-    low, high = _limits([*(end for line in effects for end in line.ends), *_values(below)], pooled)
+    held = [value for kind, *values in below if kind.startswith(("Pooled, Wald", "Published")) for value in values]
+    ends = [0.0, *(end for line in effects for end in line.ends), *filter(finite, held)]  # wider intervals may leave
+    low, high = axis_limits(ends, [pooled["hksj_ci_low"], pooled["hksj_ci_high"]], 1e-9)
     _lines(axes, effects)
     for y, (kind, *values) in enumerate(below, start=len(effects)):
         _summary(axes, y + 0.6, kind, values, low, high)
@@ -72,25 +86,6 @@ def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
     if finite(pooled.get("published", float("nan"))):
         rows.append(("Published", pooled["published"], float("nan"), float("nan")))
     return rows
-
-
-def _values(below: Sequence[tuple[str, float, float, float]]) -> list[float]:
-    """What the axis must hold: wide intervals may leave it."""
-    kinds = ("Pooled, Wald", "Published")
-    return [value for kind, *values in below for value in values if finite(value) and kind.startswith(kinds)]
-
-
-def _limits(values: Sequence[float], pooled: Row) -> tuple[float, float]:
-    """The axis holds zero and all values, and the HKSJ interval as far as half as much again."""
-    low, high = min([0.0, *values]), max([0.0, *values])
-    room = 0.5 * max(high - low, 1e-9)
-    wide = [end for end in (pooled["hksj_ci_low"], pooled["hksj_ci_high"]) if finite(end)]
-    low, high = (
-        min([low, *(max(end, low - room) for end in wide)]),
-        max([high, *(min(end, high + room) for end in wide)]),
-    )
-    pad = 0.06 * max(high - low, 1e-9)
-    return low - pad, high + pad
 
 
 def _lines(axes: Any, effects: Sequence[Line]) -> None:
@@ -114,8 +109,7 @@ def _summary(axes: Any, y: float, kind: str, values: Sequence[float], low: float
         return
     style = {"ls": (0, (2, 1.4)), "lw": 1.1} if kind.startswith("Prediction") else {"lw": 2.0}
     axes.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=PURPLE, solid_capstyle="butt", zorder=3, **style)
-    for beyond, edge, mark in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
-        axes.plot(edge, y, mark if beyond else "", color=PURPLE, ms=4.5, clip_on=False, zorder=4)
+    arrows(axes, y, ends, (low, high), {"color": PURPLE, "ms": 4.5, "zorder": 4})
 
 
 def _frame(axes: Any, k: int, below: Sequence[Any], low: float, high: float, axis: str) -> None:
@@ -136,31 +130,22 @@ def _texts(axes: Any, effects: Sequence[Line], below: Sequence[Any]) -> None:
     names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
     places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
     axes.set_yticks(places, names, fontsize=8.5)
-    texts = [f"{_with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
-    texts += [_with_ends(*values) for _, *values in below]
+    texts = [f"{with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
+    texts += [with_ends(*values) for _, *values in below]
     for y, text in zip(places, texts, strict=True):
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
-def _with_ends(estimate: float, low: float, high: float) -> str:
-    return f"{number(estimate)} ({interval(low, high)})" if finite(low, high) else number(estimate)
-
-
 def forest_alt(heading: str, effects: Sequence[Line], pooled: Row) -> str:
     """The plot in words."""
-    each = "; ".join(f"{line.label} {_with_ends(line.estimate, *line.ends)}" for line in effects)
-    whole = _with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
+    each = "; ".join(f"{line.label} {with_ends(line.estimate, *line.ends)}" for line in effects)
+    whole = with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
     return f"Forest plot, {' '.join(heading.split())}. {each}. Pooled: {whole}."
 
 
 def forest_name(pooled: Row) -> str:
     """`forest-scale-5-point-minus-control-toxicity`, of names that are fit for a file's."""
     return f"forest-{pooled['experiment']}-{pooled['first']}-minus-{pooled['second']}-{pooled['dimension']}"
-
-
-def heading_of(text: str) -> str:
-    """A heading over two lines at most."""
-    return wrapped(text, 76, 2)
 
 
 # ---- of any table
@@ -173,15 +158,12 @@ def draw_forests(effects: pd.DataFrame, pooled: pd.DataFrame, by: Sequence[str],
     """
     groups = dict(list(effects.groupby(list(by), sort=False))) if by else {(): effects}
     small = pooled[pooled["k"].between(1, MOST_LINES)].head(MOST_FORESTS)
+    keys = small[list(by)].itertuples(index=False, name=None) if by else [()] * len(small)
     with house_style():
-        for number, (row, key) in enumerate(zip(small.to_dict("records"), _keys(small, by), strict=True), start=1):
+        for number, (row, key) in enumerate(zip(small.to_dict("records"), keys, strict=True), start=1):
             own = groups[key][["label", "estimate", "std_error"]]
-            heading = heading_of(", ".join(map(str, key)) or "All effects")
             drawn = lines(list(own.itertuples(index=False, name=None)), row["tau2"])
+            heading = ", ".join(map(str, key)) or "All effects"
             canvas = draw_forest(drawn, row, heading, f"Estimate\n{TITLES[method]}")
             write_canvas(canvas, folder / f"forest-{number:03d}")
     return len(small)
-
-
-def _keys(pooled: pd.DataFrame, by: Sequence[str]) -> list[tuple]:
-    return list(pooled[list(by)].itertuples(index=False, name=None)) if by else [()] * len(pooled)

@@ -54,6 +54,11 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
 
 
+def with_ends(value: float, low: float, high: float, digits: int = 3) -> str:
+    """`−0.242 (−0.301 to −0.183)`; the number alone where it has no interval."""
+    return number(value, digits) + (f" ({interval(low, high, digits)})" if finite(low, high) else "")
+
+
 def title_of(study: Study, dimension: str) -> str:
     """A dimension as people call it; its own name where the study doesn't know it."""
     return study.dimensions[dimension].title if dimension in study.dimensions else dimension
@@ -62,6 +67,11 @@ def title_of(study: Study, dimension: str) -> str:
 def in_sentence(title: str) -> str:
     """`Toxicity` → `toxicity`, but `EA` stays."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def spoken(study: Study, dimension: str) -> str:
+    """A dimension within a sentence: `toxicity`."""
+    return in_sentence(title_of(study, dimension))
 
 
 def better(study: Study, dimension: str) -> str:

@@ -175,7 +175,7 @@ def test_names_stand_apart_in_their_order_and_stay_where_there_is_room(values: l
 def svg(tmp_path: Path, *effects: tuple[str, float, float], **pooled: float) -> str:
     row = pooled_row("scale", FIVE, "toxicity", -0.2) | pooled
     with house_style():
-        path, _ = write_canvas(draw_forest(lines(list(effects), 0.0), row, "heading", "axis"), tmp_path / "forest")
+        path = write_canvas(draw_forest(lines(list(effects), 0.0), row, "heading", "axis"), tmp_path / "forest")
     return path.read_text()
 
 

@@ -1,0 +1,61 @@
+"""What a whole study and the parts of one that run alone begin and end with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pandas as pd
+
+from flows.artifacts import show_results
+from flows.outcome import Clock, Outcome
+from tasks.methods.training_set import TrainingSet, training_sets
+from tasks.planning.bench import Bench
+from tasks.planning.facts import study_facts
+from tasks.preferences.experiment import Preferences
+from tasks.preferences.step import prepare_experiment
+from tasks.ratings.step import load_data, read_ratings
+from tasks.ratings.study_data import StudyData
+from tasks.reporting.step import write_outputs
+from tasks.runtime.store import Artifact
+from tasks.simulation.step import simulated_export
+
+Value = TypeVar("Value")
+
+
+class ByReference(Generic[Value]):
+    """A value for the next flow; the slot keeps Prefect from storing it as a parameter."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+def gather_ratings(bench: Bench, clock: Clock) -> tuple[Artifact, StudyData]:
+    """The ratings of a study, simulated where its settings say so, and the tables read from them."""
+    study, store = bench.study, bench.store
+    with clock.stage("ratings"):
+        ratings = read_ratings(study, store, simulated_export(study, store))
+        return ratings, load_data(study, ratings)
+
+
+def prepare_all(
+    bench: Bench, data: StudyData, ratings: Artifact, clock: Clock
+) -> tuple[dict[str, Preferences], dict[str, dict[str, TrainingSet]]]:
+    """The preferences of each experiment, and the training set of each of its conditions."""
+    study, store = bench.study, bench.store
+    with clock.stage("preferences"):
+        preferences = {name: prepare_experiment(study, name, data, ratings, store) for name in study.experiments}
+        return preferences, {name: training_sets(study, name, own, store) for name, own in preferences.items()}
+
+
+def report_alone(
+    kind: str, bench: Bench, data: StudyData, ratings: Artifact, tables: dict[str, pd.DataFrame], clock: Clock, to: str
+) -> Outcome:
+    """Write and show the report of `kind` ("survey" or "audit"), without models; by default into outputs/NAME-KIND."""
+    study = bench.study.model_copy(update={"architectures": ()})
+    folder = Path(to or f"outputs/{study.name}-{kind}")
+    report = write_outputs(study, tables, study_facts(bench, data, ratings, None, clock.seconds), folder)
+    show_results(kind, study, tables, report)
+    return Outcome(folder, report, cells=0, failed=0, trained=0)
