@@ -11,8 +11,7 @@ from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
-from tasks.methods.drops import drops_table
-from tasks.methods.training_set import training_sets
+from tasks.methods.training_set import drops_table, training_sets
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences
 from tasks.preferences.step import prepare_experiment

@@ -9,7 +9,7 @@ from configs.load import load_study
 from flows.alone import report_alone
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
-from tasks.methods.drops import drops_table
+from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from configs.schema import Study
+from pandera.typing import DataFrame
+
+from configs.schema import Experiment, Recipe, Study
 from tasks.methods import METHODS
-from tasks.methods.budget import steps_beyond_epochs
 from tasks.preferences.condition import ConditionData, Drop
 from tasks.preferences.experiment import Preferences
+from tasks.preferences.tables import Drops
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Record, Store, StoredFile
 
@@ -69,6 +73,20 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
     }
 
 
+def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condition: str, recipe: Recipe) -> int | None:
+    """Steps of a condition whose experiment gives all conditions the same; None where those are its epochs' anyway.
+
+    sizes: condition → rows or prompts. All conditions of a method take as many steps as the largest of them.
+    """
+    if experiment.budget == "epochs" or not sizes[condition]:
+        return None
+    name = experiment.conditions[condition].method
+    alike = [other for other, settings in experiment.conditions.items() if settings.method == name]
+    steps = {other: METHODS[name].steps(sizes[other], recipe) for other in alike if sizes[other]}
+    most = max(steps.values())
+    return most if most > steps[condition] else None
+
+
 def _write(study: Study, name: str, data: ConditionData, path: Path) -> Record:
     method = METHODS[name]
     error = method.lacks(data)
@@ -85,3 +103,15 @@ def _write(study: Study, name: str, data: ConditionData, path: Path) -> Record:
         "drops": [*data.drops, *drops],
         "error": "",
     }
+
+
+def drops_table(data: StudyData, sets: Mapping[str, Mapping[str, TrainingSet]]) -> DataFrame[Drops]:
+    """What the way from ratings to training data leaves out, of all conditions.
+
+    `sets`: experiment → condition → what it trains on. What reading left out concerns all conditions.
+    """
+    rows = [("all", "reading", reason, rows, len(data.ratings)) for reason, rows in data.dropped.items()]
+    for experiment, conditions in sets.items():
+        for condition, own in conditions.items():
+            rows += [(f"{experiment} / {condition}", *drop) for drop in own.drops]
+    return Drops.checked(rows)

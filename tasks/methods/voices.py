@@ -73,14 +73,6 @@ def _met(scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs
     return weights
 
 
-def lead_of_pairs(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
-    """By how much a pair's soft target is above one half; 0 for two responses that are no pair. Pairs have a < b."""
-    import pandas as pd
-
-    asked = pd.DataFrame({"a": a, "b": b}).merge(pairs[["a", "b", "target"]], on=["a", "b"], how="left")
-    return asked["target"].fillna(0.5).to_numpy(float) - 0.5
-
-
 def lead_of_responses(values: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
     """The difference between two responses' values, summed over the dimensions that have one for both.
 

@@ -61,7 +61,12 @@ class History:
 
     def results(self) -> list[Result]:
         """Earlier results, the oldest first; one for each change of ratings or settings."""
-        return [_read(path) for path in sorted((self._folder / "results").glob("*.json"))]
+        results = []
+        for path in sorted((self._folder / "results").glob("*.json")):
+            record = json.loads(path.read_text())
+            pooled = record.pop("pooled")
+            results.append(Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"])))
+        return results
 
     def conclude(self, result: Result) -> Result | None:
         """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
@@ -74,12 +79,6 @@ class History:
             write_atomically(self._folder / "results" / f"{number:06d}.json", record)
         earlier = known[:number]
         return earlier[-1] if earlier else None
-
-
-def _read(path: Path) -> Result:
-    record = json.loads(path.read_text())
-    pooled = record.pop("pooled")
-    return Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"]))
 
 
 def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pairs: int) -> str:
