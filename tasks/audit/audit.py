@@ -89,8 +89,10 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
             voices = _voices(condition, ratings, own_data, trained, belongs.index)
             a, b = own.pairs["a"], own.pairs["b"]
             directions = np.zeros(len(a)) if trained is None else _sign(method.lead(trained, a, b))
+            by_chance = _heard(others, directions)["majority_loses"]
+            by_chance = by_chance.groupby([group.rpartition("/")[0] for group in by_chance.index], sort=False)
             part = _shares(voices, belongs).join(_heard(own, directions))
-            part = part.join(_spread(_heard(others, directions)["majority_loses"]))
+            part = part.assign(chance_loses=by_chance.mean(), chance_sd=by_chance.std())
             rows.append(part.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
     return Audit.checked(pd.concat(rows) if rows else [])
 
@@ -204,9 +206,3 @@ def _heard(majorities: Majorities, directions: np.ndarray) -> pd.DataFrame:
     )
     shares = {"majority_loses": _ratio(lost, led), "majority_unheard": _ratio(n - led, n)}
     return pd.DataFrame({"n_majorities": n, **shares})
-
-
-def _spread(losses: pd.Series) -> pd.DataFrame:
-    """chance_loses and chance_sd by stratum, from its random groups' shares."""
-    groups = losses.groupby([name.rpartition("/")[0] for name in losses.index], sort=False)
-    return pd.DataFrame({"chance_loses": groups.mean(), "chance_sd": groups.std()})

@@ -187,7 +187,15 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
         return [*lines, "no training run rests on them"]
     runs = touched["runs"].explode().dropna().nunique()
     lines += [f"{runs} training runs rest on them:", *touched.drop(columns="runs").to_string(index=False).splitlines()]
-    return [*lines, "", "pooled effects that rest on these:", *_effects_on(study, touched)]
+    names = set(zip(touched["experiment"], touched["condition"], strict=True))
+    effects = [
+        f"  {EffectKey(experiment, contrast, dimension)}"
+        for experiment, settings in study.experiments.items()
+        for contrast in settings.contrasts
+        if any((experiment, side) in names for side in contrast.sides)
+        for dimension in study.evaluation.dimensions
+    ]
+    return [*lines, "", "pooled effects that rest on these:", *effects]
 
 
 def _touched(finished: Finished, participant: str) -> pd.DataFrame:
@@ -201,17 +209,6 @@ def _touched(finished: Finished, participant: str) -> pd.DataFrame:
                 runs = sorted(set(mine["training_run"].dropna()))
                 rows.append((experiment, condition, own, len(used), mine["architecture"].nunique(), runs))
     return pd.DataFrame(rows, columns=["experiment", "condition", "ratings", "of", "architectures", "runs"])
-
-
-def _effects_on(study: Study, touched: pd.DataFrame) -> list[str]:
-    names = set(zip(touched["experiment"], touched["condition"], strict=True))
-    return [
-        f"  {EffectKey(experiment, contrast, dimension)}"
-        for experiment, settings in study.experiments.items()
-        for contrast in settings.contrasts
-        if any((experiment, side) in names for side in contrast.sides)
-        for dimension in study.evaluation.dimensions
-    ]
 
 
 # ---- whose ratings a condition's training data was made of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pandera.typing import DataFrame
@@ -60,17 +60,15 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
         }
 
     artifact = store.make("training-sets", key, build)
+    sizes = {condition: record["size"] for condition, record in artifact.record.items()}
     sets = {}
     for condition, method in methods.items():
         record = artifact.record[condition]
-        drops = tuple(tuple(drop) for drop in record["drops"])
+        record = record | {"drops": tuple(tuple(drop) for drop in record["drops"])}
         table = StoredFile(stage=artifact.stage, key=artifact.key, name=f"{condition}.parquet")
-        sets[condition] = TrainingSet(method, table, **{**record, "drops": drops})
-    sizes = {condition: item.size for condition, item in sets.items()}
-    return {
-        condition: replace(item, steps=steps_beyond_epochs(experiment, sizes, condition, study.recipe))
-        for condition, item in sets.items()
-    }
+        steps = steps_beyond_epochs(experiment, sizes, condition, study.recipe)
+        sets[condition] = TrainingSet(method, table, **record, steps=steps)
+    return sets
 
 
 def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condition: str, recipe: Recipe) -> int | None:

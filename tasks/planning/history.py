@@ -74,9 +74,8 @@ class History:
             known = self.results()
             same = bool(known) and known[-1].identity == result.identity
             number = len(known) - 1 if same else len(known)
-            facts = {"identity": result.identity, "created": result.created, "ratings": result.ratings}
-            record = json.dumps({**facts, "pooled": json.loads(result.pooled.to_json(orient="split"))}, indent=1)
-            write_atomically(self._folder / "results" / f"{number:06d}.json", record)
+            record = vars(result) | {"pooled": json.loads(result.pooled.to_json(orient="split"))}
+            write_atomically(self._folder / "results" / f"{number:06d}.json", json.dumps(record, indent=1))
         earlier = known[:number]
         return earlier[-1] if earlier else None
 

@@ -21,7 +21,13 @@ def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
     """
     if labels.empty:
         return pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
-    counts = _by_participant(labels) if within == "participant" else _by_prompt(labels)
+    if within == "participant":
+        pairs = pairs_of_participants(labels)
+        pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
+        pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
+        counts = pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
+    else:
+        counts = _by_prompt(labels)
     return counts[counts["n_a"] + counts["n_b"] > 0].sort_values(["prompt_id", "a", "b"], ignore_index=True)
 
 
@@ -34,13 +40,6 @@ def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
     pairs = pairs_sharing(rows, on=["prompt_id"])
     a, b = pairs["row_a"].to_numpy(), pairs["row_b"].to_numpy()
     return pairs[["prompt_id", "a", "b"]].assign(n_a=(h[a] * below[b]).sum(1), n_b=(h[b] * below[a]).sum(1))
-
-
-def _by_participant(labels: pd.DataFrame) -> pd.DataFrame:
-    pairs = pairs_of_participants(labels)
-    pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
-    pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
-    return pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
 
 
 def pairs_of_participants(labels: pd.DataFrame) -> pd.DataFrame:

@@ -181,15 +181,14 @@ class Keeper:
                 raise Stopped
 
     def _addresses(self) -> str:
-        lines = [
-            f"Prefect  {self.prefect}",
-            f"MLflow   {self.mlflow if self._shows_mlflow else self.tracking}",
-            f"logs     {self.home / 'serve'}",
-            f"For other commands to show up there, in another terminal, in {Path.cwd()}:",
-            f"  export PREFECT_API_URL={self.prefect}/api PLURALIGN_HOME={self.home}",
-            "Ctrl-C ends all.",
-        ]
-        return "\n".join(lines)
+        return (
+            f"Prefect  {self.prefect}\n"
+            f"MLflow   {self.mlflow if self._shows_mlflow else self.tracking}\n"
+            f"logs     {self.home / 'serve'}\n"
+            f"For other commands to show up there, in another terminal, in {Path.cwd()}:\n"
+            f"  export PREFECT_API_URL={self.prefect}/api PLURALIGN_HOME={self.home}\n"
+            "Ctrl-C ends all."
+        )
 
 
 def deployments(definitions: Path, study: str = "") -> str:

@@ -42,7 +42,7 @@ class Slot:
 
     def __init__(self, name: str, gpus: list[str], folder: Path, store: Store) -> None:
         """`folder`: for the log of the child, which opens `store` by its address."""
-        self.name, self.gpus, self.store, self.log = name, gpus, store, folder / f"{name}.log"
+        self.name, self.gpus, self.store, self.log_file = name, gpus, store, folder / f"{name}.log"
         self.base: str | None = None
         self._child: subprocess.Popen[str] | None = None
         self._sees = 1
@@ -95,7 +95,7 @@ class Slot:
                 log.info("%s: %s", job.title, answer["progress"])
         except (BrokenPipeError, json.JSONDecodeError):
             pass  # it died, perhaps in the middle of a line
-        raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log}")
+        raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log_file}")
 
     def _living_child(self, gpus: int = 1) -> subprocess.Popen[str]:
         """The child, one that sees so many of the slot's GPUs: with more, a trainer would use them all."""
@@ -105,8 +105,8 @@ class Slot:
             return self._child
         self._end_child()
         self._sees = gpus
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as errors:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("a") as errors:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "tasks.runtime.local.child", self.store.address],
                 stdin=subprocess.PIPE,
