@@ -11,7 +11,7 @@ from flows.parameters import Folder, Overrides, StudyName
 from flows.stages import ByReference, gather_ratings, prepare_all, report_alone
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table
-from tasks.methods.drops import drops_table
+from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences
 from tasks.ratings.study_data import StudyData

@@ -25,8 +25,7 @@ from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
-from tasks.methods.drops import drops_table
-from tasks.methods.training_set import TrainingSet
+from tasks.methods.training_set import TrainingSet, drops_table
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.facts import study_facts
 from tasks.planning.history import Result

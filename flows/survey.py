@@ -9,7 +9,7 @@ from configs.load import load_study
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from flows.stages import gather_ratings, report_alone
-from tasks.methods.drops import drops_table
+from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.store import Artifact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from configs.schema import Architecture, Pretraining, Recipe, Tiny
 from tasks.architectures.load import Base, BaseRef, load_base
 from tasks.architectures.tiny import FAMILIES, build_base
+from tasks.methods import METHODS
 from tasks.methods.dpo import DpoSettings
 from tasks.methods.grpo import GrpoSettings
 from tasks.methods.kto import KtoSettings
@@ -26,6 +28,8 @@ RECIPE = Recipe(
     grpo=GrpoSettings(prompts=4, group_size=4, prompts_per_step=2),
     kto=KtoSettings(beta=0.5, learning_rate=1e-3, batch_size=8),
 )  # fmt: skip
+
+train_dpo, train_grpo, train_kto = (METHODS[name].train for name in ("dpo", "grpo", "kto"))
 
 
 def architecture(family: str) -> Architecture:
@@ -79,6 +83,16 @@ def any_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
     return built("llama", tmp_path_factory)
+
+
+@pytest.fixture
+def precise(llama: Any) -> Iterator[Any]:
+    """The base in double precision, in which sums in another order differ by less than 1e-6."""
+    architecture, base = llama
+    before = {name: value.clone() for name, value in base.model.state_dict().items()}
+    base.model.double()
+    yield architecture, base
+    base.model.float().load_state_dict(before)
 
 
 def built(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:

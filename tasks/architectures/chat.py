@@ -20,7 +20,6 @@ class Encoded:
     cut: bool = False
 
 
-END_OF_THINKING = "</think>"
 TEMPLATE_VALUES = {"date_string": "1 January 2026"}
 """What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
 END_OF_THINKING = "</think>"
@@ -69,10 +68,9 @@ def _ids(tokenizer: Any, dialogues: Sequence[Dialogue]) -> list[list[int]]:
     for answered in (True, False):
         missing = [item for item in dict.fromkeys(dialogues) if item not in known and (item[1] is not None) == answered]
         if missing:
-            texts = tokenizer.apply_chat_template(
-                [_messages(*item) for item in missing], tokenize=False, add_generation_prompt=not answered,
-                **TEMPLATE_VALUES,
-            )  # fmt: skip
+            chats = [_messages(*item) for item in missing]
+            settings = {"tokenize": False, "add_generation_prompt": not answered, **TEMPLATE_VALUES}
+            texts = tokenizer.apply_chat_template(chats, **settings)
             known |= zip(missing, tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)
     return [known[item] for item in dialogues]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Generic
 
 from configs.errors import InputError
 from configs.schema import Architecture, Frozen
-from tasks.runtime.job import Desk
+from tasks.runtime.job import Desk, Done, Job
 from tasks.runtime.store import Store
 
 BASES, MODEL = "bases", "model"
@@ -43,6 +43,20 @@ class BaseRef(Frozen):
         return self.architecture.hub or str(self.architecture.path)
 
 
+class BaseJob(Job[Done], Generic[Done]):
+    """A job that works with a base."""
+
+    base: BaseRef
+
+    @property
+    def near(self) -> str:
+        return self.base.key
+
+    @property
+    def gpus(self) -> int:
+        return self.base.architecture.gpus
+
+
 def base_at(desk: Desk, ref: BaseRef) -> Base:
     """The base where a job is done: kept loaded for the next job, or one process's copy in main memory."""
 
@@ -62,12 +76,14 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
             to be in 4 bits and bitsandbytes is not installed.
     """
     import torch
+    from huggingface_hub import snapshot_download
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     places: Any = "auto" if architecture.gpus > 1 and device == "cuda" else {"": device}
     try:
-        folder = _downloaded(source, revision) if architecture.hub else source
+        # a hub model by the folder of its commit: whoever loads it again by its path gets the same weights
+        folder = snapshot_download(source, revision=revision, allow_patterns=FILES) if architecture.hub else source
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, device_map=places, **_precision(architecture)
@@ -77,13 +93,6 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Base(model.eval(), tokenizer)
-
-
-def _downloaded(source: str, revision: str | None) -> str:
-    """The folder of a hub model's commit: whoever loads the model again by its path gets the same weights."""
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(source, revision=revision, allow_patterns=FILES)
 
 
 def _precision(architecture: Architecture) -> dict[str, Any]:

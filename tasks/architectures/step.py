@@ -44,13 +44,8 @@ class Pretrain(Job[Pretrained]):
 
     @property
     def key(self) -> str:
-        architecture = self.architecture
-        return fingerprint(
-            [
-                *(VERSION, architecture.family, architecture.tiny, architecture.dtype, self.recipe, self.max_length),
-                *(self.texts.key, self.seed),
-            ]
-        )
+        model = (self.architecture.family, self.architecture.tiny, self.architecture.dtype)
+        return fingerprint([VERSION, *model, self.recipe, self.max_length, self.texts.key, self.seed])
 
     @property
     def title(self) -> str:
@@ -106,8 +101,8 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
 
 def known_revision(architecture: Architecture, store: Store) -> str | None:
     """The commit that a hub model is held to; None for others, and before its first use."""
-    found = store.find("revisions", _hub_key(architecture)) if architecture.hub else None
-    return found.record["commit"] if found else None
+    known = store.find("revisions", _hub_key(architecture)) if architecture.hub else None
+    return known.record["commit"] if known else None
 
 
 def _hub_key(architecture: Architecture) -> str:

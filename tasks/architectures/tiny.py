@@ -7,7 +7,7 @@ transformers, PEFT and TRL code path as a model from the hub.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from configs.errors import one_of
 from configs.schema import Pretraining, Tiny
 from tasks.runtime.fingerprint import stable_share
+from tasks.runtime.job import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -49,7 +50,7 @@ def build_base(
     max_length: int,
     seed: int,
     folder: Path,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Pre-train a tiny base on (prompt, response) texts and save it with its tokenizer into `folder`.
 
@@ -78,14 +79,15 @@ def build_base(
 
 def diet(texts: Sequence[str], tilt: float, family: str) -> np.ndarray:
     """Sampling probabilities ∝ exp(tilt · z) of the texts, from their words alone: no rating decides what is read."""
-    share = np.array([_liked(text, family) for text in texts])
+
+    def liked(text: str) -> float:
+        """The share of its words that the family likes."""
+        words = text.split()
+        return sum(stable_share(family, word) < 0.5 for word in words) / len(words) if words else 0.5
+
+    share = np.array([liked(text) for text in texts])
     weights = np.exp(tilt * (share - share.mean()) / (share.std() or 1.0))
     return weights / weights.sum()
-
-
-def _liked(text: str, family: str) -> float:
-    words = text.split()
-    return sum(stable_share(family, word) < 0.5 for word in words) / len(words) if words else 0.5
 
 
 def train_tokenizer(texts: Sequence[tuple[str, str]], recipe: Pretraining) -> PreTrainedTokenizerFast:
@@ -146,12 +148,7 @@ def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, str]], max_length: int)
 
 
 def _pretrain(
-    model: Any,
-    sequences: list[list[int]],
-    weights: np.ndarray,
-    recipe: Pretraining,
-    seed: int,
-    progress: Callable[[str], None],
+    model: Any, sequences: list[list[int]], weights: np.ndarray, recipe: Pretraining, seed: int, progress: Progress
 ) -> list[float]:
     """Next-token prediction, AdamW, cosine to zero after a tenth of warm-up."""
     import torch
@@ -160,8 +157,7 @@ def _pretrain(
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
     warm = max(recipe.steps // 10, 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / recipe.steps))),
+        optimiser, lambda step: min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / recipe.steps)))
     )
     model.train()
     losses = []

@@ -21,6 +21,7 @@ from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
+from tasks.preferences.pairs import pairs_sharing
 from tasks.preferences.scales import to_scale
 from tasks.ratings.study_data import StudyData
 
@@ -86,12 +87,12 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
                 majorities[condition.dimensions] = next(groups), next(groups)
             own, others = majorities[condition.dimensions]
             voices = _voices(condition, ratings, own_data, trained, belongs.index)
-            if trained is None:
-                directions = np.zeros(len(own.pairs))
-            else:
-                directions = _sign(method.lead(trained, own.pairs["a"], own.pairs["b"]))
+            a, b = own.pairs["a"], own.pairs["b"]
+            directions = np.zeros(len(a)) if trained is None else _sign(method.lead(trained, a, b))
+            by_chance = _heard(others, directions)["majority_loses"]
+            by_chance = by_chance.groupby([group.rpartition("/")[0] for group in by_chance.index], sort=False)
             part = _shares(voices, belongs).join(_heard(own, directions))
-            part = part.join(_spread(_heard(others, directions)["majority_loses"]))
+            part = part.assign(chance_loses=by_chance.mean(), chance_sd=by_chance.std())
             rows.append(part.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
     return Audit.checked(pd.concat(rows) if rows else [])
 
@@ -126,14 +127,15 @@ def _shares(voices: pd.DataFrame, belongs: pd.DataFrame) -> pd.DataFrame:
     sums = belongs.T.astype(float) @ voices
     everybody = voices.sum()
     size = belongs.sum()
-    return pd.DataFrame({
+    columns = {
         "n_participants": size,
         "n_ratings": sums["ratings"],
         "share_of_participants": _ratio(size, len(belongs)),
         "share_of_ratings": _ratio(sums["ratings"], everybody["ratings"]),
         "retained": _ratio(sums["retained"], sums["ratings"]),
         "share_of_preferences": _ratio(sums["weight"], everybody["weight"]),
-    })  # fmt: skip
+    }
+    return pd.DataFrame(columns)
 
 
 def _ratio(part: pd.Series, whole: pd.Series | float) -> pd.Series:
@@ -161,7 +163,8 @@ def _majorities(
 ) -> Majorities:
     """On the condition's dimensions, as `count_preferences` and `unite` count and weigh, for all groups at once."""
     responses = data.responses[data.responses["response_id"].isin(ratings["response_id"])]
-    index, pairs = pd.Index(responses["response_id"]), _pairs_of_responses(responses)
+    index = pd.Index(responses["response_id"])
+    pairs = pairs_sharing(responses[["prompt_id", "response_id"]], on=["prompt_id"])[["a", "b"]]
     a, b = index.get_indexer(pairs["a"]), index.get_indexer(pairs["b"])
     size, k = len(index), data.categories
     lead = np.zeros((len(pairs), belongs.shape[1]))
@@ -180,14 +183,6 @@ def _majorities(
     texts = responses.set_index("response_id")["response"]
     differ = (pairs["a"].map(texts) != pairs["b"].map(texts)).to_numpy()
     return Majorities(pairs[differ].reset_index(drop=True), list(belongs), _sign(lead[differ]).astype(np.int8))
-
-
-def _pairs_of_responses(responses: pd.DataFrame) -> pd.DataFrame:
-    """All pairs a < b of a prompt's responses."""
-    ids = responses[["prompt_id", "response_id"]]
-    both = ids.merge(ids, on="prompt_id", suffixes=("_a", "_b"))
-    both = both[both["response_id_a"] < both["response_id_b"]]
-    return both.rename(columns={"response_id_a": "a", "response_id_b": "b"})[["a", "b"]].reset_index(drop=True)
 
 
 def _random_groups(belongs: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -209,12 +204,5 @@ def _heard(majorities: Majorities, directions: np.ndarray) -> pd.DataFrame:
         pd.Series(counts.sum(axis=0), index=majorities.groups, dtype=float)
         for counts in (wanted, wanted & (directions != 0)[:, None], product < 0)
     )
-    return pd.DataFrame({
-        "n_majorities": n, "majority_loses": _ratio(lost, led), "majority_unheard": _ratio(n - led, n)
-    })  # fmt: skip
-
-
-def _spread(losses: pd.Series) -> pd.DataFrame:
-    """chance_loses and chance_sd by stratum, from its random groups' shares."""
-    groups = losses.groupby([name.rpartition("/")[0] for name in losses.index], sort=False)
-    return pd.DataFrame({"chance_loses": groups.mean(), "chance_sd": groups.std()})
+    shares = {"majority_loses": _ratio(lost, led), "majority_unheard": _ratio(n - led, n)}
+    return pd.DataFrame({"n_majorities": n, **shares})

@@ -25,14 +25,12 @@ def audit_table(study: Study, data: StudyData, preferences: Mapping[str, Prefere
     experiments = study.experiments.items()
     conditions = {name: list(item.conditions) for name, item in experiments}
     methods = {name: [condition.method for condition in item.conditions.values()] for name, item in experiments}
-    key = fingerprint([
-        VERSION, {name: made.key for name, made in preferences.items()}, conditions, methods, study.recipe.blocks,
-        study.strata, study.seed,
-    ])  # fmt: skip
+    keys = {name: kept.key for name, kept in preferences.items()}
+    key = fingerprint([VERSION, keys, conditions, methods, study.recipe.blocks, study.strata, study.seed])
 
     def build(folder: Path) -> None:
-        made = {name: {each: preferences[name].of(each) for each in conditions[name]} for name in conditions}
-        audit(study, data, made).to_parquet(folder / "audit.parquet", index=False)
+        read = {name: {each: preferences[name].of(each) for each in conditions[name]} for name in conditions}
+        audit(study, data, read).to_parquet(folder / "audit.parquet", index=False)
 
     table = pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
     return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)

@@ -61,8 +61,7 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
     """Generated ids without padding and end, and whether the end was reached."""
     import torch
 
-    longest = max(map(len, encoded))
-    pad = tokenizer.pad_token_id
+    longest, pad, ends = max(map(len, encoded)), tokenizer.pad_token_id, end_ids(model, tokenizer)
     ids = torch.tensor([[pad] * (longest - len(item)) + item for item in encoded], device=model.device)
     mask = torch.tensor([[0] * (longest - len(item)) + [1] * len(item) for item in encoded], device=model.device)
     with torch.no_grad():
@@ -77,9 +76,5 @@ def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int
             top_k=None,
             repetition_penalty=1.0,
         )[:, longest:].tolist()
-    return [_until_end(row, end_ids(model, tokenizer)) for row in output]
-
-
-def _until_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:
-    length = next((index for index, token in enumerate(ids) if token in ends), None)
-    return (ids, False) if length is None else (ids[:length], True)
+    lengths = [next((index for index, token in enumerate(row) if token in ends), None) for row in output]
+    return [(row[:length], length is not None) for row, length in zip(output, lengths, strict=True)]

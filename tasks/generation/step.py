@@ -8,11 +8,11 @@ from typing import ClassVar
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.load import BaseRef, base_at
+from tasks.architectures.load import BaseJob, BaseRef, base_at
 from tasks.generation.greedy import generate
 from tasks.methods.step import ADAPTER, RUNS
 from tasks.runtime.fingerprint import fingerprint, frame_digest
-from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store
 
@@ -39,12 +39,11 @@ class Answered(Result):
     """How many prompts went through the model at once, at the end."""
 
 
-class Answer(Job[Answered]):
+class Answer(BaseJob[Answered]):
     """Answer prompts greedily: `outputs.parquet` (prompt_id, text, tokens, finished, thought)."""
 
     stage: ClassVar[str] = "outputs"
     result: ClassVar[type[Result]] = Answered
-    base: BaseRef
     run_key: str | None
     """The training run whose adapter answers; None is the base alone, the control."""
     prompts: str
@@ -53,25 +52,13 @@ class Answer(Job[Answered]):
 
     @property
     def key(self) -> str:
-        recipe, base = self.recipe, self.base
-        return fingerprint(
-            [
-                *(VERSION, base.key, base.architecture.reasoning, self.run_key, self.prompts),
-                *(recipe.max_new_tokens, recipe.max_length, recipe.generation_batch),
-            ]
-        )
+        base, recipe = self.base, self.recipe
+        limits = (recipe.max_new_tokens, recipe.max_length, recipe.generation_batch)
+        return fingerprint([VERSION, base.key, base.architecture.reasoning, self.run_key, self.prompts, *limits])
 
     @property
     def title(self) -> str:
         return f"{self.base.architecture.name}: answer"
-
-    @property
-    def near(self) -> str:
-        return self.base.key
-
-    @property
-    def gpus(self) -> int:
-        return self.base.architecture.gpus
 
     def run(self, desk: Desk) -> Answered:
         base, reasoning = base_at(desk, self.base), self.base.architecture.reasoning

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from configs.errors import InputError, one_of
 from configs.load import load_study
 from configs.renamed import with_present_names
-from configs.schema import CONTROL, Study
+from configs.schema import CONTROL, Condition, Study
 from tasks.effects.identity import EffectKey
-from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.methods import METHODS
 from tasks.methods.step import ADAPTER, RUNS
+from tasks.preferences.aggregation import behind
+from tasks.preferences.condition import ConditionData
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data
 from tasks.ratings.study_data import StudyData
@@ -24,6 +26,7 @@ from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Store, home_store
 
 SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
+USED = ["participant_id", "response_id", "prompt_id", "dimension"]
 COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_unscored", "marked"]
 
 
@@ -40,9 +43,9 @@ class Finished:
 
     def used(self, experiment: str) -> dict[str, pd.DataFrame]:
         """Condition → the ratings that its training data was made of."""
-        made = keep_preferences(self.study, experiment, self.data, self.ratings, self.store)
+        preferences = keep_preferences(self.study, experiment, self.data, self.ratings, self.store)
         conditions = self.study.experiments[experiment].conditions
-        return {name: used_ratings(self.study, item, made.of(name)) for name, item in conditions.items()}
+        return {name: used_ratings(self.study, item, preferences.of(name)) for name, item in conditions.items()}
 
     def table(self, name: str) -> pd.DataFrame:
         """One of its tables, text as text."""
@@ -130,21 +133,16 @@ def _runs(finished: Finished, effect: EffectKey, condition: str, architectures: 
     """The training runs of one side."""
     cells = finished.table("cells")
     experiment = CONTROL if condition == CONTROL else effect.experiment
-    own = cells[
-        (cells["experiment"] == experiment)
-        & (cells["condition"] == condition)
-        & cells["architecture"].isin(architectures)
-    ]
-    return [
-        f"  {row.architecture}, seed {row.seed}{_run(row.training_run, row.mlflow_run_id)}" for row in own.itertuples()
-    ]
-
-
-def _run(key: object, mlflow: object) -> str:
-    if not isinstance(key, str):
-        return ": untouched"
-    logged = f", MLflow run {mlflow}" if isinstance(mlflow, str) else ""
-    return f": run {key}, adapter {home_store().where(RUNS, key)}/{ADAPTER}{logged}"
+    own = cells[(cells["experiment"] == experiment) & (cells["condition"] == condition)]
+    own = own[own["architecture"].isin(architectures)].fillna({"training_run": "", "mlflow_run_id": ""})
+    lines = []
+    for row in own.itertuples():
+        run = ": untouched"
+        if row.training_run:
+            run = f": run {row.training_run}, adapter {finished.store.where(RUNS, row.training_run)}/{ADAPTER}"
+        logged = f", MLflow run {row.mlflow_run_id}" if row.training_run and row.mlflow_run_id else ""
+        lines.append(f"  {row.architecture}, seed {row.seed}{run}{logged}")
+    return lines
 
 
 def _ratings(finished: Finished, effect: EffectKey, condition: str) -> list[str]:
@@ -182,16 +180,22 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
     given = own[list(study.dimensions)].notna().to_numpy().sum()
     fits, tries = "and fit the judge, on whose scores every effect rests", "and are what the judge is held against"
     judged = fits if study.judge.learns else tries
-    lines = [
-        f"{participant}: {given} ratings of {len(own)} responses; {held} responses are to held-out prompts: "
-        f"they train nothing, {judged}" if held else f"{participant}: {given} ratings of {len(own)} responses"
-    ]  # fmt: skip
+    unused = f"; {held} responses are to held-out prompts: they train nothing, {judged}" if held else ""
+    lines = [f"{participant}: {given} ratings of {len(own)} responses{unused}"]
     touched = _touched(finished, participant)
     if touched.empty:
         return [*lines, "no training run rests on them"]
     runs = touched["runs"].explode().dropna().nunique()
     lines += [f"{runs} training runs rest on them:", *touched.drop(columns="runs").to_string(index=False).splitlines()]
-    return [*lines, "", "pooled effects that rest on these:", *_effects_on(study, touched)]
+    names = set(zip(touched["experiment"], touched["condition"], strict=True))
+    effects = [
+        f"  {EffectKey(experiment, contrast, dimension)}"
+        for experiment, settings in study.experiments.items()
+        for contrast in settings.contrasts
+        if any((experiment, side) in names for side in contrast.sides)
+        for dimension in study.evaluation.dimensions
+    ]
+    return [*lines, "", "pooled effects that rest on these:", *effects]
 
 
 def _touched(finished: Finished, participant: str) -> pd.DataFrame:
@@ -207,12 +211,30 @@ def _touched(finished: Finished, participant: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "condition", "ratings", "of", "architectures", "runs"])
 
 
-def _effects_on(study: Study, touched: pd.DataFrame) -> list[str]:
-    names = set(zip(touched["experiment"], touched["condition"], strict=True))
-    return [
-        f"  {EffectKey(experiment, contrast, dimension)}"
-        for experiment, settings in study.experiments.items()
-        for contrast in settings.contrasts
-        if any((experiment, side) in names for side in contrast.sides)
-        for dimension in study.evaluation.dimensions
-    ]
+# ---- whose ratings a condition's training data was made of
+
+
+def used_ratings(study: Study, condition: Condition, data: ConditionData) -> pd.DataFrame:
+    """The ratings that a condition's training data was made of, one row a participant, response and dimension.
+
+    A rating counts where a label that trains was made of it: the scale and the aggregation leave it, and its response
+    is among those that the method trains on. Nothing for a condition without training data.
+    """
+    method = METHODS[condition.method]
+    if method.lacks(data):
+        return pd.DataFrame(columns=USED)
+    trained = method.responses(method.table(data, study.recipe, study.seed)[0])
+    parts = []
+    for dimension, labels in data.labels.items():
+        counts = behind(labels.scaled, labels.final, condition.aggregation)["part"] > 0
+        rows = labels.scaled[counts & labels.scaled["response_id"].isin(trained)]
+        parts.append(rows.assign(dimension=dimension)[USED])
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_stratum(data: StudyData, used: pd.DataFrame) -> pd.DataFrame:
+    """stratum, participants, ratings: everybody first, then each stratum that is large enough to be shown."""
+    groups = {"all": set(data.participants["participant_id"]), **data.strata_shown}
+    parts = {name: used[used["participant_id"].isin(ids)] for name, ids in groups.items()}
+    rows = [(name, part["participant_id"].nunique(), len(part)) for name, part in parts.items()]
+    return pd.DataFrame(rows, columns=["stratum", "participants", "ratings"])

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from configs.schema import Architecture, Condition
+from configs.schema import Condition
+from tasks.architectures.load import BaseRef
 
 LIMITS = (
     "It shows what one condition's feedback does to one architecture, for comparison with other conditions of the "
@@ -16,19 +17,17 @@ LIMITS = (
 HEADER = {"library_name": "peft", "tags": ["pluralign"]}
 
 
-def model_card(
-    architecture: Architecture, source: str, revision: str | None, condition: Condition, cells: list[str],
-    facts: Mapping[str, Any], label: str,
-) -> str:  # fmt: skip
+def model_card(base: BaseRef, condition: Condition, cells: list[str], facts: Mapping[str, Any], label: str) -> str:
     """Markdown with the hub's header. `facts`: settings and identities, as name → value, shown as they are."""
-    base = architecture.hub or architecture.title
-    header = "\n".join(f"{name}: {json.dumps(value)}" for name, value in (HEADER | {"base_model": base}).items())
+    title = base.architecture.title
+    source = base.architecture.hub or title
+    header = "\n".join(f"{name}: {json.dumps(value)}" for name, value in (HEADER | {"base_model": source}).items())
     asked = {name: value for name, value in condition.model_dump(mode="json").items() if value is not None}
-    rows = {"base": source if architecture.hub else architecture.title, "revision": revision or "none (local)"}
+    rows = {"base": source, "revision": base.revision or "none (local)"}
     lines = [f"- {name}: {_plain(value)}" for name, value in {**rows, **asked, **facts}.items()]
     warning = [f"**{label[:1].upper()}{label[1:]}: no evidence about people or models in use.**", ""] if label else []
-    title = f"LoRA adapter of {architecture.title}: {', '.join(cells)}"
-    return "\n".join(["---", header, "---", f"# {title}", "", *warning, LIMITS, "", *lines, ""])
+    heading = f"# LoRA adapter of {title}: {', '.join(cells)}"
+    return "\n".join(["---", header, "---", heading, "", *warning, LIMITS, "", *lines, ""])
 
 
 def _plain(value: Any) -> str:

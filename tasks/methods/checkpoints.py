@@ -18,7 +18,7 @@ FILES = "files.json"
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The last whole checkpoint in a trainer's output folder."""
-    return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=_step, default=None)
+    return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=step_of, default=None)
 
 
 def checkpoint_callback(every_seconds: float) -> Any:
@@ -34,15 +34,11 @@ def checkpoint_callback(every_seconds: float) -> Any:
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.last = time.monotonic()
             if state.is_world_process_zero:
-                list_files(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+                folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+                write_atomically(folder / FILES, json.dumps(sizes))
 
     return Save()
-
-
-def list_files(checkpoint: Path) -> None:
-    """Say that a checkpoint is whole."""
-    sizes = {path.name: path.stat().st_size for path in checkpoint.iterdir() if path.is_file()}
-    write_atomically(checkpoint / FILES, json.dumps(sizes))
 
 
 def _is_whole(checkpoint: Path) -> bool:
@@ -53,5 +49,6 @@ def _is_whole(checkpoint: Path) -> bool:
         return False
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was saved."""
     return int(checkpoint.name.rpartition("-")[2])

@@ -5,15 +5,12 @@ Loss of a pair (a, b) with soft target p = n(a ≻ b) / n and weight w ∝ n (me
     w · (p · -log σ(d) + (1 - p) · -log σ(-d)) = w · (-log σ(d) + (1 - p) · d),
     d = β · [(log π(a) - log π_ref(a)) - (log π(b) - log π_ref(b))],
 
-which is exactly the loss of its n expanded rows. TRL 1.16 knows neither p nor w and drops their columns unsaid, so the
-trainer below carries them through collator and loss. It departs from TRL's in three more ways: pairs arrive tokenised,
-the reference log-probabilities are those of `reference.py`, and pairs of like length stand in a batch.
+which is exactly the loss of its n expanded rows. How it departs from TRL's trainer is told in `collapsed.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,13 +21,12 @@ from tasks.architectures.chat import Encoded
 from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import voices
-from tasks.methods.lora import lent, lora_config
-from tasks.methods.memory import halving, rows_that_fit
+from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.method import Method
-from tasks.methods.order import LengthGrouped
 from tasks.methods.reference import Dialogue, encoded_with_reference
-from tasks.methods.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
+from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_hash
+from tasks.runtime.job import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
 
     from tasks.preferences.condition import ConditionData, Drop
 
-SUPPORTED = "1.16."
 COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -74,9 +69,6 @@ class Dpo(Method):
     def digest(self, table: pd.DataFrame) -> str:
         return fingerprint([self.name, frame_digest(table[["prompt", "text_a", "text_b", "target", "weight"]])])
 
-    def size(self, table: pd.DataFrame) -> int:
-        return len(table)
-
     def steps(self, size: int, recipe: Recipe) -> int:
         settings = recipe.block(DpoSettings)
         return math.ceil(settings.epochs * math.ceil(size / settings.batch_size))
@@ -91,90 +83,47 @@ class Dpo(Method):
         return voices.of_pairs(table, data, dimension, made_of, within)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
-        return voices.lead_of_pairs(table, a, b)
+        """By how much a pair's soft target is above one half; 0 for two responses that are no pair. a < b."""
+        import pandas as pd
+
+        asked = pd.DataFrame({"a": a, "b": b}).merge(table[["a", "b", "target"]], on=["a", "b"], how="left")
+        return asked["target"].fillna(0.5).to_numpy(float) - 0.5
 
     def gpu_hours(self, parameters: float, steps: int, texts: Texts, recipe: Recipe) -> float:
         pairs = steps * recipe.block(DpoSettings).batch_size
         return gradient_hours(parameters, pairs * 2 * texts.tokens(recipe))
 
     def before_sharding(
-        self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Callable[[str], None]
+        self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Progress
     ) -> None:
         """The reference log-probabilities, which need the whole base."""
         dialogues = [*_dialogues(table, "text_a"), *_dialogues(table, "text_b")]
         encoded_with_reference(base, dialogues, recipe.max_length, reference, progress)
 
     def train(
-        self,
-        base: Base,
-        architecture: Architecture,
-        table: pd.DataFrame,
-        recipe: Recipe,
-        run: Run,
-        progress: Callable[[str], None],
+        self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
-        return train_dpo(base, architecture, table, recipe, run, progress)
+        """Of a row it reads prompt, text_a, text_b, target and weight."""
+        import trl
 
+        settings, dialogues = recipe.block(DpoSettings), [*_dialogues(table, "text_a"), *_dialogues(table, "text_b")]
+        encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
+        dataset = as_dataset(table, encoded, reference)
 
-def train_dpo(
-    base: Base,
-    architecture: Architecture,
-    pairs: pd.DataFrame,
-    recipe: Recipe,
-    run: Run,
-    progress: Callable[[str], None],
-) -> Trained:
-    """Train an adapter on `pairs` (prompt, text_a, text_b, target, weight) and save it.
+        def attempt(at_once: int) -> Trained:
+            arguments = trl.DPOConfig(
+                **training_arguments(base, settings.learning_rate, settings.epochs, run),
+                beta=settings.beta,
+                max_length=None,
+                per_device_train_batch_size=at_once,
+                gradient_accumulation_steps=settings.batch_size // (at_once * run.processes),
+                remove_unused_columns=False,
+            )
+            inputs = {"args": arguments, "train_dataset": dataset, "data_collator": collapsed_collator(base.tokenizer)}
+            return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress)
 
-    Raises:
-        OutOfMemory: not even one pair at once fits.
-        NotFinite: the loss became infinite or no number.
-    """
-    dialogues = [*_dialogues(pairs, "text_a"), *_dialogues(pairs, "text_b")]
-    encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
-    dataset = as_dataset(pairs, encoded, reference)
-    share = recipe.block(DpoSettings).batch_size // run.processes
-
-    def attempt(at_once: int) -> Trained:
-        return _train(base, architecture, dataset, recipe, run, at_once, progress)
-
-    fits = rows_that_fit(base.model, share, 2 * max(dataset["length"]), run.processes)
-    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
-    return replace(trained, truncated=sum(item.cut for item in encoded.values()), at_once=at_once)
-
-
-def _train(
-    base: Base,
-    architecture: Architecture,
-    dataset: Any,
-    recipe: Recipe,
-    run: Run,
-    at_once: int,
-    progress: Callable[[str], None],
-) -> Trained:
-    """Train with so many pairs at once, from the last checkpoint if there is one."""
-    import trl
-
-    settings = recipe.block(DpoSettings)
-    arguments = trl.DPOConfig(
-        **training_arguments(base, settings.learning_rate, settings.epochs, run),
-        beta=settings.beta,
-        max_length=None,
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=settings.batch_size // (at_once * run.processes),
-        remove_unused_columns=False,
-    )
-    with lent(base.model) as model:
-        trainer = collapsed_trainer()(
-            model=model,
-            args=arguments,
-            processing_class=base.tokenizer,
-            data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id),
-            train_dataset=dataset,
-            peft_config=lora_config(architecture, recipe.lora),
-            callbacks=callbacks(recipe, run, progress),
-        )
-        return trained_from_checkpoint(trainer, run)
+        trained = with_what_fits(attempt, base, settings.batch_size, 2 * max(dataset["length"]), run)
+        return replace(trained, truncated=sum(item.cut for item in encoded.values()))
 
 
 def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
@@ -201,62 +150,29 @@ def _dialogues(pairs: pd.DataFrame, side: str) -> list[Dialogue]:
     return list(zip(pairs["prompt"], pairs[side], strict=True))
 
 
-@cache
-def collapsed_collator() -> type:
-    """TRL's collator, with the columns that it would leave behind."""
-    import torch
+def collapsed_collator(tokenizer: Any) -> Any:
+    """TRL's collator, with the columns that the loss needs."""
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    class CollapsedCollator(DataCollatorForPreference):
-        def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-            batch = super().torch_call(examples)
-            return batch | {name: torch.tensor([float(row[name]) for row in examples]) for name in COLUMNS}
-
-    return CollapsedCollator
+    return with_columns(DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id), COLUMNS)
 
 
 @cache
 def collapsed_trainer() -> type:
-    """TRL's DPO trainer with soft targets and weights.
-
-    Raises:
-        RuntimeError: a TRL whose internals have not been checked, which might train unweighted.
-    """
+    """TRL's DPO trainer with soft targets and weights; raises as `collapsed` does."""
     import torch.nn.functional as F
     import trl
 
-    if not trl.__version__.startswith(SUPPORTED):
-        raise RuntimeError(f"trl {trl.__version__}: weighted DPO is checked against trl {SUPPORTED}x only")
+    trainer: Any = collapsed(trl.DPOTrainer)
 
-    class CollapsedTrainer(trl.DPOTrainer):
-        share: float | None = None
-        """What one pair of a batch is of the loss; by default one over the batch's pairs."""
-
-        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-            return dataset
-
-        def _get_train_sampler(self, dataset: Any = None) -> Any:
-            rows: Any = self.train_dataset if dataset is None else dataset
-            batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-            return LengthGrouped(rows["length"], batch, self.args.seed)
-
-        def get_batch_samples(self, *args: Any) -> Any:
-            """All pairs of a step count alike, in however many batches they come, also where the last one is short."""
-            batches, count = super().get_batch_samples(*args)
-            self.share = len(batches) / sum(len(batch["weight"]) for batch in batches) if batches else None
-            return batches, count
-
+    class CollapsedTrainer(trainer):
         def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-            labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
-            ids, mask = inputs["input_ids"], inputs["attention_mask"]
-            outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, use_cache=False)
-            log_a, log_b = outputs.log_probs.sum(1).chunk(2)
+            log_a, log_b = self.log_probs(model, inputs).chunk(2)
             d = self.beta * ((log_a - inputs["ref_chosen_logps"]) - (log_b - inputs["ref_rejected_logps"]))
-            losses = inputs["weight"] * (-F.logsigmoid(d) + (1 - inputs["target"]) * d)
-            loss = losses.mean() if self.share is None else self.share * losses.sum()
-            preferred = 2 * inputs["target"] - 1
-            self._metrics["train"]["margin"].append((preferred * d.detach()).mean().item())
-            self._metrics["train"]["accuracy"].append((preferred * d.detach() > 0).float().mean().item())
-            return (loss, outputs) if return_outputs else loss
+            loss = self.mean_loss(inputs["weight"] * (-F.logsigmoid(d) + (1 - inputs["target"]) * d))
+            agreement = (2 * inputs["target"] - 1) * d.detach()
+            self._metrics["train"]["margin"].append(agreement.mean().item())
+            self._metrics["train"]["accuracy"].append((agreement > 0).float().mean().item())
+            return (loss, {}) if return_outputs else loss
 
     return CollapsedTrainer

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,13 +20,12 @@ from tasks.architectures.chat import TEMPLATE_VALUES, end_ids, strip_thinking
 from tasks.architectures.cost import Texts, sampling_hours
 from tasks.architectures.load import Base
 from tasks.methods import voices
-from tasks.methods.lora import lent, lora_config
-from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
 from tasks.methods.order import seeded_by_epoch
 from tasks.methods.rewards import Reward, head_reward, text_reward
-from tasks.methods.run import Run, Trained, callbacks, trained_from_checkpoint, training_arguments
+from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
+from tasks.runtime.job import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,90 +106,39 @@ class Grpo(Method):
         return uses_vllm()
 
     def train(
-        self,
-        base: Base,
-        architecture: Architecture,
-        table: pd.DataFrame,
-        recipe: Recipe,
-        run: Run,
-        progress: Callable[[str], None],
+        self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
-        return train_grpo(base, architecture, table, recipe, run, progress)
+        """Of a row it reads prompt, response, dimension, reward and n. vLLM draws the samples, where it can."""
+        import trl
+        from datasets import Dataset
 
+        settings, longest = recipe.block(GrpoSettings), _longest_sample(recipe)
+        prompts = sorted(table["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
+        prompts = prompts[: settings.prompts]
+        score = text_reward(table) if settings.reward == "text" else head_reward(table, base, recipe.max_length)
+        batch = settings.group_size * min(settings.prompts_per_step, len(prompts))
+        reward = _reward(base, architecture, score)
+        asked = Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]})
+        progress(f"{len(prompts)} prompts, {settings.group_size} samples each")
 
-def train_grpo(
-    base: Base,
-    architecture: Architecture,
-    rewards: pd.DataFrame,
-    recipe: Recipe,
-    run: Run,
-    progress: Callable[[str], None],
-) -> Trained:
-    """Train an adapter on the prompts of `rewards` (prompt, response, dimension, reward, n) and save it.
+        def attempt(at_once: int) -> Trained:
+            arguments = trl.GRPOConfig(
+                **training_arguments(base, settings.learning_rate, settings.epochs, run),
+                beta=settings.beta,
+                num_generations=settings.group_size,
+                temperature=settings.temperature,
+                per_device_train_batch_size=at_once,
+                gradient_accumulation_steps=batch // (at_once * run.processes),
+                steps_per_generation=batch // (at_once * run.processes),
+                max_completion_length=longest,
+                chat_template_kwargs=TEMPLATE_VALUES,
+                loss_type="grpo",
+                **vllm_settings(base.model, recipe),
+            )
+            inputs = {"args": arguments, "train_dataset": asked, "reward_funcs": reward}
+            return train_with(ordered_trainer(), inputs, base, architecture, recipe, run, progress)
 
-    Raises:
-        OutOfMemory: not even one sample at once fits.
-        NotFinite: the loss became infinite or no number.
-    """
-    settings = recipe.block(GrpoSettings)
-    prompts = sorted(rewards["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
-    prompts = prompts[: settings.prompts]
-    score = text_reward(rewards) if settings.reward == "text" else head_reward(rewards, base, recipe.max_length)
-    batch = settings.group_size * min(settings.prompts_per_step, len(prompts))
-    progress(f"{len(prompts)} prompts, {settings.group_size} samples each")
-
-    def attempt(at_once: int) -> Trained:
-        return _train(base, architecture, prompts, score, recipe, run, batch, at_once, progress)
-
-    share = batch // run.processes
-    fits = rows_that_fit(base.model, share, recipe.max_length + _longest_sample(recipe), run.processes)
-    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
-    return replace(trained, at_once=at_once)
-
-
-def _train(
-    base: Base,
-    architecture: Architecture,
-    prompts: list[str],
-    score: Reward,
-    recipe: Recipe,
-    run: Run,
-    batch: int,
-    at_once: int,
-    progress: Callable[[str], None],
-) -> Trained:
-    """Train with so many samples at once, from the last checkpoint if there is one.
-
-    On a GPU vLLM draws the samples, where it is installed.
-    """
-    import trl
-    from datasets import Dataset
-
-    settings = recipe.block(GrpoSettings)
-    arguments = trl.GRPOConfig(
-        **training_arguments(base, settings.learning_rate, settings.epochs, run),
-        beta=settings.beta,
-        num_generations=settings.group_size,
-        temperature=settings.temperature,
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=batch // (at_once * run.processes),
-        steps_per_generation=batch // (at_once * run.processes),
-        max_completion_length=_longest_sample(recipe),
-        chat_template_kwargs=TEMPLATE_VALUES,
-        loss_type="grpo",
-        **vllm_settings(base.model, recipe),
-    )
-    with lent(base.model) as model:
-        trainer = ordered_trainer()(
-            model=model,
-            args=arguments,
-            processing_class=base.tokenizer,
-            reward_funcs=cast(Any, _reward(base, architecture, score)),
-            train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]}),
-            peft_config=lora_config(architecture, recipe.lora),
-            callbacks=callbacks(recipe, run, progress),
-        )
-        return trained_from_checkpoint(trainer, run)
+        return with_what_fits(attempt, base, batch, recipe.max_length + longest, run)
 
 
 @cache

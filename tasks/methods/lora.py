@@ -15,10 +15,10 @@ def lora_config(architecture: Architecture, lora: Lora) -> Any:
     from peft import LoraConfig
 
     modules = architecture.target_modules
+    targets = modules if isinstance(modules, str) else list(modules)
     return LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
-        target_modules=modules if isinstance(modules, str) else list(modules),
-    )  # fmt: skip
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=targets
+    )
 
 
 @contextmanager

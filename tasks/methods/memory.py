@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from tasks.runtime.job import free_memory
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -37,15 +38,7 @@ def halving(attempt: Callable[[int], Result], first: int, of: int | None = None)
             raise OutOfMemory(f"not even one row at once fits into memory: {reason}")
         size = next(n for n in range(size // 2, 0, -1) if of is None or of % n == 0)
         log.warning("out of memory: going on with %d rows at once", size)
-        free()
-
-
-def free() -> None:
-    """Give back what nothing refers to any more."""
-    import torch
-
-    gc.collect()  # the failed attempt's tensors hang on cycles of its trainer
-    torch.cuda.empty_cache()
+        free_memory()
 
 
 def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1) -> int:

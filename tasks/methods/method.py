@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tasks.architectures.load import Base
     from tasks.methods.run import Run, Trained
     from tasks.preferences.condition import ConditionData, Drop
+    from tasks.runtime.job import Progress
 
 
 class Method(ABC):
@@ -52,9 +52,9 @@ class Method(ABC):
     def digest(self, table: pd.DataFrame) -> str:
         """The identity of what training reads of the table: conditions that share it share their training run."""
 
-    @abstractmethod
     def size(self, table: pd.DataFrame) -> int:
         """How many rows or prompts an epoch goes through."""
+        return len(table)
 
     @abstractmethod
     def steps(self, size: int, recipe: Recipe) -> int:
@@ -99,13 +99,7 @@ class Method(ABC):
 
     @abstractmethod
     def train(
-        self,
-        base: Base,
-        architecture: Architecture,
-        table: pd.DataFrame,
-        recipe: Recipe,
-        run: Run,
-        progress: Callable[[str], None],
+        self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
         """Train an adapter on the table's rows and save it.
 
@@ -115,7 +109,7 @@ class Method(ABC):
         """
 
     def before_sharding(
-        self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Callable[[str], None]
+        self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Progress
     ) -> None:
         """What must be done with the whole base before several processes share the run; by default nothing."""
         return

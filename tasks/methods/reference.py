@@ -7,13 +7,14 @@ same whichever condition asks first, to the last bit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.architectures.chat import Encoded, encode
 from tasks.architectures.load import Base
 from tasks.runtime.files import locked
 from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.job import Progress
 
 Dialogue = tuple[str, str]
 """A prompt and a response to it."""
@@ -22,7 +23,7 @@ KEPT_AFTER = 256
 
 
 def encoded_with_reference(
-    base: Base, dialogues: Sequence[Dialogue], max_length: int, path: Path, progress: Callable[[str], None]
+    base: Base, dialogues: Sequence[Dialogue], max_length: int, path: Path, progress: Progress
 ) -> tuple[dict[Dialogue, Encoded], dict[Dialogue, float]]:
     """Every dialogue as token ids, and its response's reference log-probability, which `path` has from then on."""
     unique = list(dict.fromkeys(dialogues))
@@ -31,9 +32,7 @@ def encoded_with_reference(
     return encoded, dict(zip(unique, log_probs, strict=True))
 
 
-def reference_log_probs(
-    base: Base, encoded: Sequence[Encoded], path: Path, progress: Callable[[str], None]
-) -> list[float]:
+def reference_log_probs(base: Base, encoded: Sequence[Encoded], path: Path, progress: Progress) -> list[float]:
     """Of each response, summed over its tokens; those that `path` has are read, the others are added to it.
 
     A line is a digest of the token ids (so also of tokenizer, chat template and length limit) and the value. The file
@@ -45,10 +44,11 @@ def reference_log_probs(
         missing = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
         if missing:
             progress(f"reference log-probabilities of {len(missing)} responses, {len(known)} known")
-        for part in _parts(list(missing), KEPT_AFTER):
-            found = {key: response_log_prob(base, missing[key]) for key in part}
-            _append(path, found)
-            known |= found
+        for start in range(0, len(missing), KEPT_AFTER):
+            part = list(missing.items())[start : start + KEPT_AFTER]
+            values = {key: response_log_prob(base, item) for key, item in part}
+            _append(path, values)
+            known |= values
     return [known[key] for key in keys]
 
 
@@ -61,10 +61,6 @@ def response_log_prob(base: Base, item: Encoded) -> float:
     with torch.no_grad():
         logits = base.model(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, -n - 1 : -1].float()
     return float(logits.log_softmax(-1).gather(1, ids[0, -n:, None]).sum()) if n else 0.0
-
-
-def _parts(keys: list[str], size: int) -> Iterator[list[str]]:
-    return (keys[at : at + size] for at in range(0, len(keys), size))
 
 
 def _read(path: Path) -> dict[str, float]:

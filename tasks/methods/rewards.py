@@ -58,14 +58,11 @@ def head_reward(rewards: pd.DataFrame, base: Base, max_length: int) -> Reward:
 
 def last_states(base: Base, prompts: Sequence[str], texts: Sequence[str], max_length: int) -> np.ndarray:
     """Shape (texts, hidden size): the last layer's state at the last token, without what has been trained so far."""
-    encoded = [item.prompt + item.response for item in encode(base.tokenizer, _pairs(prompts, texts), max_length)]
+    dialogues = list(zip(prompts, texts, strict=True))
+    encoded = [item.prompt + item.response for item in encode(base.tokenizer, dialogues, max_length)]
     with without_adapter(base.model):
         parts = [_states(base, encoded[start : start + ROWS_AT_ONCE]) for start in range(0, len(encoded), ROWS_AT_ONCE)]
     return np.concatenate(parts)
-
-
-def _pairs(prompts: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(prompts, texts, strict=True))
 
 
 def _states(base: Base, rows: list[list[int]]) -> Any:

@@ -1,17 +1,20 @@
-"""What DPO and GRPO share of a training run: where it keeps what, TRL's settings, its end."""
+"""What all methods share of a training run: where it keeps what, TRL's settings, the training itself."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Recipe
+from configs.schema import Architecture, Recipe
 from tasks.architectures.load import Base
-from tasks.methods.checkpoints import checkpoint_callback, newest_checkpoint
+from tasks.methods.checkpoints import checkpoint_callback, newest_checkpoint, step_of
+from tasks.methods.lora import lent, lora_config
+from tasks.methods.memory import halving, rows_that_fit
+from tasks.runtime.job import Progress
 
 Curve = list[dict[str, float]]
 """Logged training metrics, one entry a logging step."""
@@ -60,17 +63,28 @@ def training_arguments(base: Base, learning_rate: float, epochs: float, run: Run
 
     gpu = torch.cuda.is_available()
     return {
-        "output_dir": str(run.checkpoints), "learning_rate": learning_rate, "seed": run.seed,
-        "num_train_epochs": epochs, "max_steps": run.steps or -1,
-        "lr_scheduler_type": "cosine", "weight_decay": 0.0, "max_grad_norm": 1.0,
+        "output_dir": str(run.checkpoints),
+        "learning_rate": learning_rate,
+        "seed": run.seed,
+        "num_train_epochs": epochs,
+        "max_steps": run.steps or -1,
+        "lr_scheduler_type": "cosine",
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
         "bf16": gpu and base.model.dtype != torch.float32,
-        "use_cpu": not gpu, "gradient_checkpointing": gpu, "dataloader_pin_memory": gpu,
-        "report_to": [], "save_strategy": "no", "save_total_limit": 2, "disable_tqdm": True, "logging_steps": 5,
+        "use_cpu": not gpu,
+        "gradient_checkpointing": gpu,
+        "dataloader_pin_memory": gpu,
+        "report_to": [],
+        "save_strategy": "no",
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        "logging_steps": 5,
         "logging_nan_inf_filter": False,
-    }  # fmt: skip
+    }
 
 
-def callbacks(recipe: Recipe, run: Run, progress: Callable[[str], None]) -> list[Any]:
+def callbacks(recipe: Recipe, run: Run, progress: Progress) -> list[Any]:
     """Tell the step and the loss, stop where the loss is not finite, save checkpoints."""
     from transformers import TrainerCallback
 
@@ -86,33 +100,52 @@ def callbacks(recipe: Recipe, run: Run, progress: Callable[[str], None]) -> list
     return [Watch(), *([checkpoint_callback(recipe.checkpoint_seconds)] if run.processes == 1 else [])]
 
 
-def trained_from_checkpoint(trainer: Any, run: Run) -> Trained:
+def train_with(
+    kind: type, inputs: dict, base: Base, architecture: Architecture, recipe: Recipe, run: Run, progress: Progress
+) -> Trained:
     """Train to the end, from the newest whole checkpoint if there is one; save the adapter alone, as safetensors.
 
     Several processes together start afresh: a checkpoint of sharded weights is not one of these.
+
+    kind: a class of TRL's trainers. inputs: what it takes beside what all take, by TRL's names: its settings, the rows,
+    how they are collated or rewarded.
     """
-    checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.monotonic() - started
-    accelerator = trainer.accelerator
-    weights = accelerator.get_state_dict(trainer.model)  # all processes bring their parts
-    if not all(bool(value.isfinite().all()) for name, value in weights.items() if "lora_" in name):
-        raise NotFinite(f"the adapter's weights are not finite after step {trainer.state.global_step}")
-    accelerator.unwrap_model(trainer.model).save_pretrained(
-        run.adapter, state_dict=weights, is_main_process=accelerator.is_main_process, safe_serialization=True
-    )
-    resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    return Trained(curve_of(trainer), trainer.state.global_step, resumed, loop_seconds=seconds)
-
-
-def curve_of(trainer: Any) -> Curve:
-    """The trainer's log without its closing summary, numbers only."""
-    return [
+    with lent(base.model) as model:
+        trainer = kind(
+            model=model,
+            processing_class=base.tokenizer,
+            peft_config=lora_config(architecture, recipe.lora),
+            callbacks=callbacks(recipe, run, progress),
+            **inputs,
+        )
+        checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        seconds = time.monotonic() - started
+        accelerator = trainer.accelerator
+        weights = accelerator.get_state_dict(trainer.model)  # all processes bring their parts
+        if not all(bool(value.isfinite().all()) for name, value in weights.items() if "lora_" in name):
+            raise NotFinite(f"the adapter's weights are not finite after step {trainer.state.global_step}")
+        accelerator.unwrap_model(trainer.model).save_pretrained(
+            run.adapter, state_dict=weights, is_main_process=accelerator.is_main_process, safe_serialization=True
+        )
+    curve = [
         {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
         for entry in trainer.state.log_history
-        if "train_runtime" not in entry
+        if "train_runtime" not in entry  # the closing summary
     ]
+    return Trained(curve, trainer.state.global_step, step_of(checkpoint) if checkpoint else 0, loop_seconds=seconds)
+
+
+def with_what_fits(attempt: Callable[[int], Trained], base: Base, batch: int, tokens: int, run: Run) -> Trained:
+    """`attempt(n)` with as many rows of a step at once as memory takes; several processes try only once.
+
+    batch, tokens: rows of a step over all processes, and tokens of a row at most.
+    """
+    share = batch // run.processes
+    fits = rows_that_fit(base.model, share, tokens, run.processes)
+    trained, at_once = halving(attempt, fits, of=share) if run.processes == 1 else (attempt(fits), fits)
+    return replace(trained, at_once=at_once)
 
 
 def margin_at_end(curve: Curve, name: str) -> float:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.load import BaseRef, base_at
+from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
 from tasks.methods.run import Run, margin_at_end
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
-from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile
 
@@ -35,12 +35,11 @@ class TrainingRun(Result):
     """Of the method, at the end of training."""
 
 
-class Train(Job[TrainingRun]):
+class Train(BaseJob[TrainingRun]):
     """Train an adapter. Cells whose jobs have equal keys share the run."""
 
     stage: ClassVar[str] = RUNS
     result: ClassVar[type[Result]] = TrainingRun
-    base: BaseRef
     method: str
     data: StoredFile
     """The rows that train."""
@@ -73,14 +72,6 @@ class Train(Job[TrainingRun]):
     @property
     def title(self) -> str:
         return f"{self.base.architecture.name}: train"
-
-    @property
-    def near(self) -> str:
-        return self.base.key
-
-    @property
-    def gpus(self) -> int:
-        return self.base.architecture.gpus
 
     @property
     def processes(self) -> int:

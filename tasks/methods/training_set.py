@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from configs.schema import Study
+from pandera.typing import DataFrame
+
+from configs.schema import Experiment, Recipe, Study
 from tasks.methods import METHODS
-from tasks.methods.budget import steps_beyond_epochs
 from tasks.preferences.condition import ConditionData, Drop
 from tasks.preferences.experiment import Preferences
+from tasks.preferences.tables import Drops
+from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Record, Store, StoredFile
 
@@ -56,17 +60,29 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
         }
 
     artifact = store.make("training-sets", key, build)
+    sizes = {condition: record["size"] for condition, record in artifact.record.items()}
     sets = {}
     for condition, method in methods.items():
         record = artifact.record[condition]
-        drops = tuple(tuple(drop) for drop in record["drops"])
+        record = record | {"drops": tuple(tuple(drop) for drop in record["drops"])}
         table = StoredFile(stage=artifact.stage, key=artifact.key, name=f"{condition}.parquet")
-        sets[condition] = TrainingSet(method, table, **{**record, "drops": drops})
-    sizes = {condition: item.size for condition, item in sets.items()}
-    return {
-        condition: replace(item, steps=steps_beyond_epochs(experiment, sizes, condition, study.recipe))
-        for condition, item in sets.items()
-    }
+        steps = steps_beyond_epochs(experiment, sizes, condition, study.recipe)
+        sets[condition] = TrainingSet(method, table, **record, steps=steps)
+    return sets
+
+
+def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condition: str, recipe: Recipe) -> int | None:
+    """Steps of a condition whose experiment gives all conditions the same; None where those are its epochs' anyway.
+
+    sizes: condition → rows or prompts. All conditions of a method take as many steps as the largest of them.
+    """
+    if experiment.budget == "epochs" or not sizes[condition]:
+        return None
+    name = experiment.conditions[condition].method
+    alike = [other for other, settings in experiment.conditions.items() if settings.method == name]
+    steps = {other: METHODS[name].steps(sizes[other], recipe) for other in alike if sizes[other]}
+    most = max(steps.values())
+    return most if most > steps[condition] else None
 
 
 def _write(study: Study, name: str, data: ConditionData, path: Path) -> Record:
@@ -85,3 +101,15 @@ def _write(study: Study, name: str, data: ConditionData, path: Path) -> Record:
         "drops": [*data.drops, *drops],
         "error": "",
     }
+
+
+def drops_table(data: StudyData, sets: Mapping[str, Mapping[str, TrainingSet]]) -> DataFrame[Drops]:
+    """What the way from ratings to training data leaves out, of all conditions.
+
+    `sets`: experiment → condition → what it trains on. What reading left out concerns all conditions.
+    """
+    rows = [("all", "reading", reason, rows, len(data.ratings)) for reason, rows in data.dropped.items()]
+    for experiment, conditions in sets.items():
+        for condition, own in conditions.items():
+            rows += [(f"{experiment} / {condition}", *drop) for drop in own.drops]
+    return Drops.checked(rows)

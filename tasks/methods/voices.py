@@ -22,9 +22,9 @@ def of_pairs(
     """
     labels = data.labels[dimension]
     if within == "participant":
-        counts = _compared(labels.scaled, pairs)
+        counts = _comparisons_by_participants(labels.scaled, pairs)
     else:
-        counts = _met(labels.scaled, labels.final, made_of, pairs)
+        counts = _comparisons_within_prompts(labels.scaled, labels.final, made_of, pairs)
     return counts / max(data.preferences[dimension], 1)
 
 
@@ -37,7 +37,7 @@ def of_labels(made_of: pd.DataFrame, ratings: pd.Index) -> np.ndarray:
     return part / max(part.sum(), 1)
 
 
-def _compared(scaled: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+def _comparisons_by_participants(scaled: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
     """Under `within: participant`, where labels are the ratings themselves: the preferences that each is part of."""
     from tasks.preferences.pairs import pairs_of_participants  # here, since it imports pandas
 
@@ -48,7 +48,9 @@ def _compared(scaled: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
     return np.asarray(counts, dtype=float)
 
 
-def _met(scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+def _comparisons_within_prompts(
+    scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs: pd.DataFrame
+) -> np.ndarray:
     """A label k of response a meets Σ_b (n_b - h_b[k]) labels that differ.
 
     h are the histograms of the final labels and n their sums; b are the responses that a is paired with.
@@ -71,14 +73,6 @@ def _met(scaled: pd.DataFrame, final: pd.DataFrame, made_of: pd.DataFrame, pairs
     weights = np.zeros(len(scaled))
     weights[counts] = part[counts] * met[row, categories.get_indexer(made_of["final"][counts])]
     return weights
-
-
-def lead_of_pairs(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
-    """By how much a pair's soft target is above one half; 0 for two responses that are no pair. Pairs have a < b."""
-    import pandas as pd
-
-    asked = pd.DataFrame({"a": a, "b": b}).merge(pairs[["a", "b", "target"]], on=["a", "b"], how="left")
-    return asked["target"].fillna(0.5).to_numpy(float) - 0.5
 
 
 def lead_of_responses(values: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:

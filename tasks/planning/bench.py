@@ -39,16 +39,11 @@ class Bench:
         """prompt and response of every response to a training prompt: what tiny bases read."""
         return data.training(data.responses)[["prompt", "response"]].reset_index(drop=True)
 
-    def training_prompts(self, data: StudyData) -> int:
-        """How many prompts are not held out."""
-        return int(data.training(data.responses)["prompt_id"].nunique())
-
     def evaluation_prompts(self, data: StudyData) -> pd.DataFrame:
         """prompt_id and prompt of the held-out prompts, at most `evaluation.max_prompts`."""
         prompts = data.evaluation(data.responses).drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
-        return prompts.sort_values("prompt_id", ignore_index=True).head(
-            self.study.evaluation.max_prompts or len(prompts)
-        )
+        most = self.study.evaluation.max_prompts or len(prompts)
+        return prompts.sort_values("prompt_id", ignore_index=True).head(most)
 
 
 class Inputs:

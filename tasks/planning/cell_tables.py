@@ -30,16 +30,13 @@ def doses_table(cells: pd.DataFrame) -> DataFrame[Doses]:
 def health_table(study: Study, results: Sequence[CellResult]) -> DataFrame[Health]:
     """One row a cell that finished, marked for the limits that its run fails beside the control of its architecture."""
     controls = {r.cell.architecture: r.health for r in results if r.status == "control"}
-    return Health.checked(
-        [
-            vars(r.cell)
-            | r.health
-            | {"unscored": r.unscored, **dict.fromkeys(TRAINING), **r.training}
-            | {"marked": "; ".join(marks(r.health, controls.get(r.cell.architecture), r.training, study.limits))}
-            for r in results
-            if r.health
-        ]
-    )
+    rows = []
+    for r in results:
+        if r.health:
+            marked = marks(r.health, controls.get(r.cell.architecture), r.training, study.limits)
+            facts = {"unscored": r.unscored, **dict.fromkeys(TRAINING), **r.training, "marked": "; ".join(marked)}
+            rows.append(vars(r.cell) | r.health | facts)
+    return Health.checked(rows)
 
 
 def read_answers(results: Sequence[CellResult]) -> DataFrame[Answers]:

@@ -33,7 +33,7 @@ def study_facts(
         "prompts": int(data.responses["prompt_id"].nunique()),
         "rated responses by participant": len(data.ratings),
         "ratings": int(data.ratings[list(study.dimensions)].notna().to_numpy().sum()),
-        "training prompts": bench.training_prompts(data),
+        "training prompts": int(data.training(data.responses)["prompt_id"].nunique()),
         "evaluation prompts": len(bench.evaluation_prompts(data)),
     }
     if cells is not None:

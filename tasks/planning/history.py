@@ -61,7 +61,12 @@ class History:
 
     def results(self) -> list[Result]:
         """Earlier results, the oldest first; one for each change of ratings or settings."""
-        return [_read(path) for path in sorted((self._folder / "results").glob("*.json"))]
+        results = []
+        for path in sorted((self._folder / "results").glob("*.json")):
+            record = json.loads(path.read_text())
+            pooled = record.pop("pooled")
+            results.append(Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"])))
+        return results
 
     def conclude(self, result: Result) -> Result | None:
         """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
@@ -69,17 +74,10 @@ class History:
             known = self.results()
             same = bool(known) and known[-1].identity == result.identity
             number = len(known) - 1 if same else len(known)
-            facts = {"identity": result.identity, "created": result.created, "ratings": result.ratings}
-            record = json.dumps({**facts, "pooled": json.loads(result.pooled.to_json(orient="split"))}, indent=1)
-            write_atomically(self._folder / "results" / f"{number:06d}.json", record)
+            record = vars(result) | {"pooled": json.loads(result.pooled.to_json(orient="split"))}
+            write_atomically(self._folder / "results" / f"{number:06d}.json", json.dumps(record, indent=1))
         earlier = known[:number]
         return earlier[-1] if earlier else None
-
-
-def _read(path: Path) -> Result:
-    record = json.loads(path.read_text())
-    pooled = record.pop("pooled")
-    return Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"]))
 
 
 def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pairs: int) -> str:

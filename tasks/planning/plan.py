@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from tasks.architectures.step import known_base
 from tasks.generation.step import Answer, Prompts
 from tasks.judging.step import scores_key, study_judge
 from tasks.methods import METHODS
+from tasks.methods.step import Train
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
@@ -27,6 +28,10 @@ from tasks.ratings.study_data import StudyData
 from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
+Rates = Mapping[str | None, Mapping[str, float]]
+"""Method, None for answering → architecture → seconds a pair or a prompt, by earlier runs."""
+Users = dict[str, str]
+"""Key of what is to be made → the cell that makes it."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ class Plan:
     @property
     def seconds(self) -> float | None:
         """Wall time on this machine's slots; None where no earlier run tells, or nothing of the kind has run yet."""
-        told = [cell.seconds for cell in self.cells if RUNS in (cell.training, cell.answers)]
-        return None if None in told else sum(seconds for seconds in told if seconds is not None) / self.slots
+        expected = [cell.seconds for cell in self.cells if RUNS in (cell.training, cell.answers)]
+        return None if None in expected else sum(seconds for seconds in expected if seconds is not None) / self.slots
 
     @property
     def cost(self) -> float | None:
@@ -94,7 +99,7 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     if not settings.experiments:
         return Plan(settings, [], bench.runner.size)
     preferences = {name: keep_preferences(settings, name, data, ratings, bench.store) for name in settings.experiments}
-    prepared = {name: training_sets(settings, name, made, bench.store) for name, made in preferences.items()}
+    prepared = {name: training_sets(settings, name, kept, bench.store) for name, kept in preferences.items()}
     judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
@@ -108,85 +113,67 @@ def _planned(
     texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
     bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
     architectures = {cell.name: cell.architecture for cell in grid}
-    rates: dict[str | None, dict[str, float]] = {
-        method: seconds_each(history, architectures, method) for method in (*METHODS, None)
-    }
-    users: dict[str, str] = {}
+    rates: Rates = {method: seconds_each(history, architectures, method) for method in (*METHODS, None)}
+    users: Users = {}
+    n_prompts = len(prompts.table)
     written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
     for cell in grid:
-        made_of = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
-        planned, run = _training(bench, cell, bases[cell.architecture], made_of, history.get(cell.name), users)
-        planned = _answers(bench, cell, planned, bases[cell.architecture], run, prompts, judge, users)
-        yield replace(
-            planned, seconds=_seconds(planned, made_of, len(prompts.table), rates),
-            gpu_hours=_gpu_hours(study, planned, made_of, len(prompts.table), written),
-        )  # fmt: skip
+        base = bases[cell.architecture]
+        own = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
+        planned, run = _training(bench, cell, base, own, history.get(cell.name), users)
+        answer = Answer(base=base, run_key=run, prompts=prompts.digest, recipe=study.recipe) if base else None
+        planned = _answers(bench, cell, planned, answer, n_prompts, judge, users)
+        hours = _gpu_hours(study, planned, own, n_prompts, written)
+        yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
 
 
 def _training(
-    bench: Bench,
-    cell: Cell,
-    base: BaseRef | None,
-    prepared: TrainingSet | None,
-    made: Made | None,
-    users: dict[str, str],
+    bench: Bench, cell: Cell, base: BaseRef | None, prepared: TrainingSet | None, made: Made | None, users: Users
 ) -> tuple[Planned, str | None]:
     """The cell with its training planned, and its run's key; `users` collects who makes each run."""
-    study = bench.study
     planned = Planned(cell.experiment, cell.architecture, cell.condition, cell.seed, NONE, RUNS, "", 0, 0, None)
     if prepared is None:
         return planned, None
     planned = replace(planned, n_pairs=prepared.n_pairs)
     if prepared.error:
         return replace(planned, training=FAILS, answers=FAILS, because=prepared.error), None
-    if base is None:
-        key = f"{cell.architecture}/{cell.seed}/{prepared.identity}"  # stands for the run, whatever its base
-    else:
-        key = wanted_run(study, cell, base, prepared).key
-    if base and bench.store.find("training-runs", key):
+    run = wanted_run(bench.study, cell, base, prepared) if base else None
+    key = run.key if run else f"{cell.architecture}/{cell.seed}/{prepared.identity}"  # the same for any base
+    if run and bench.store.find(Train.stage, key):
         return replace(planned, training=CACHED), key
     if key in users:
         return replace(planned, training=SHARED, because=f"the training run of {users[key]}"), key
     users[key] = cell.name
-    if base is None:
-        reason = "its base has not been resolved yet: the hub is asked at the first run"
-        return replace(planned, training=RUNS, because=reason), key
-    wanted = wanted_run(study, cell, base, prepared)
-    reason = why(made, base.key, prepared.digest, wanted.settings, prepared.n_pairs)
+    reason = "its base has not been resolved yet: the hub is asked at the first run"
+    if run:
+        reason = why(made, run.base.key, run.digest, run.settings, prepared.n_pairs)
     return replace(planned, training=RUNS, because=reason), key
 
 
 def _answers(
-    bench: Bench, cell: Cell, planned: Planned, base: BaseRef | None, run: str | None, prompts: Prompts, judge: str,
-    users: dict[str, str],
-) -> Planned:  # fmt: skip
+    bench: Bench, cell: Cell, planned: Planned, answer: Answer | None, n_prompts: int, judge: str, users: Users
+) -> Planned:
     """The cell with its answers and their judging planned; `users` collects who has each answered and judged."""
-    study, store = bench.study, bench.store
     if planned.answers == FAILS:
         return planned
     if planned.training == SHARED:
         return replace(planned, answers=SHARED)
-    if base is None:
-        return replace(planned, judged=len(prompts.table))
-    key = Answer(base=base, run_key=run, prompts=prompts.digest, recipe=study.recipe).key
-    made = store.find("outputs", key) is not None
-    scored = made and store.find("scores", scores_key(judge, key)) is not None
+    if answer is None:
+        return replace(planned, judged=n_prompts)
+    key = answer.key
+    answered = bench.store.find(Answer.stage, key) is not None
+    scored = answered and bench.store.find("scores", scores_key(judge, key)) is not None
     if not scored and key in users:
         return replace(planned, answers=SHARED, because=f"the answers of {users[key]}")
     users[key] = cell.name
     because = planned.because
     if planned.training in (NONE, CACHED):
-        because = (
-            "" if made and scored else "the judge changed" if made else "the prompts changed, or it never answered"
-        )
-    return replace(
-        planned, answers=CACHED if made else RUNS, because=because, judged=0 if scored else len(prompts.table)
-    )
+        because = "" if scored else "the judge changed" if answered else "the prompts changed, or it never answered"
+    judged = 0 if scored else n_prompts
+    return replace(planned, answers=CACHED if answered else RUNS, because=because, judged=judged)
 
 
-def _seconds(
-    planned: Planned, prepared: TrainingSet | None, n_prompts: int, rates: dict[str | None, dict[str, float]]
-) -> float | None:
+def _seconds(planned: Planned, prepared: TrainingSet | None, n_prompts: int, rates: Rates) -> float | None:
     """Expected seconds, by what earlier runs of the architecture took a pair and a prompt."""
     total = 0.0
     for runs, size, of in (
@@ -215,39 +202,29 @@ def _gpu_hours(study: Study, planned: Planned, prepared: TrainingSet | None, n_p
 
 def describe(plan: Plan) -> str:
     """The plan as text: cells, then what they come to."""
-    table = plan.table()
+    table, judge = plan.table(), plan.study.judge
     if table.empty:
         return f"{plan.study.name}: no experiments, so there are no cells"
     shown = table[["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]]
-    lines = [shown.to_string(index=False), "", f"{len(table)} cells: {_counts(table)}"]
+    states = table["training"].where(table["training"] != NONE, "control").value_counts()
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    lines = [shown.to_string(index=False), "", f"{len(table)} cells: {counts}"]
     lines.append(f"training runs to make: {plan.training_runs}; answers to judge: {sum(table['judged'])}")
-    if plan.study.judge.paid:
+    if judge.paid:
         cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
-        lines.append(
-            f"judge calls: {plan.judge_calls:,} to {plan.study.judge.title} ({plan.proof_calls:,} for its proof), "
-            f"cost {cost}"
-        )
-    lines.append(f"time: {_time(plan)}")
-    return "\n".join([*lines, *_by_architecture(plan)])
+        calls = f"{plan.judge_calls:,} to {judge.title} ({plan.proof_calls:,} for its proof)"
+        lines.append(f"judge calls: {calls}, cost {cost}")
+    time = "unknown, no earlier run tells"
+    if plan.seconds is not None:
+        slots = f"{plan.slots} slot{'s' if plan.slots > 1 else ''}"
+        time = f"about {plan.seconds / 60:.1f} min on {slots} by earlier runs, beside starting up, bases and the survey"
+    return "\n".join([*lines, f"time: {time}", *_by_architecture(table)])
 
 
-def _by_architecture(plan: Plan) -> list[str]:
+def _by_architecture(table: pd.DataFrame) -> list[str]:
     """GPU-hours of each architecture that is not tiny."""
-    table = plan.table()
     hours = table.groupby("architecture", sort=False)["gpu_hours"].sum()
     runs = (table["training"] == RUNS).groupby(table["architecture"], sort=False).sum()
     shown = [f"  {name}: {runs[name]} training runs, {value:.1f}" for name, value in hours.items() if value]
     total = f"GPU-hours, at most about {hours.sum():.0f}, assuming {ASSUMED}:"
     return [total, *shown] if shown else []
-
-
-def _counts(table: pd.DataFrame) -> str:
-    states = table["training"].where(table["training"] != NONE, "control").value_counts()
-    return ", ".join(f"{count} {state}" for state, count in states.items())
-
-
-def _time(plan: Plan) -> str:
-    if plan.seconds is None:
-        return "unknown, no earlier run tells"
-    slots = f"{plan.slots} slot{'s' if plan.slots > 1 else ''}"
-    return f"about {plan.seconds / 60:.1f} min on {slots} by earlier runs, beside starting up, bases and the survey"

@@ -104,7 +104,7 @@ def carded_run(
     study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet, sharing: list[str], ratings: str
 ) -> Train:
     """The same with the adapter's model card. `sharing`: the cells that share the run; `ratings`: the snapshot's id."""
-    run, architecture = wanted_run(study, cell, base, prepared), base.architecture
+    run = wanted_run(study, cell, base, prepared)
     facts = {
         "study": study.name,
         "ratings": ratings,
@@ -114,8 +114,7 @@ def carded_run(
         **run.settings,
     }
     condition = study.experiments[cell.experiment].conditions[cell.condition]
-    card = model_card(architecture, str(architecture.hub), base.revision, condition, sharing, facts, study.label)
-    return run.model_copy(update={"card": card})
+    return run.model_copy(update={"card": model_card(base, condition, sharing, facts, study.label)})
 
 
 def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: TrainingSet) -> list[str]:

@@ -12,9 +12,9 @@ import pandas as pd
 
 def aggregate(labels: pd.DataFrame, how: str) -> pd.DataFrame:
     """`how`: all, majority, consensus, first or average."""
-    return {"all": _all, "majority": _majority, "consensus": _consensus, "first": _first, "average": _average}[how](
-        labels
-    )
+    if how == "all":
+        return labels
+    return {"majority": _majority, "consensus": _consensus, "first": _first, "average": _average}[how](labels)
 
 
 def behind(labels: pd.DataFrame, kept: pd.DataFrame, how: str) -> pd.DataFrame:
@@ -35,10 +35,6 @@ def behind(labels: pd.DataFrame, kept: pd.DataFrame, how: str) -> pd.DataFrame:
     makers = pd.Series(makers, index=labels.index, dtype=float)
     part = makers / makers.groupby(labels["response_id"]).transform("sum").clip(lower=1)
     return pd.DataFrame({"final": final.astype("Int64"), "agrees": agrees, "part": part})
-
-
-def _all(labels: pd.DataFrame) -> pd.DataFrame:
-    return labels
 
 
 def _majority(labels: pd.DataFrame) -> pd.DataFrame:

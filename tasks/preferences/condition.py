@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from configs.schema import Condition, Dimension, Experiment, Study
+from configs.schema import Condition, Experiment, Study
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.pairs import count_preferences, unite
 from tasks.preferences.scales import middle_of, to_scale
@@ -99,10 +99,7 @@ def condition_data(
 ) -> ConditionData:
     """What the ratings of a condition's stratum come to; `before` are the drops on the way to them."""
     drops = [*(before or [])]
-    scale = study.scales[condition.scale]
-    labels = {
-        name: _labels(ratings, study.dimensions[name], name, scale, condition, drops) for name in condition.dimensions
-    }
+    labels = {name: _labels(study, name, condition, ratings, drops) for name in condition.dimensions}
     final, texts = {name: table.final for name, table in labels.items()}, responses.set_index("response_id")
     counts = {name: _preferences(name, table, condition, drops) for name, table in final.items()}
     united = unite(list(counts.values()))
@@ -122,17 +119,11 @@ def condition_data(
     return ConditionData(labels, pairs, _rewards(final, texts), drops, preferences, no_pairs)
 
 
-def _labels(
-    ratings: pd.DataFrame,
-    dimension: Dimension,
-    name: str,
-    scale: tuple[int | None, ...],
-    condition: Condition,
-    drops: list[Drop],
-) -> Labels:
+def _labels(study: Study, name: str, condition: Condition, ratings: pd.DataFrame, drops: list[Drop]) -> Labels:
     """Oriented labels of one dimension after the scale, and after aggregation."""
+    scale, better = study.scales[condition.scale], study.dimensions[name].better
     rated = ratings.dropna(subset=[name])
-    labels = rated[KEYS].assign(label=to_scale(rated[name], scale, dimension.better))
+    labels = rated[KEYS].assign(label=to_scale(rated[name], scale, better))
     kept = labels.dropna(subset=["label"])
     drops.append(("scale", f"{name}: ratings that the scale has no label for", len(labels) - len(kept), len(kept)))
     final = aggregate(kept, condition.aggregation)
@@ -141,7 +132,7 @@ def _labels(
     if reason:
         drops.append(("aggregation", f"{name}: responses with {reason}", lost, final["response_id"].nunique()))
     drops.append(("aggregation", f"{name}: labels merged or lost", len(kept) - len(final), len(final)))
-    return Labels(kept, final, middle_of(scale, dimension.better))
+    return Labels(kept, final, middle_of(scale, better))
 
 
 def _preferences(name: str, labels: pd.DataFrame, condition: Condition, drops: list[Drop]) -> pd.DataFrame:

@@ -46,14 +46,13 @@ def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact
     methods train on them."""
     experiment = study.experiments[name]
     conditions = {key: condition.model_dump(exclude={"method"}) for key, condition in experiment.conditions.items()}
-    key = fingerprint([
-        VERSION, ratings.key, conditions, list(experiment.contrasts), study.strata, study.scales,
-        {key: dimension.better for key, dimension in study.dimensions.items()}, study.evaluation.share, study.seed,
-    ])  # fmt: skip
+    better = {key: dimension.better for key, dimension in study.dimensions.items()}
+    settings = [study.strata, study.scales, better, study.evaluation.share, study.seed]
+    key = fingerprint([VERSION, ratings.key, conditions, list(experiment.contrasts), *settings])
 
     def build(folder: Path) -> Record:
-        made = experiment_data(study, data, experiment)
-        return {condition: _write(made[condition], folder / condition) for condition in made}
+        conditions = experiment_data(study, data, experiment)
+        return {condition: _write(own, folder / condition) for condition, own in conditions.items()}
 
     return Preferences(store.make("preferences", key, build))
 

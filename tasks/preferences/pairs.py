@@ -21,7 +21,13 @@ def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
     """
     if labels.empty:
         return pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
-    counts = _by_participant(labels) if within == "participant" else _by_prompt(labels)
+    if within == "participant":
+        pairs = pairs_of_participants(labels)
+        pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
+        pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
+        counts = pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
+    else:
+        counts = _by_prompt(labels)
     return counts[counts["n_a"] + counts["n_b"] > 0].sort_values(["prompt_id", "a", "b"], ignore_index=True)
 
 
@@ -31,16 +37,9 @@ def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
     h = histogram.to_numpy(dtype=np.int64)
     below = np.cumsum(h, axis=1) - h
     rows = histogram.index.to_frame(index=False).assign(row=np.arange(len(h)))
-    pairs = _two_of(rows, on=["prompt_id"])
+    pairs = pairs_sharing(rows, on=["prompt_id"])
     a, b = pairs["row_a"].to_numpy(), pairs["row_b"].to_numpy()
     return pairs[["prompt_id", "a", "b"]].assign(n_a=(h[a] * below[b]).sum(1), n_b=(h[b] * below[a]).sum(1))
-
-
-def _by_participant(labels: pd.DataFrame) -> pd.DataFrame:
-    pairs = pairs_of_participants(labels)
-    pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
-    pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
-    return pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
 
 
 def pairs_of_participants(labels: pd.DataFrame) -> pd.DataFrame:
@@ -50,11 +49,11 @@ def pairs_of_participants(labels: pd.DataFrame) -> pd.DataFrame:
         prompt_id, participant_id, a, label_a, b, label_b; a < b.
     """
     columns = ["prompt_id", "participant_id", "response_id", "label"]
-    return _two_of(labels[columns], on=["prompt_id", "participant_id"])
+    return pairs_sharing(labels[columns], on=["prompt_id", "participant_id"])
 
 
-def _two_of(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
-    """All pairs a < b of the rows that share `on`."""
+def pairs_sharing(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """All pairs a < b of responses whose rows (response_id and more) share `on`; the other columns end in _a and _b."""
     pairs = rows.merge(rows, on=on, suffixes=("_a", "_b"))
     pairs = pairs.rename(columns={"response_id_a": "a", "response_id_b": "b"})
     return pairs[pairs["a"] < pairs["b"]].reset_index(drop=True)
@@ -67,15 +66,11 @@ def unite(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         prompt_id, a, b, n (preferences), target in [0, 1], weight (mean 1). The loss is linear in weight and
         weight · target, so adding both over the dimensions of a pair is exact.
     """
-    shares = [
-        table.assign(
-            n=table["n_a"] + table["n_b"],
-            weight=(table["n_a"] + table["n_b"]) / (table["n_a"] + table["n_b"]).sum(),
-            for_a=table["n_a"] / (table["n_a"] + table["n_b"]).sum(),
-        )
-        for table in counts
-        if len(table)
-    ]
+    shares = []
+    for table in counts:
+        if len(table):
+            n = table["n_a"] + table["n_b"]
+            shares.append(table.assign(n=n, weight=n / n.sum(), for_a=table["n_a"] / n.sum()))
     if not shares:
         return pd.DataFrame(columns=["prompt_id", "a", "b", "n", "target", "weight"])
     summed = pd.concat(shares).groupby(["prompt_id", "a", "b"], as_index=False)[["n", "weight", "for_a"]].sum()

@@ -29,12 +29,9 @@ def equal_numbers(ratings: Mapping[str, pd.DataFrame], seed: int) -> dict[str, p
 
     The ratings kept are those with the lowest hash of (participant, response): new ratings replace few of the old.
     """
-    size = min(len(table) for table in ratings.values())
-    return {name: _lowest(table, size, seed) for name, table in ratings.items()}
-
-
-def _lowest(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    if len(table) == size:
-        return table
-    draw = stable_hash(table[["participant_id", "response_id"]], seed)
-    return table.loc[draw.nsmallest(size).index].sort_index()
+    size, kept = min(map(len, ratings.values())), dict(ratings)
+    for name, table in ratings.items():
+        if len(table) > size:
+            draw = stable_hash(table[["participant_id", "response_id"]], seed)
+            kept[name] = table.loc[draw.nsmallest(size).index].sort_index()
+    return kept

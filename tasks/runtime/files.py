@@ -25,11 +25,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path, poll_seconds: float = 0.1) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive kernel lock on a file; waits while another process or thread has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while (held := try_lock(path)) is None:
-        time.sleep(poll_seconds)
+        time.sleep(0.1)
     try:
         yield
     finally:

@@ -18,6 +18,8 @@ from configs.schema import Frozen
 from tasks.runtime.store import Store
 
 T = TypeVar("T")
+Progress = Callable[[str], None]
+"""Tells a person, in a few words, how far something has come."""
 
 
 class Result(Frozen):
@@ -88,11 +90,8 @@ class Warm:
 
     def drop(self) -> None:
         """Forget the base and give its memory back."""
-        import torch
-
         self._base = self._key = None
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,20 @@ class Desk:
     """Empty at first; what the job writes here becomes the artifact."""
     store: Store
     """Its inputs by `fetch`, and workspaces, which outlive a kill."""
-    progress: Callable[[str], None] = lambda _: None
+    progress: Progress = lambda _: None
     warm: Warm = field(default_factory=Warm)
     processes: int = 1
     """That do the job together, this one among them."""
     rank: int = 0
     """Which of them this is."""
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more, also what hangs together in cycles, as a trainer's tensors do."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def prepare_process() -> None:

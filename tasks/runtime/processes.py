@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 
 import psutil
 
@@ -21,11 +22,9 @@ def adopt_orphans() -> None:
 
 def bury_orphans(own: Collection[int]) -> None:
     """Take leave of adopted children that have ended; those in `own`, by id, are for their starter to ask about."""
-    try:
+    with suppress(ChildProcessError):  # there are no children at all
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
             os.waitpid(ended.si_pid, 0)
-    except ChildProcessError:
-        pass  # there are no children at all
 
 
 def descendants() -> list[psutil.Process]:
@@ -40,13 +39,11 @@ def children(of: Iterable[int]) -> list[psutil.Process]:
 
 def existing(ids: Iterable[int]) -> list[psutil.Process]:
     """Of these ids, the processes that still exist."""
-    found = []
+    processes = []
     for pid in ids:
-        try:
-            found.append(psutil.Process(pid))
-        except psutil.NoSuchProcess:
-            continue
-    return found
+        with suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    return processes
 
 
 def end(processes: Iterable[psutil.Process], seconds: float) -> None:
@@ -71,22 +68,18 @@ def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Proces
 
 
 def _runs(process: psutil.Process) -> bool:
-    try:
+    with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return False
 
 
 def _below(process: psutil.Process, recursive: bool = True) -> list[psutil.Process]:
-    try:
+    with suppress(psutil.NoSuchProcess):
         return process.children(recursive=recursive)
-    except psutil.NoSuchProcess:
-        return []
+    return []
 
 
 def _each(processes: Iterable[psutil.Process], action: Callable[[psutil.Process], None]) -> None:
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             action(process)
-        except psutil.NoSuchProcess:
-            continue

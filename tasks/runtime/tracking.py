@@ -40,8 +40,9 @@ class Tracker:
         self._mlflow: Any = None
 
     def training_run(self, key: str, scores: str, **facts: Any) -> Future[str]:
-        """Log a training run, once; the future gives its MLflow id, "" if that failed. Facts as in `_log_run`.
+        """Log a training run, once; the future gives its MLflow id, "" if that failed.
 
+        Facts: cells (names), params, metrics, curve, digest and data (name) of the training data, adapter (folder).
         `scores` is the identity of the metrics: when a judge or the held-out prompts change, the run gets the new ones.
         """
         return self._thread.submit(self._careful, lambda: self._training_run(key, scores, facts))
@@ -75,10 +76,11 @@ class Tracker:
             return known["id"]
         client, parent = self._client(), self._parent()
         whole = "attributes.status = 'FINISHED'"
-        found = self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
-        if found:
-            client.log_batch(found, metrics=self._metrics(facts["metrics"]))
-        run_id = found or self._log_run(client, parent, key, **facts)
+        run_id = self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
+        if run_id:
+            client.log_batch(run_id, metrics=self._metrics(facts["metrics"]))
+        else:
+            run_id = self._log_run(client, parent, key, facts)
         self._remember(lambda known: known["runs"].update({key: {"id": run_id, "scores": scores}}))
         return run_id
 
@@ -97,30 +99,32 @@ class Tracker:
 
     # ---- MLflow itself
 
-    def _log_run(
-        self, client: Any, parent: str, key: str, cells: list[str], params: Mapping[str, Any],
-        metrics: Mapping[str, float], curve: list[dict[str, float]], digest: str, data: str, adapter: Path,
-    ) -> str:  # fmt: skip
+    def _log_run(self, client: Any, parent: str, key: str, facts: Mapping[str, Any]) -> str:
         from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
+        cells, digest, data = facts["cells"], facts["digest"], facts["data"]
         name = cells[0]
-        tags = {KEY: key, CELLS: ", ".join(cells), "mlflow.parentRunId": parent, "mlflow.runName": name,
-                "pluralign.shared": str(len(cells) > 1).lower(), "pluralign.dataset_digest": digest,
-                "pluralign.study": self.study}  # fmt: skip
+        tags = {
+            KEY: key,
+            CELLS: ", ".join(cells),
+            "mlflow.parentRunId": parent,
+            "mlflow.runName": name,
+            "pluralign.shared": str(len(cells) > 1).lower(),
+            "pluralign.dataset_digest": digest,
+            "pluralign.study": self.study,
+        }
         run = client.create_run(self._experiment(), tags=tags, run_name=name).info.run_id
         now = int(time.time() * 1000)
         points = [
             Metric(metric.replace("/", "."), value, now, index)
-            for index, entry in enumerate(curve)
+            for index, entry in enumerate(facts["curve"])
             for metric, value in entry.items()
             if metric not in ("step", "epoch")
         ]
-        client.log_batch(
-            run, metrics=[*points, *self._metrics(metrics)],
-            params=[Param(name, str(value)[:5000]) for name, value in params.items()],
-        )  # fmt: skip
+        params = [Param(name, str(value)[:5000]) for name, value in facts["params"].items()]
+        client.log_batch(run, metrics=[*points, *self._metrics(facts["metrics"])], params=params)
         client.log_inputs(run, [DatasetInput(Dataset(data, digest, "local", json.dumps({"name": data})))])
-        self._register(client, run, name, tags, adapter)
+        self._register(client, run, name, tags, facts["adapter"])
         client.set_terminated(run)
         return run
 
@@ -162,9 +166,9 @@ class Tracker:
         return self._mlflow
 
     def _experiment(self) -> str:
-        found = self._mlflow.get_experiment_by_name("pluralign")
-        if found:
-            return found.experiment_id
+        known = self._mlflow.get_experiment_by_name("pluralign")
+        if known:
+            return known.experiment_id
         place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if self._local_file else None
         return self._mlflow.create_experiment("pluralign", artifact_location=place)
 
@@ -172,17 +176,16 @@ class Tracker:
         known = self._remembered().get("parent")
         if known:
             return known
-        tag = "pluralign.parent"
-        found = self._search(f"tags.`{tag}` = '{self.study}'")
-        parent = found or self._mlflow.create_run(
-            self._experiment(), run_name=self.study, tags={tag: self.study, "mlflow.runName": self.study}
-        ).info.run_id  # fmt: skip
+        parent = self._search(f"tags.`pluralign.parent` = '{self.study}'")
+        if not parent:
+            tags = {"pluralign.parent": self.study, "mlflow.runName": self.study}
+            parent = self._mlflow.create_run(self._experiment(), run_name=self.study, tags=tags).info.run_id
         self._remember(lambda known: known.update(parent=parent, experiment=self._experiment()))
         return parent
 
-    def _search(self, query: str) -> str | None:
-        found = self._mlflow.search_runs([self._experiment()], query, max_results=1)
-        return found[0].info.run_id if found else None
+    def _search(self, query: str) -> str:
+        runs = self._mlflow.search_runs([self._experiment()], query, max_results=1)
+        return runs[0].info.run_id if runs else ""
 
     # ---- what has been logged
 

@@ -156,7 +156,9 @@ class Keeper:
     def _deploy(self) -> None:
         """Register the deployments, unless they are as they were: what was changed in the UI then stays."""
         texts = deployments(self.definitions, self.study)
-        known, now = self.home / "prefect" / "deployed", deployments_identity(self.definitions, texts)
+        flows = [path.read_text() for path in sorted(self.definitions.parent.glob("*.py"))]
+        parts = [texts, *flows, *shipped("studies"), str(Path.cwd()), version("pluralign")]
+        known, now = self.home / "prefect" / "deployed", sha256("\x1f".join(parts).encode()).hexdigest()
         if not known.exists() or known.read_text() != now:
             file = self.home / "serve" / "prefect.yaml"
             write_atomically(file, texts)
@@ -179,15 +181,14 @@ class Keeper:
                 raise Stopped
 
     def _addresses(self) -> str:
-        lines = [
-            f"Prefect  {self.prefect}",
-            f"MLflow   {self.mlflow if self._shows_mlflow else self.tracking}",
-            f"logs     {self.home / 'serve'}",
-            f"For other commands to show up there, in another terminal, in {Path.cwd()}:",
-            f"  export PREFECT_API_URL={self.prefect}/api PLURALIGN_HOME={self.home}",
-            "Ctrl-C ends all.",
-        ]
-        return "\n".join(lines)
+        return (
+            f"Prefect  {self.prefect}\n"
+            f"MLflow   {self.mlflow if self._shows_mlflow else self.tracking}\n"
+            f"logs     {self.home / 'serve'}\n"
+            f"For other commands to show up there, in another terminal, in {Path.cwd()}:\n"
+            f"  export PREFECT_API_URL={self.prefect}/api PLURALIGN_HOME={self.home}\n"
+            "Ctrl-C ends all."
+        )
 
 
 def deployments(definitions: Path, study: str = "") -> str:
@@ -201,13 +202,6 @@ def deployments(definitions: Path, study: str = "") -> str:
         if deployment["name"] != "meta-analysis":
             deployment["parameters"] = deployment.get("parameters", {}) | given
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def deployments_identity(definitions: Path, texts: str) -> str:
-    """What tells whether the deployments are as they were: their YAML, the flows, the choices, and where they run."""
-    flows = [path.read_text() for path in sorted(definitions.parent.glob("*.py"))]
-    parts = [texts, *flows, *shipped("studies"), str(Path.cwd()), version("pluralign")]
-    return sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def _ask(port: int, path: str, body: Any = None) -> Any:

@@ -35,7 +35,10 @@ def serve(port: int, mlflow_port: int, definitions: Path, study: str | None = No
         raise InputError(f"--mlflow-port {mlflow_port}: Prefect has it; choose another")
     for option, number in (("--port", port), ("--mlflow-port", mlflow_port)):
         _check_port(option, number)
-    lock = _only_one(place)
+    (place / "serve").mkdir(parents=True, exist_ok=True)
+    lock = try_lock(place / "serve" / "lock")
+    if lock is None:
+        raise InputError(f"{place}: `pluralign serve` already runs here; PLURALIGN_HOME names another place")
     adopt_orphans()
     arguments = [str(port), str(mlflow_port), str(definitions), study or ""]
     keeper = subprocess.Popen(
@@ -69,11 +72,3 @@ def _check_port(option: str, port: int) -> None:
             raise InputError(f"{option} {port}: {error.strerror}; choose another") from None
         except OverflowError:
             raise InputError(f"{option} {port}: a port is at most 65535") from None
-
-
-def _only_one(place: Path) -> int:
-    (place / "serve").mkdir(parents=True, exist_ok=True)
-    held = try_lock(place / "serve" / "lock")
-    if held is None:
-        raise InputError(f"{place}: `pluralign serve` already runs here; PLURALIGN_HOME names another place")
-    return held

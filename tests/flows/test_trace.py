@@ -11,7 +11,7 @@ import pytest
 from configs.load import load_study
 from configs.schema import Study
 from flows.cli import main
-from tasks.lineage.used_ratings import by_stratum, used_ratings
+from tasks.lineage.trace import by_stratum, used_ratings
 from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
 from tasks.ratings.step import TABLES

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tasks.methods import METHODS
-from tasks.runtime.job import Desk, Job, Warm, measured, prepare_process, reason
+from tasks.runtime.job import Desk, Warm, measured, prepare_process, reason
 from tasks.runtime.local.jobs import read_job
 from tasks.runtime.local.sharded import run_sharded
-from tasks.runtime.store import Record, Store, open_store
+from tasks.runtime.store import Store, open_store
 
 SECONDS_BETWEEN_PROGRESS = 30.0
 
@@ -79,20 +79,16 @@ def _answer(order: dict[str, Any], store: Store, warm: Warm, channel: TextIO) ->
             last = time.monotonic()
 
     try:
-        return {"result": _do(read_job(order), Desk(Path(order["folder"]), store, progress, warm))}
+        job, desk = read_job(order), Desk(Path(order["folder"]), store, progress, warm)
+        if job.processes == 1:
+            return {"result": measured(lambda: job.run(desk)).model_dump()}
+        job.before_sharding(desk)
+        warm.drop()  # the processes that do it need the memory
+        progress(f"going on over {job.processes} processes")
+        return {"result": run_sharded(job, desk)}
     except Exception as error:
         traceback.print_exc()
         return {"error": reason(error)}
-
-
-def _do(job: Job, desk: Desk) -> Record:
-    """Do a job here, or over as many processes as it asks for."""
-    if job.processes == 1:
-        return measured(lambda: job.run(desk)).model_dump()
-    job.before_sharding(desk)
-    desk.warm.drop()  # the processes that do it need the memory
-    desk.progress(f"going on over {job.processes} processes")
-    return run_sharded(job, desk)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Slot:
 
     def __init__(self, name: str, gpus: list[str], folder: Path, store: Store) -> None:
         """`folder`: for the log of the child, which opens `store` by its address."""
-        self.name, self.gpus, self.folder, self.store = name, gpus, folder, store
+        self.name, self.gpus, self.store, self.log_file = name, gpus, store, folder / f"{name}.log"
         self.base: str | None = None
         self._child: subprocess.Popen[str] | None = None
         self._sees = 1
@@ -96,7 +96,7 @@ class Slot:
                 log.info("%s: %s", job.title, answer["progress"])
         except (BrokenPipeError, json.JSONDecodeError):
             pass  # it died, perhaps in the middle of a line
-        raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self._log_path()}")
+        raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log_file}")
 
     def _living_child(self, gpus: int = 1) -> subprocess.Popen[str]:
         """The child, one that sees so many of the slot's GPUs: with more, a trainer would use them all."""
@@ -106,8 +106,8 @@ class Slot:
             return self._child
         self._end_child()
         self._sees = gpus
-        self._log_path().parent.mkdir(parents=True, exist_ok=True)
-        with self._log_path().open("a") as errors:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("a") as errors:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "tasks.runtime.local.child", self.store.address],
                 stdin=subprocess.PIPE,
@@ -136,9 +136,6 @@ class Slot:
     def _environment(self) -> dict[str, str]:
         place = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[: self._sees])} if self.gpus else CPU
         return os.environ | QUIET | place | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-    def _log_path(self) -> Path:
-        return self.folder / f"{self.name}.log"
 
 
 def _how_it_ended(code: int) -> str:

@@ -11,8 +11,7 @@ from configs.errors import InputError
 from configs.load import load_study
 from tasks.architectures.load import check_access, load_base
 from tasks.generation.greedy import generate
-from tasks.methods.dpo import train_dpo
-from tests.models import RECIPE, a_run, architecture, some_pairs, some_rewards
+from tests.models import RECIPE, a_run, architecture, some_pairs, some_rewards, train_dpo
 
 
 @pytest.fixture

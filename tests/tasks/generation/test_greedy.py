@@ -8,9 +8,8 @@ import torch
 
 from tasks.generation import greedy
 from tasks.generation.greedy import generate
-from tasks.methods.dpo import train_dpo
 from tasks.methods.memory import OutOfMemory
-from tests.models import RECIPE, a_run, some_pairs, some_rewards
+from tests.models import RECIPE, a_run, some_pairs, some_rewards, train_dpo
 
 
 def prompts(n: int = 5) -> pd.DataFrame:

@@ -6,10 +6,8 @@ import pytest
 
 from configs.schema import Experiment, Recipe
 from tasks.methods import METHODS
-from tasks.methods.budget import steps_beyond_epochs
-from tasks.methods.dpo import train_dpo
-from tasks.methods.grpo import train_grpo
-from tests.models import RECIPE, a_run, some_pairs, some_rewards
+from tasks.methods.training_set import steps_beyond_epochs
+from tests.models import RECIPE, a_run, some_pairs, some_rewards, train_dpo, train_grpo
 
 PLAIN = Recipe(dpo={"batch_size": 32, "epochs": 2}, grpo={"prompts": 64, "prompts_per_step": 4, "epochs": 1})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from datasets import Dataset
 
 from tasks.architectures.chat import encode
 from tasks.methods import dpo
-from tasks.methods.dpo import as_dataset, collapsed_collator, collapsed_trainer, train_dpo
+from tasks.methods.collapsed import SUPPORTED
+from tasks.methods.dpo import as_dataset, collapsed_collator, collapsed_trainer
 from tasks.methods.lora import lent, lora_config
 from tasks.methods.reference import response_log_prob
 from tasks.methods.run import training_arguments
-from tests.models import RECIPE, a_run, some_pairs
+from tests.models import RECIPE, a_run, some_pairs, train_dpo
 
 
 def expanded(pairs: pd.DataFrame, copies: int = 4) -> pd.DataFrame:
@@ -56,19 +56,9 @@ def make_trainer(kind: type, base: Any, architecture: Any, pairs: pd.DataFrame, 
     )  # fmt: skip
     return kind(
         model=model, args=arguments, processing_class=base.tokenizer,
-        data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id),
+        data_collator=collapsed_collator(base.tokenizer),
         train_dataset=as_dataset(pairs, encoded, reference), peft_config=lora_config(architecture, RECIPE.lora),
     )  # fmt: skip
-
-
-@pytest.fixture
-def precise(llama: Any) -> Iterator[Any]:
-    """The base in double precision, in which sums in another order differ by less than 1e-6."""
-    architecture, base = llama
-    before = {name: value.clone() for name, value in base.model.state_dict().items()}
-    base.model.double()
-    yield architecture, base
-    base.model.float().load_state_dict(before)
 
 
 def disturb(model: Any) -> None:
@@ -175,7 +165,7 @@ def test_training_moves_towards_what_is_preferred(llama, tmp_path):
 
 
 def test_the_module_names_the_trl_it_supports():
-    assert trl.__version__.startswith(dpo.SUPPORTED)
+    assert trl.__version__.startswith(SUPPORTED)
 
 
 def test_a_run_of_a_single_step_still_trains(llama, tmp_path):

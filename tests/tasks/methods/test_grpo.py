@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tasks.methods.grpo import train_grpo
 from tasks.methods.lora import lent, lora_config
 from tasks.methods.rewards import head_reward, last_states, text_reward
-from tests.models import RECIPE, a_run, some_rewards
+from tests.models import RECIPE, a_run, some_rewards, train_grpo
 
 
 def test_the_reward_model_scores_words_that_raters_liked_higher():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from datasets import Dataset
 
 from configs.schema import Condition, Study
 from tasks.methods import METHODS, kto
-from tasks.methods.kto import as_dataset, collapsed_collator, collapsed_trainer, train_kto
+from tasks.methods.kto import as_dataset, collapsed_collator, collapsed_trainer
 from tasks.methods.lora import lent, lora_config
 from tasks.methods.reference import encoded_with_reference
 from tasks.methods.run import margin_at_end, training_arguments
 from tasks.preferences.condition import condition_data
 from tests.conftest import make_data
-from tests.models import RECIPE, a_run, some_rated
+from tests.models import RECIPE, a_run, some_rated, train_kto
 from tests.tasks.methods.test_dpo import difference, disturb
 
 KTO = METHODS["kto"]
@@ -67,19 +66,9 @@ def make_trainer(
     )  # fmt: skip
     return kind(
         model=model, args=arguments, processing_class=base.tokenizer,
-        data_collator=collapsed_collator()(pad_token_id=base.tokenizer.pad_token_id),
+        data_collator=collapsed_collator(base.tokenizer),
         train_dataset=as_dataset(rows, encoded, reference), peft_config=lora_config(architecture, RECIPE.lora),
     )  # fmt: skip
-
-
-@pytest.fixture
-def precise(llama: Any) -> Iterator[Any]:
-    """The base in double precision, in which sums in another order differ by less than 1e-6."""
-    architecture, base = llama
-    before = {name: value.clone() for name, value in base.model.state_dict().items()}
-    base.model.double()
-    yield architecture, base
-    base.model.float().load_state_dict(before)
 
 
 def diverge(trainer: Any, rows: int) -> None:

@@ -1,0 +1,71 @@
+"""What DPO and KTO share: rows that stand for several labels each, with a soft target and a weight.
+
+TRL 1.16 knows neither and drops their columns unsaid, so both are carried through collator and loss here. It departs
+from TRL's trainers in three more ways: rows arrive tokenised, the reference log-probabilities are those of
+`reference.py`, and rows of like length stand in a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tasks.methods.order import LengthGrouped
+
+SUPPORTED = "1.16."
+
+Rows = list[dict[str, Any]]
+
+
+def with_columns(collate: Callable[[Rows], dict[str, Any]], names: Sequence[str]) -> Callable[[Rows], dict[str, Any]]:
+    """A collator of TRL's, with columns that it would leave behind."""
+    import torch
+
+    def collated(rows: Rows) -> dict[str, Any]:
+        return collate(rows) | {name: torch.tensor([float(row[name]) for row in rows]) for name in names}
+
+    return collated
+
+
+def collapsed(trainer: Any) -> Any:
+    """A class of TRL's trainers, for rows that are tokenised and weighted; its user adds the loss.
+
+    Raises:
+        RuntimeError: a TRL whose internals have not been checked, which might train unweighted.
+    """
+    import trl
+
+    if not trl.__version__.startswith(SUPPORTED):
+        name = trainer.__name__.removesuffix("Trainer")
+        raise RuntimeError(f"trl {trl.__version__}: weighted {name} is checked against trl {SUPPORTED}x only")
+
+    class Collapsed(trainer):
+        share: float | None = None
+        """What one row of a batch is of the loss; by default one over the batch's rows."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            rows: Any = self.train_dataset if dataset is None else dataset
+            batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+            return LengthGrouped(rows["length"], batch, self.args.seed)
+
+        def get_batch_samples(self, *args: Any) -> Any:
+            """All rows of a step count alike, in however many batches they come, also where the last one is short."""
+            batches, count = super().get_batch_samples(*args)
+            self.share = len(batches) / sum(len(batch["weight"]) for batch in batches) if batches else None
+            return batches, count
+
+        def log_probs(self, model: Any, batch: dict[str, Any], prefix: str = "") -> Any:
+            """log π of each response, summed over its tokens; `prefix` is that of the batch's columns."""
+            ids, mask = batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"]
+            labels = ids.masked_fill(batch[f"{prefix}completion_mask"] == 0, -100)
+            outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, use_cache=False)
+            return outputs.log_probs.sum(1)
+
+        def mean_loss(self, losses: Any) -> Any:
+            """The batch's part of the step's loss."""
+            return losses.mean() if self.share is None else self.share * losses.sum()
+
+    return Collapsed
