@@ -13,7 +13,8 @@ import pytest
 
 from configs.load import load_codebook, load_study
 from configs.schema import Level, Study
-from tasks.ratings.reading.load import Data, load_ratings
+from tasks.ratings.reading.load import load_ratings
+from tasks.ratings.study_data import StudyData
 from tasks.survey.reliability import _drawn, alpha, coincidences, reliability, value_counts
 from tasks.survey.step import _reliability
 from tests.conftest import make_data
@@ -128,14 +129,14 @@ def test_what_has_no_alpha_is_nan(matrix: np.ndarray, responses: int) -> None:
 # ---- the table
 
 
-def young_and_old() -> tuple[Study, Data]:
+def young_and_old() -> tuple[Study, StudyData]:
     """The old give every text a 3; the young do not agree."""
     rows = [(f"{group}{n}", "q", f"r{m}", 3 if group == "old" else 1 + (n + 2 * m) % 5)
             for group in ("young", "old") for n in range(3) for m in range(4)]  # fmt: skip
     terms = {person: (person.rstrip("012"),) for person, *_ in rows}
     strata = {name: {"attribute": "age", "values": [name]} for name in ("young", "old")}
     study = load_study("popquorn", {"strata": strata, "survey": {"draws": 20, "min_participants": 3}})
-    return study, make_data(rows, "offensiveness", {"age": terms})
+    return study, StudyData.of(study, make_data(rows, "offensiveness", {"age": terms}))
 
 
 def test_a_stratum_whose_ratings_are_all_equal_has_no_alpha_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +159,7 @@ def test_the_study_says_which_level_its_alphas_have(level: Level) -> None:
 def test_a_stratum_of_few_participants_is_not_shown() -> None:
     study, data = young_and_old()
     shy = study.model_copy(update={"survey": study.survey.model_copy(update={"min_participants": 4})})
-    assert _reliability(shy, data)["stratum"].tolist() == ["all"]
+    assert _reliability(shy, StudyData.of(shy, data))["stratum"].tolist() == ["all"]
 
 
 def test_a_draw_takes_as_many_responses_as_there_are() -> None:
