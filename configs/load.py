@@ -56,8 +56,7 @@ def shipped(kind: str) -> list[str]:
 
 def _with_base(name: str) -> dict[str, Any]:
     """The YAML of a study, merged into the one that it `extends`, if any."""
-    seen: list[str] = []
-    layers: list[dict[str, Any]] = []
+    seen, layers = list[str](), list[dict[str, Any]]()
     following: str | None = name
     while following is not None:
         if following in seen:
@@ -86,9 +85,8 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
     if isinstance(raw.get("recipe"), str):
         resolved["recipe"] = _read("recipes", raw["recipe"])
     if isinstance(raw.get("architectures"), list):
-        resolved["architectures"] = [
-            _read("architectures", item) if isinstance(item, str) else item for item in raw["architectures"]
-        ]
+        items = raw["architectures"]
+        resolved["architectures"] = [_read("architectures", one) if isinstance(one, str) else one for one in items]
     return resolved
 
 
@@ -184,14 +182,10 @@ def _validate(model: type[Settings], raw: dict[str, Any], place: str) -> Setting
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{place}: {_one_line(error)}") from None
-
-
-def _one_line(error: ValidationError) -> str:
-    first, *rest = error.errors()
+        first, *rest = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] not in ("value_error", "missing"):
         message += f", got {first['input']!r}"
     more = f" (and {len(rest)} more)" if rest else ""
-    return f"{where}: {message}{more}" if where else f"{message}{more}"
+    raise InputError(": ".join(filter(None, [place, where, message])) + more)

@@ -9,15 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model, field_validator, model_validator
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
 from configs.errors import one_of
@@ -249,13 +241,9 @@ class Experiment(Frozen):
     @property
     def compared_strata(self) -> dict[Contrast, tuple[str, str]]:
         """Contrasts of two conditions that are trained on the ratings of different strata, with these strata."""
-        strata = {contrast: [self.conditions[side].stratum for side in contrast.sides if side != CONTROL]
-                  for contrast in self.contrasts}  # fmt: skip
-        return {
-            contrast: (both[0], both[1])
-            for contrast, both in strata.items()
-            if len(both) == 2 and both[0] and both[1] and both[0] != both[1]
-        }
+        of_side = {name: condition.stratum for name, condition in self.conditions.items()}
+        strata = {contrast: (of_side.get(contrast.first), of_side.get(contrast.second)) for contrast in self.contrasts}
+        return {contrast: (a, b) for contrast, (a, b) in strata.items() if a and b and a != b}
 
 
 class Evaluation(Frozen):
@@ -634,17 +622,14 @@ class Study(Frozen):
         self.judge.check_dimensions({name: self.dimensions[name] for name in self.evaluation.dimensions})
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
-            raise ValueError(
-                f"architectures: named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
-            )
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"architectures: named twice: {', '.join(twice)}")
         rows = {f"{name}.{block.shared}": getattr(block, block.shared) for name, block in self.recipe.blocks.items()}
         for architecture in self.architectures:
             for name, count in rows.items():
                 if count % architecture.gpus:
-                    raise ValueError(
-                        f"architectures: {architecture.name}: recipe.{name} is {count}, which its {architecture.gpus} "
-                        "gpus can't share evenly"
-                    )
+                    place, gpus = f"architectures: {architecture.name}", architecture.gpus
+                    raise ValueError(f"{place}: recipe.{name} is {count}, which its {gpus} gpus can't share evenly")
         if self.experiments and not self.architectures:
             raise ValueError("architectures: a study with experiments needs at least one")
         return self

@@ -7,7 +7,7 @@ compared on the prompts where it does not. How many there are, and which runs ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -54,11 +54,7 @@ def pairs(experiment: Experiment, study: Study) -> list[Contrast]:
 
 
 def effects_of(
-    contrasts: Mapping[str, Sequence[Contrast]],
-    study: Study,
-    scores: pd.DataFrame,
-    health: pd.DataFrame,
-    categories: int,
+    contrasts: dict[str, list[Contrast]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
 ) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
     wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
@@ -71,9 +67,9 @@ def effects_of(
             both = [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
             pair = _every_seed([sides.get((model, *side, dimension)) for side in both], both)
             if pair is not None:
-                found = _effect(*pair, 1 / (categories - 1))
-                seen = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
-                rows.append((experiment, contrast, dimension, model, *found, *seen))
+                effect = _effect(*pair, 1 / (categories - 1))
+                malformed = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
+                rows.append((experiment, contrast, dimension, model, *effect, *malformed))
     return Differences.checked(rows)
 
 

@@ -22,9 +22,6 @@ class Cells(Table):
     mlflow_run_id: str = column("its run in MLflow")
     error: str = column("why it failed")
 
-    class Config:
-        name = "cells"
-
 
 class Doses(Table):
     """One row a condition: how much it was trained on."""
@@ -33,9 +30,6 @@ class Doses(Table):
     condition: str = column("how feedback becomes training")
     n_cells: int = column("cells that know their number of pairs: architectures times seeds, without failed ones")
     n_pairs: float = column("response pairs that a cell of it was trained on, mean")
-
-    class Config:
-        name = "doses"
 
 
 class Scores(Table):
@@ -50,17 +44,11 @@ class Scores(Table):
     dimension: str = column("what is judged")
     score: float = column("the judge's score; missing where it gave none", "score, 0–1", missing=True)
 
-    class Config:
-        name = "scores"
-
 
 class Answers(Scores):
     """The scores, each with the reason why there is none."""
 
     reason: str = column("why the judge gave no score")
-
-    class Config:
-        name = "answers"
 
 
 class Differences(Table):
@@ -78,15 +66,9 @@ class Differences(Table):
     n_malformed: int = column("answers of both sides that are not well-formed; they are scored like any other")
     marked: str = column("limits of health that a run of either side fails")
 
-    class Config:
-        name = "differences"
-
 
 class Effects(Differences):
     """One row a contrast, a dimension and an architecture: the paired difference, and what it is to the raters."""
 
     corrected: float = column("the effect on the raters' scale, slope · estimate", "score, 0–1", missing=True)
     corrected_std_error: float = column("its standard error, with that of the slope", "score, 0–1", missing=True)
-
-    class Config:
-        name = "effects"

@@ -37,15 +37,11 @@ def gather_evidence(study: Study, data: StudyData) -> Evidence:
     dimensions = list(study.evaluation.dimensions)
     ratings = data.evaluation(data.ratings)
     rated = mean_ratings(ratings, dimensions, data.categories)
-    if rated["prompt_id"].nunique() < 2:
-        raise InputError(
-            f"{study.name}: evaluation.share: {rated['prompt_id'].nunique()} held-out prompts have ratings on "
-            f"{', '.join(dimensions)}; the judge needs at least 2"
-        )
+    if (prompts := rated["prompt_id"].nunique()) < 2:
+        have = f"{prompts} held-out prompts have ratings on {', '.join(dimensions)}"
+        raise InputError(f"{study.name}: evaluation.share: {have}; the judge needs at least 2")
     rated = rated.merge(data.responses[["response_id", "prompt", "response"]], on="response_id")
-    strata = {
-        name: ratings[ratings["participant_id"].isin(participants)] for name, participants in data.strata_shown.items()
-    }
+    strata = {name: ratings[ratings["participant_id"].isin(ids)] for name, ids in data.strata_shown.items()}
     return Evidence(rated, sample_of(study, rated), {"all": ratings} | strata, compared_strata(study, strata))
 
 

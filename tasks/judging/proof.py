@@ -25,9 +25,15 @@ Draws = dict[str, np.ndarray]
 
 
 def prove(
-    judged: pd.DataFrame, ratings: Mapping[str, pd.DataFrame], dimensions: Sequence[str], categories: int,
-    pairs: Sequence[tuple[str, str]] = (), draws: int = 1000, seed: int = 0, level: Level = "ordinal",
-) -> tuple[DataFrame[JudgeAgreement], DataFrame[JudgeStrata]]:  # fmt: skip
+    judged: pd.DataFrame,
+    ratings: Mapping[str, pd.DataFrame],
+    dimensions: Sequence[str],
+    categories: int,
+    pairs: Sequence[tuple[str, str]] = (),
+    draws: int = 1000,
+    seed: int = 0,
+    level: Level = "ordinal",
+) -> tuple[DataFrame[JudgeAgreement], DataFrame[JudgeStrata]]:
     """The judge against all raters and each stratum of them, and its agreement with one stratum less that with
     another, for `pairs` of strata (one bootstrap for both, since they rated the same prompts).
 
@@ -39,27 +45,27 @@ def prove(
     weights = bootstrap_weights(len(prompts), draws, seed)
     rows, differences = [], []
     for dimension in dimensions:
-        found: dict[str, Draws] = {}
+        agreement: dict[str, Draws] = {}
         for stratum, table in ratings.items():
             one = Rated(table, judged, dimension, categories, prompts)
-            found[stratum] = one.against_judge(weights, level)
+            agreement[stratum] = one.against_judge(weights, level)
             ceiling = {f"human_{name}": values for name, values in one.among_humans(weights, level).items()}
-            sizes = {"n": len(one.judge), "n_prompts": len(np.unique(one.prompt)), "n_unscored": one.unscored,
-                     "n_human": one.raters}  # fmt: skip
-            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **_told(found[stratum] | ceiling)})
+            sizes = {"n": len(one.judge), "n_prompts": len(np.unique(one.prompt))}
+            sizes |= {"n_unscored": one.unscored, "n_human": one.raters}
+            intervals = _with_intervals(agreement[stratum] | ceiling)
+            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **intervals})
         for a, b in pairs:
             for name in COMPARED:
-                difference = _told({name: found[a][name] - found[b][name]}).values()
+                difference = _with_intervals({name: agreement[a][name] - agreement[b][name]}).values()
                 differences.append((dimension, f"{a} - {b}", name, *difference))
     return JudgeAgreement.checked(rows), JudgeStrata.checked(differences)
 
 
 def shortfalls(table: pd.DataFrame, floor: Mapping[Measure, float]) -> list[str]:
     """Where the judge is below the floor against all raters; a measure that is undefined is below."""
-    found = table[table["stratum"] == "all"]
     return [
         f"{row['dimension']}: {name.replace('_', ' ')} {row[name]:.3f}, floor {least:g}"
-        for _, row in found.iterrows()
+        for _, row in table[table["stratum"] == "all"].iterrows()
         for name, least in floor.items()
         if not row[name] >= least
     ]
@@ -80,8 +86,7 @@ class Rated:
         self.counts = np.zeros((len(responses), categories))
         np.add.at(self.counts, (self._code, self._category), 1)
         self.judge = judge[responses].to_numpy(float)
-        first = rated.drop_duplicates("response_id")["prompt_id"]
-        self.prompt = prompts.get_indexer(first)
+        self.prompt = prompts.get_indexer(rated.drop_duplicates("response_id")["prompt_id"])
         n = self.counts.sum(1)
         self.raters = int(n[n >= 2].sum())
         """Ratings of responses that another rated too."""
@@ -94,8 +99,8 @@ class Rated:
     def against_judge(self, weights: np.ndarray, level: Level) -> Draws:
         """`MEASURES` of the judge, response by response; alpha of the judge and one rater of each, drawn at random."""
         own, spread = weights[:, self.prompt], self.counts / np.maximum(self.counts.sum(1, keepdims=True), 1)
-        said = np.eye(self._k)[to_category(self.judge, self._k)]
-        parts = said[:, :, None] * spread[:, None, :]
+        verdicts = np.eye(self._k)[to_category(self.judge, self._k)]
+        parts = verdicts[:, :, None] * spread[:, None, :]
         both = (own @ (parts + parts.transpose(0, 2, 1)).reshape(len(own.T), self._k**2)).reshape(-1, self._k, self._k)
         return measures(self.human, self.judge, own, self._k) | {"alpha": alpha(both, level)}
 
@@ -108,9 +113,9 @@ class Rated:
         own = weights[:, self.prompt[code]] / size[code]  # every response counts as one, whoever is left out
         parts = coincidences(self.counts)
         both = weights[:, self.prompt[size >= 2]] @ parts.reshape(len(parts), self._k**2)
-        found = measures(others, category / (self._k - 1), own, self._k)
-        del found["mean_error"]
-        return found | {"alpha": alpha(both.reshape(-1, self._k, self._k), level)}
+        values = measures(others, category / (self._k - 1), own, self._k)
+        del values["mean_error"]
+        return values | {"alpha": alpha(both.reshape(-1, self._k, self._k), level)}
 
 
 def bootstrap_weights(n: int, draws: int, seed: int) -> np.ndarray:
@@ -168,11 +173,11 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarra
     return np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), np.nan)
 
 
-def _told(draws: Draws) -> dict[str, float]:
+def _with_intervals(draws: Draws) -> dict[str, float]:
     """Each measure's estimate, and the 95% interval of its draws."""
-    told: dict[str, float] = {}
+    intervals: dict[str, float] = {}
     for name, values in draws.items():
         known = values[1:][np.isfinite(values[1:])]
         ends = np.percentile(known, [2.5, 97.5]) if len(known) and np.isfinite(values[0]) else (np.nan, np.nan)
-        told |= {name: float(values[0]), f"{name}_low": float(ends[0]), f"{name}_high": float(ends[1])}
-    return told
+        intervals |= {name: float(values[0]), f"{name}_low": float(ends[0]), f"{name}_high": float(ends[1])}
+    return intervals

@@ -45,9 +45,6 @@ class JudgeAgreement(Table):
     human_alpha_low: float = column("lower end of its interval", missing=True)
     human_alpha_high: float = column("upper end of its interval", missing=True)
 
-    class Config:
-        name = "judge_agreement"
-
 
 class JudgeStrata(Table):
     """One row a dimension, two groups of raters and a measure: whether the judge sides with one of the groups."""
@@ -58,9 +55,6 @@ class JudgeStrata(Table):
     difference: float = column("the judge's measure against A's raters less that against B's", missing=True)
     ci_low: float = column("lower end of its 95% bootstrap interval", missing=True)
     ci_high: float = column("upper end of its 95% bootstrap interval", missing=True)
-
-    class Config:
-        name = "judge_strata"
 
 
 class JudgeCalibration(Table):
@@ -83,9 +77,6 @@ class JudgeCalibration(Table):
     )
     why_not: str = column("why effects on the dimension are not corrected")
 
-    class Config:
-        name = "judge_calibration"
-
 
 class Unscored(Table):
     """One row a condition and a reason for which the judge left answers unscored."""
@@ -94,6 +85,3 @@ class Unscored(Table):
     condition: str = column("the condition whose models answered")
     reason: str = column("why there is no score")
     n: int = column("answers")
-
-    class Config:
-        name = "unscored"

@@ -11,9 +11,7 @@ import pandas as pd
 from tasks.meta_analysis.heterogeneity import Array
 from tasks.meta_analysis.pooling import MORE, STATISTICS, core, pool_groups, variances
 
-LEFT_OUT = [
-    "k", "estimate", "std_error", "ci_low", "ci_high", "p", "tau2", "q", "i2", "hksj_ci_low", "hksj_ci_high", "hksj_p",
-]  # fmt: skip
+LEFT_OUT = [name for name in STATISTICS if name not in ("q_p", "pi_low", "pi_high")]
 LEFT_OUT_UP_TO = 500
 """Larger groups are not pooled once for every effect that is left out."""
 AT_ONCE = 200_000
@@ -42,8 +40,8 @@ def pool_table(effects: pd.DataFrame, by: Sequence[str], method: str = "dl") -> 
     y, v = effects["estimate"].to_numpy(float), variances(effects["std_error"].to_numpy(float))
     result = np.full((len(groups), len(names)), np.nan)
     for matrix in _matrices(codes[np.isfinite(y) & np.isfinite(v)], len(groups), np.flatnonzero(np.isfinite(y + v))):
-        found = pool_groups(matrix.filled(y, 0.0), matrix.filled(v, np.inf), method)
-        result[matrix.groups] = np.column_stack(list(found.values()))
+        columns = pool_groups(matrix.filled(y, 0.0), matrix.filled(v, np.inf), method)
+        result[matrix.groups] = np.column_stack(list(columns.values()))
     table = pd.DataFrame(result, columns=names).astype({"k": int})
     return pd.concat([groups, table], axis=1)
 
@@ -70,8 +68,7 @@ def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: 
 def _groups(effects: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """The keys of the groups in order of appearance, and each row's group."""
     if not by:
-        some = min(len(effects), 1)
-        return pd.DataFrame(index=range(some)), np.zeros(len(effects), int)
+        return pd.DataFrame(index=range(min(len(effects), 1))), np.zeros(len(effects), int)
     codes = effects.groupby(list(by), sort=False, dropna=False).ngroup().to_numpy()
     return effects[list(by)].drop_duplicates().reset_index(drop=True), codes
 
@@ -96,6 +93,6 @@ def _fill_left_out(result: np.ndarray, matrix: Matrix, y: Array, v: Array, metho
     ys, vs, without = matrix.filled(y, 0.0), matrix.filled(v, np.inf), np.eye(width, dtype=bool)
     for some in np.array_split(np.arange(len(ys)), -(-len(ys) * width**2 // AT_ONCE)):
         others = np.where(without, np.inf, vs[some][:, None, :]).reshape(-1, width)
-        found = core(np.repeat(ys[some], width, axis=0), others, method)
+        columns = core(np.repeat(ys[some], width, axis=0), others, method)
         places = matrix.rows[some].reshape(-1)
-        result[places[places >= 0]] = np.column_stack([found[name] for name in LEFT_OUT])[places >= 0]
+        result[places[places >= 0]] = np.column_stack([columns[name] for name in LEFT_OUT])[places >= 0]

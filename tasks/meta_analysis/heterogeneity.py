@@ -6,7 +6,6 @@ A group of fewer effects is filled up with places of infinite variance, which we
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,9 +102,7 @@ def reml(effects: Effects) -> Array:
     return np.where(open_, np.nan, tau2)
 
 
-METHODS: dict[str, Callable[[Effects], Array]] = {
-    "fixed": fixed, "dl": der_simonian_laird, "reml": reml, "pm": paule_mandel,
-}  # fmt: skip
+METHODS = {"fixed": fixed, "dl": der_simonian_laird, "reml": reml, "pm": paule_mandel}
 """Name of a method → its τ²."""
 TITLES = {"fixed": "Fixed effect", "dl": "DerSimonian–Laird", "reml": "REML", "pm": "Paule–Mandel"}
 

@@ -18,7 +18,6 @@ def moved(before: pd.DataFrame, after: pd.DataFrame) -> DataFrame[Moved]:
     both = after[columns].merge(before[[*columns, "ci_low", "ci_high"]], on=KEYS, how="outer", suffixes=("", "_before"))
     change = both["estimate"] - both["estimate_before"]
     outside = (both["estimate"] < both["ci_low"]) | (both["estimate"] > both["ci_high"])
-    renamed = both[[*KEYS, "estimate_before", "estimate", "k_before", "k"]].rename(
-        columns={"estimate_before": "before", "estimate": "after", "k": "k_after"}
-    )
-    return Moved.checked(renamed.assign(change=change, moved=change.abs() >= VISIBLE, beyond=outside))
+    both = both.rename(columns={"estimate_before": "before", "estimate": "after", "k": "k_after"})
+    both = both.drop(columns=["ci_low", "ci_high"])
+    return Moved.checked(both.assign(change=change, moved=change.abs() >= VISIBLE, beyond=outside))

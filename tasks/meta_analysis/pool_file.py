@@ -10,8 +10,8 @@ import pandas as pd
 from configs.errors import InputError, one_of
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
+from tasks.meta_analysis.study import adjusted
 from tasks.meta_analysis.table import read_effects
-from tasks.survey.holm import holm
 
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]
 MOST_ROWS = 60
@@ -41,7 +41,7 @@ def pool_file(path: Path, by: list[str], method: str) -> Pooled:
         raise InputError(f"{path}: row 2 is the only one; pooling needs two")
     pooled = pool_table(effects, by, method)
     families = pooled[by[0]] if len(by) > 1 else None
-    pooled = pooled.assign(**{f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")})
+    pooled = pooled.assign(**adjusted(pooled, families))
     return Pooled(effects, pooled, leave_one_out(effects, by, "label", method), _notes(pooled, by))
 
 
@@ -58,9 +58,8 @@ def _notes(pooled: pd.DataFrame, by: list[str]) -> list[str]:
     alone = pooled[pooled["k"] == 1]
     if len(alone):
         first = " / ".join(map(str, alone[by].iloc[0]))
-        notes.append(
-            f"{len(alone)} of {len(pooled)} groups have one effect, which stands as it is: the first is {first}"
-        )
+        share = f"{len(alone)} of {len(pooled)} groups"
+        notes.append(f"{share} have one effect, which stands as it is: the first is {first}")
     if (pooled["k"] > LEFT_OUT_UP_TO).any():
         notes.append(f"groups of more than {LEFT_OUT_UP_TO} effects are not in leave_one_out.csv")
     if ((pooled["k"] > 1) & (pooled["q"] <= 1e-12)).any():

@@ -7,13 +7,10 @@ import numpy as np
 from tasks.meta_analysis.heterogeneity import METHODS, Array, Effects, fit, q_profile, typical_variance
 from tasks.survey.intervals import Z95
 
-STATISTICS = [
-    "k", "estimate", "std_error", "ci_low", "ci_high", "p", "tau2", "q", "q_p", "i2", "pi_low", "pi_high",
-    "hksj_ci_low", "hksj_ci_high", "hksj_p",
-]  # fmt: skip
-MORE = ["tau2_low", "tau2_high", "i2_low", "i2_high", "egger_z", "egger_p"]
-ALONE = STATISTICS[:6]
+ALONE = ["k", "estimate", "std_error", "ci_low", "ci_high", "p"]
 """What one effect alone has, too."""
+STATISTICS = [*ALONE, "tau2", "q", "q_p", "i2", "pi_low", "pi_high", "hksj_ci_low", "hksj_ci_high", "hksj_p"]
+MORE = ["tau2_low", "tau2_high", "i2_low", "i2_high", "egger_z", "egger_p"]
 EGGER_FROM = 10
 """A regression on fewer effects than this tells nothing (Sterne et al. 2011)."""
 Columns = dict[str, Array]
@@ -51,10 +48,9 @@ def core(y: Array, v: Array, method: str = "dl") -> Columns:
     """`STATISTICS` of `pool_groups`, without what takes longer."""
     effects = Effects(y, v, np.ones((*y.shape, 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _pooled(effects, method)
-    return {"k": effects.k} | {
-        name: _from(1 if name in ALONE else 2, effects, found[name]) for name in STATISTICS if name != "k"
-    }
+        columns = _pooled(effects, method)
+    columns = {name: _from(1 if name in ALONE else 2, effects, columns[name]) for name in STATISTICS}
+    return columns | {"k": effects.k}
 
 
 def variances(std_errors: np.ndarray) -> Array:
@@ -110,10 +106,8 @@ def _profiled(effects: Effects) -> Columns:
     """Q-profile intervals of τ² and I²."""
     low, high = q_profile(effects)
     typical = typical_variance(effects)
-    return {
-        "tau2_low": low, "tau2_high": high, "i2_low": 100 * low / (low + typical),
-        "i2_high": 100 * high / (high + typical),
-    }  # fmt: skip
+    i2_low, i2_high = (100 * end / (end + typical) for end in (low, high))
+    return {"tau2_low": low, "tau2_high": high, "i2_low": i2_low, "i2_high": i2_high}
 
 
 def _egger(effects: Effects, method: str) -> Columns:
@@ -121,8 +115,8 @@ def _egger(effects: Effects, method: str) -> Columns:
     z, p = np.full((2, len(effects.y)), np.nan)
     enough = effects.k >= EGGER_FROM
     if enough.any():
-        found = egger(effects.y[enough], effects.v[enough], method)
-        z[enough], p[enough] = found["z"], found["p"]
+        test = egger(effects.y[enough], effects.v[enough], method)
+        z[enough], p[enough] = test["z"], test["p"]
     return {"egger_z": z, "egger_p": p}
 
 

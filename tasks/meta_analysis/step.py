@@ -33,9 +33,8 @@ def pool_effects(study: Study, table: pd.DataFrame, calibration: pd.DataFrame) -
 @task(name="pool otherwise", cache_policy=NO_CACHE)
 def pool_otherwise(study: Study, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """How much the pool depends on one method or one architecture, and the ratios that the study names."""
-    return {
-        "pooling_methods": other_methods(table), "leave_one_out": without_each(table), "ratios": ratios(study, table),
-    }  # fmt: skip
+    methods, without = other_methods(table), without_each(table)
+    return {"pooling_methods": methods, "leave_one_out": without, "ratios": ratios(study, table)}
 
 
 @task(name="pairwise", cache_policy=NO_CACHE)

@@ -61,8 +61,8 @@ def _without(effects: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
     return counts.astype({"n_marked": int}).merge(renamed, on=KEYS, how="left")
 
 
-def adjusted(pooled: pd.DataFrame, families: pd.Series) -> dict[str, pd.Series]:
-    """p_holm and hksj_p_holm: Holm's adjustment of both p within each family of rows."""
+def adjusted(pooled: pd.DataFrame, families: pd.Series | None) -> dict[str, pd.Series]:
+    """p_holm and hksj_p_holm: Holm's adjustment of both p within each family of rows, or over all."""
     return {f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")}
 
 

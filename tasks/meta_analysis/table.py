@@ -74,5 +74,5 @@ def _refuse(wrong: pd.Series, table: pd.DataFrame, path: Path, column: str, why:
     """An `InputError` of the first row that is wrong; `why` may name its {value}."""
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        said = why.format(value=table[column].iloc[row])
-        raise InputError(f"{path}: row {row + 2}, column {column}: {said}")
+        fault = why.format(value=table[column].iloc[row])
+        raise InputError(f"{path}: row {row + 2}, column {column}: {fault}")

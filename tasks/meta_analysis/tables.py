@@ -55,9 +55,6 @@ class Pooled(Table):
     published_high: float = column("upper end of the published effect's interval", SCORE, missing=True)
     published_at_most: bool = column("whether the printed p is a bound, so that the interval is at most so wide")
 
-    class Config:
-        name = "pooled"
-
 
 class PoolingMethods(Table):
     """One row a pooled effect and a way to estimate the variance between architectures."""
@@ -82,9 +79,6 @@ class PoolingMethods(Table):
     hksj_ci_high: float = column("upper end of the HKSJ 95% interval", SCORE, missing=True)
     hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
 
-    class Config:
-        name = "pooling_methods"
-
 
 class LeaveOneOut(Table):
     """One row a pooled effect and one of its architectures: the pool without it."""
@@ -105,9 +99,6 @@ class LeaveOneOut(Table):
     hksj_ci_low: float = column("lower end of the HKSJ 95% interval", SCORE, missing=True)
     hksj_ci_high: float = column("upper end of the HKSJ 95% interval", SCORE, missing=True)
     hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
-
-    class Config:
-        name = "leave_one_out"
 
 
 class Pairwise(Table):
@@ -130,9 +121,6 @@ class Pairwise(Table):
     p_holm: float = column("p adjusted by Holm's method over the experiment's pairs on the dimension", missing=True)
     hksj_p_holm: float = column("hksj_p adjusted in the same way", missing=True)
 
-    class Config:
-        name = "pairwise"
-
 
 class Ratios(Table):
     """One row a ratio that the study asks for: how many times as large one pooled effect is as another."""
@@ -149,9 +137,6 @@ class Ratios(Table):
     ci_high: float = column("upper end of Fieller's 95% interval, inf where it has no bound", missing=True)
     published: float = column("the published ratio", missing=True)
 
-    class Config:
-        name = "ratios"
-
 
 class Moved(Table):
     """One row a pooled effect of this run or of the last one that rested on other ratings or settings."""
@@ -166,6 +151,3 @@ class Moved(Table):
     k_after: pd.Int64Dtype = column("architectures pooled now", missing=True)
     moved: bool = column("whether the change shows in the third digit")
     beyond: bool = column("whether this run's effect lies outside the 95% interval of the earlier one")
-
-    class Config:
-        name = "moved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +12,9 @@ from pandera.typing import DataFrame
 
 
 class Table(pa.DataFrameModel):
-    """A table's columns in their order. `Config.name` names its file in `tables/`; the docstring says what a row is.
+    """A table's columns in their order; the docstring says what a row is.
+
+    Its file in `tables/` has the name of the class, in lower case with underscores.
 
     An integer that may be missing is a `pd.Int64Dtype`; text that may be missing is "" and never missing.
     """
@@ -63,7 +66,7 @@ class Column(NamedTuple):
 
 def name_of(table: type[Table]) -> str:
     """The name of a table's file in `tables/`, without its ending."""
-    return str(table.to_schema().name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(table.to_schema().name)).lower()
 
 
 def columns_of(table: type[Table]) -> dict[str, Column]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -240,14 +239,9 @@ def _sequences(tone: str) -> tuple[list[tuple[Sentence, ...]], np.ndarray]:
     """Every sequence of different sentences, and its probability for prompts of a tone (they sum to one)."""
     every = [(kind, sentence) for kind, sentences in SENTENCES.items() for sentence in sentences]
     sequences = list(itertools.permutations(every, SENTENCES_PER_REPLY))
-    weight = _sentence_weights(KIND_PROBABILITIES[tone])
+    weight = {kind: share / len(SENTENCES[kind]) for kind, share in KIND_PROBABILITIES[tone].items()}
     weights = np.array([np.prod([weight[kind] for kind, _ in sequence]) for sequence in sequences])
     return sequences, weights / weights.sum()
-
-
-def _sentence_weights(probabilities: Mapping[str, float]) -> dict[str, float]:
-    """Kind → probability of one of its sentences."""
-    return {kind: share / len(SENTENCES[kind]) for kind, share in probabilities.items()}
 
 
 @cache

@@ -44,10 +44,7 @@ PUBLISHED_EFFECTS: Percents = {
         ("political-spectrum", "conservative"): 27.0,
         ("ethnicity", "Black or African American"): 44.0,
     },
-    "sensitivity": {
-        ("political-spectrum", "conservative"): 27.9,
-        ("ethnicity", "Black or African American"): 58.0,
-    },
+    "sensitivity": {("political-spectrum", "conservative"): 27.9, ("ethnicity", "Black or African American"): 58.0},
     "helpfulness": {("age", "51-60"): -40.6},
 }
 """Dimension → (attribute, value) → 100 · (exp(estimate) − 1), in the study's terms.
@@ -76,13 +73,7 @@ class RatingModel:
 
 
 MODEL = RatingModel(
-    slopes={
-        "toxicity": 1.5,
-        "stereotypical-bias": 1.5,
-        "emotional-awareness": 1.5,
-        "sensitivity": 1.5,
-        "helpfulness": 1.5,
-    },
+    slopes=dict.fromkeys(DIMENSIONS, 1.5),
     thresholds={
         "toxicity": (-1.6, 0.05, 1.05, 2.6),
         "stereotypical-bias": (-2.1, -0.7, 0.3, 2.05),
@@ -118,7 +109,11 @@ def simulate_export(simulation: Simulation, seed: int, folder: Path, model: Rati
 def simulate_tables(simulation: Simulation, seed: int, model: RatingModel = MODEL) -> dict[str, pd.DataFrame]:
     """File name → table, as `simulate_export` writes them. Raises `InputError` like it."""
     rng = np.random.default_rng(seed)
-    pairs = _prompts_and_replies(simulation, rng)
+    pairs = [
+        (number, prompt, reply)
+        for number, prompt in enumerate(prompts(simulation.prompts), start=1)
+        for reply in replies(prompt, simulation.responses_per_prompt, rng)
+    ]
     people = draw_participants(simulation.participants, rng)
     who, what = _assignment(simulation, rng)
     ratings = _rate(_standardised_scores(pairs), _effects(people, model), who, what, model, rng)
@@ -137,14 +132,6 @@ Pair = tuple[int, Prompt, Reply]
 """Number of the prompt, the prompt, one of its replies."""
 
 
-def _prompts_and_replies(simulation: Simulation, rng: np.random.Generator) -> list[Pair]:
-    return [
-        (number, prompt, reply)
-        for number, prompt in enumerate(prompts(simulation.prompts), start=1)
-        for reply in replies(prompt, simulation.responses_per_prompt, rng)
-    ]
-
-
 def _standardised_scores(pairs: Sequence[Pair]) -> np.ndarray:
     """Scores of the responses with mean 0 and standard deviation 1 per dimension (R, D); 0 where they do not vary."""
     scores = np.array([[reply.scores[name] for name in DIMENSIONS] for _, _, reply in pairs])
@@ -160,13 +147,9 @@ def _effects(people: pd.DataFrame, model: RatingModel) -> np.ndarray:
     effects = np.zeros((len(people), len(DIMENSIONS)))
     for column, dimension in enumerate(DIMENSIONS):
         for (attribute, value), log_odds in model.log_odds(dimension).items():
-            effects[:, column] += log_odds * _declares(people[attribute], value)
+            answers = [answer if isinstance(answer, list) else [answer] for answer in people[attribute]]
+            effects[:, column] += log_odds * np.array([value in several for several in answers])
     return effects
-
-
-def _declares(declared: pd.Series, value: str) -> np.ndarray:
-    """Whether each participant declares `value`, among others if several (P,)."""
-    return np.array([value in answer if isinstance(answer, list) else value == answer for answer in declared])
 
 
 # ---- ratings
@@ -280,10 +263,7 @@ def _ratings_table(
             "question_id": seen["question_id"].to_numpy(),
             "prompt_id": seen["prompt_id"].to_numpy(),
             "gender_focused": np.where(yes, *population.yes_no),
-            **{
-                column: answers[dimension].map(texts).to_numpy()
-                for dimension, column in codebook.ratings.dimensions.items()
-            },
+            **{column: answers[name].map(texts).to_numpy() for name, column in codebook.ratings.dimensions.items()},
         }
     )
 

@@ -42,13 +42,12 @@ def group_difference(
     """
     from scipy import stats
 
-    means = (ratings.dropna(subset=[dimension]).groupby("participant_id")[dimension].mean().astype(float) - 1) / (
-        categories - 1
-    )
+    means = ratings.dropna(subset=[dimension]).groupby("participant_id")[dimension].mean().astype(float)
+    means = (means - 1) / (categories - 1)
     x, y = means[means.index.isin(a)].to_numpy(), means[means.index.isin(b)].to_numpy()
     sizes = {"n_a": len(x), "n_b": len(y)}
     if min(len(x), len(y)) < 2:
-        return {"estimate": np.nan, "std_error": np.nan, "ci_low": np.nan, "ci_high": np.nan, **sizes}
+        return dict.fromkeys(("estimate", "std_error", "ci_low", "ci_high"), np.nan) | sizes
     welch = stats.ttest_ind(x, y, equal_var=False)
     low, high = welch.confidence_interval()
     error = float(np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))

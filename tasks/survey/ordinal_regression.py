@@ -90,39 +90,32 @@ def _dimension(
     present = indicators[indicators.index.isin(kept["participant_id"])]
     rows = indicators.loc[kept["participant_id"]]
     try:
-        found = fit(kept[name].to_numpy(float), rows.set_axis(_names(rows), axis=1), groups)
+        result = fit(kept[name].to_numpy(float), rows.set_axis(_names(rows), axis=1), groups)
     except InputError as error:
         log.warning("ordinal regression of %s: %s", name, error)
         return [], {**facts, "notes": str(error)}
     counts = present.sum().astype(int)
-    sds = {f"sd_{group}": float(found.random_effects["sd"][group]) for group in groups}
+    sds = {f"sd_{group}": float(result.random_effects["sd"][group]) for group in groups}
     hidden = [term for term, n in zip(_names(rows), counts, strict=True) if n < study.survey.min_participants]
-    notes = [
-        *found.notes,
-        *(f"no random intercept of {group}: one rating each" for group in GROUPS if group not in groups),
-    ]
+    left = [f"no random intercept of {group}: one rating each" for group in GROUPS if group not in groups]
+    notes = [*result.notes, *left]
     if hidden:
         notes.append(f"in the model, not shown, since too few: {', '.join(hidden)}")
-    facts |= {
-        "log_likelihood": found.log_likelihood, "aic": found.aic, "converged": found.converged, **sds,
-        "notes": "; ".join(notes),
-    }  # fmt: skip
-    return list(_terms(study, name, found, counts)), facts
+    facts |= {name: getattr(result, name) for name in ("log_likelihood", "aic", "converged")} | sds
+    return list(_terms(study, name, result, counts)), facts | {"notes": "; ".join(notes)}
 
 
 def _names(indicators: pd.DataFrame) -> list[str]:
     return [f"{attribute}[{value}]" for attribute, value in indicators.columns]
 
 
-def _terms(study: Study, dimension: str, found: Fit, counts: pd.Series) -> Iterator[dict[str, object]]:
+def _terms(study: Study, dimension: str, result: Fit, counts: pd.Series) -> Iterator[dict[str, object]]:
     published = study.survey.published.get(dimension, {})
     for (attribute, value), n in counts.items():
         term = f"{attribute}[{value}]"
-        if n < study.survey.min_participants or term not in found.coefficients.index:
+        if n < study.survey.min_participants or term not in result.coefficients.index:
             continue
         known = published.get(attribute, {}).get(value)
-        yield {
-            "dimension": dimension, "term": term, "attribute": attribute, "value": value, "n_participants": n,
-            **found.coefficients.loc[term].to_dict(),
-            "published": known.percent if known else np.nan, "published_p": known.p if known else "",
-        }  # fmt: skip
+        row = {"dimension": dimension, "term": term, "attribute": attribute, "value": value, "n_participants": n}
+        row |= result.coefficients.loc[term].to_dict()
+        yield row | {"published": known.percent if known else np.nan, "published_p": known.p if known else ""}

@@ -60,11 +60,7 @@ def reliability(
     """
     parts = coincidences(value_counts(ratings, dimension, categories))
     rated = ratings.dropna(subset=[dimension])
-    sizes = {
-        "n_participants": rated["participant_id"].nunique(),
-        "n_responses": len(parts),
-        "n_ratings": len(rated),
-    }
+    sizes = {"n_participants": rated["participant_id"].nunique(), "n_responses": len(parts), "n_ratings": len(rated)}
     if len(parts) == 0:
         return {"alpha": np.nan, "ci_low": np.nan, "ci_high": np.nan, **sizes}
     weights = _drawn(len(parts), draws, seed)

@@ -28,10 +28,8 @@ VERSION = 4
 def survey_tables(study: Study, data: StudyData, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
     """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
     contrasts = [[experiment.conditions, list(experiment.contrasts)] for experiment in study.experiments.values()]
-    key = fingerprint([
-        VERSION, ratings.key, list(study.dimensions), study.strata, study.survey, study.evaluation.dimensions,
-        contrasts, study.seed,
-    ])  # fmt: skip
+    asked = [list(study.dimensions), study.strata, study.survey, study.evaluation.dimensions, contrasts]
+    key = fingerprint([VERSION, ratings.key, *asked, study.seed])
 
     def build(folder: Path) -> Record:
         tables = _tables(study, data)
@@ -47,10 +45,9 @@ def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
     positive = study.survey.positive_from or data.categories // 2 + 2
     terms, models = ordinal_regression(study, data)
+    people, few = data.participants, study.survey.min_participants
     return {
-        "participants": participants_table(
-            data.participants, attributes_of(data.participants), study.survey.min_participants
-        ),
+        "participants": participants_table(people, attributes_of(people), few),
         "disagreement": disagreement(data.ratings, dimensions),
         "cooccurrence": cooccurrence(data.ratings, dimensions, positive),
         "reliability": _reliability(study, data),
@@ -62,13 +59,11 @@ def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
 
 def _reliability(study: Study, data: StudyData) -> DataFrame[Reliability]:
     strata = {"all": set(data.participants["participant_id"]), **data.strata_shown}
-    rows = []
+    rows, survey = [], study.survey
     for dimension in study.dimensions:
         for stratum, ids in strata.items():
             ratings = data.ratings[data.ratings["participant_id"].isin(ids)]
-            values = reliability(
-                ratings, dimension, data.categories, study.survey.draws, study.seed, study.survey.level
-            )
+            values = reliability(ratings, dimension, data.categories, survey.draws, study.seed, survey.level)
             if values["n_responses"] and np.isnan(values["alpha"]):
                 log.warning("alpha of %s, %s: all ratings equal, so there is none", stratum, dimension)
             rows.append({"dimension": dimension, "stratum": stratum, **values})

@@ -15,9 +15,6 @@ class Participants(Table):
     n: pd.Int64Dtype = column("participants who declare it; missing where they are too few to show", missing=True)
     share: float = column("their share of all participants", "share", missing=True)
 
-    class Config:
-        name = "participants"
-
 
 class Disagreement(Table):
     """One row a dimension: how often raters of the same response disagree."""
@@ -25,9 +22,6 @@ class Disagreement(Table):
     dimension: str = column("what is rated")
     n_responses: int = column("responses with two ratings or more")
     disagreement: float = column("share of these whose ratings are not all the same", "share", missing=True)
-
-    class Config:
-        name = "disagreement"
 
 
 class Cooccurrence(Table):
@@ -37,9 +31,6 @@ class Cooccurrence(Table):
     other: str = column("the dimension on which it may be positive as well", name="column")
     probability: float = column("share of the ratings that are positive on the column as well", "share", missing=True)
     n: int = column("ratings that are positive on the row and given on the column")
-
-    class Config:
-        name = "cooccurrence"
 
 
 class Reliability(Table):
@@ -54,9 +45,6 @@ class Reliability(Table):
     n_responses: int = column("responses that two of them or more rated")
     n_ratings: int = column("ratings")
 
-    class Config:
-        name = "reliability"
-
 
 class SurveyContrasts(Table):
     """One row a contrast of two groups and a dimension: how far apart they rate."""
@@ -69,9 +57,6 @@ class SurveyContrasts(Table):
     ci_high: float = column("upper end of Welch's 95% interval", "rating, 0–1", missing=True)
     n_a: int = column("raters on A's side")
     n_b: int = column("raters on B's side")
-
-    class Config:
-        name = "survey_contrasts"
 
 
 class OrdinalRegression(Table):
@@ -94,9 +79,6 @@ class OrdinalRegression(Table):
     published_p: str = column("its p, as it is printed")
     p_holm: float = column("p adjusted by Holm's method over all terms of all dimensions", missing=True)
 
-    class Config:
-        name = "ordinal_regression"
-
 
 class OrdinalModels(Table):
     """One row a dimension: what its mixed ordinal model rests on, and how well it fits."""
@@ -113,6 +95,3 @@ class OrdinalModels(Table):
     sd_response: float = column("spread of the random intercepts of responses", "log odds", missing=True)
     converged: bool = column("whether the fit came to its end")
     notes: str = column("what a reader must know of the fit")
-
-    class Config:
-        name = "ordinal_models"

@@ -120,10 +120,8 @@ class Batches:
         """The id of the new batch; where the answer is lost, the batch is searched for before another is made."""
         import openai
 
-        lines = [
-            {"custom_id": key.hex(), "method": "POST", "url": ENDPOINT, "body": request}
-            for key, request in requests.items()
-        ]
+        call = {"method": "POST", "url": ENDPOINT}
+        lines = [{"custom_id": key.hex(), **call, "body": request} for key, request in requests.items()]
         content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
         file = await self._api.files.create(file=("verdicts.jsonl", content), purpose="batch")
         for attempt in range(self._settings.retries + 1):
@@ -154,8 +152,7 @@ class Batches:
 
     async def _ended(self, id: str) -> Batch:
         while (batch := await self._api.batches.retrieve(id)).status not in ENDED:
-            done = batch.request_counts
-            if done:
+            if done := batch.request_counts:
                 log.info("judge %s: batch %s: %d of %d done", self._settings.model, id, done.completed, done.total)
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         return batch

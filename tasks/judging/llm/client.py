@@ -71,9 +71,8 @@ class Client:
         self.settings = settings
         self.budget = Budget(settings.price, settings.max_cost)
         self.limits = RateLimits(settings.at_once, self.budget)
-        self.api = AsyncOpenAI(
-            api_key=key, base_url=settings.base_url, max_retries=0, http_client=DefaultAioHttpClient()
-        )
+        http = DefaultAioHttpClient()
+        self.api = AsyncOpenAI(api_key=key, base_url=settings.base_url, max_retries=0, http_client=http)
         self.calls = 0
         self._answered_at = self._failed_at = time.monotonic()
         self._failure = ""

@@ -173,9 +173,8 @@ class LlmJudge(Judge):
             self._logged = time.monotonic()
             cost = f", ${self._client.budget.spent:.2f} so far" if self._settings.price else ""
             progress = f"{self._done} verdicts of {self._wanted} asked for in this run"
-            log.info(
-                "judge %s: %s, %d calls at once%s", self._settings.model, progress, self._client.limits.window, cost
-            )
+            window = self._client.limits.window
+            log.info("judge %s: %s, %d calls at once%s", self._settings.model, progress, window, cost)
 
     # ---- the loop
 

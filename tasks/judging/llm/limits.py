@@ -64,9 +64,8 @@ class Budget:
         if self.ceiling is None or self.spent + self.reserved + worst <= self.ceiling:
             return True
         if not self.in_flight:
-            raise CeilingReached(
-                f"the next call might pass the cost ceiling of ${self.ceiling:g} (${self.spent:.4f} spent)"
-            )
+            spent = f"${self.spent:.4f} spent"
+            raise CeilingReached(f"the next call might pass the cost ceiling of ${self.ceiling:g} ({spent})")
         return False
 
     def set_aside(self, worst: float) -> None:
@@ -230,17 +229,14 @@ class RateLimits:
                 turn.set_exception(error)
                 wait = 0.0
             if wait > 0:
-                self._come_back(wait)
+                if self._alarm:
+                    self._alarm.cancel()
+                if math.isfinite(wait):
+                    self._alarm = asyncio.get_running_loop().call_later(wait, self._admit)
                 return
             heapq.heappop(self._waiting)
             if not turn.done():
                 turn.set_result(self._take(tokens, worst))
-
-    def _come_back(self, wait: float) -> None:
-        if self._alarm:
-            self._alarm.cancel()
-        if math.isfinite(wait):
-            self._alarm = asyncio.get_running_loop().call_later(wait, self._admit)
 
     def _take(self, tokens: int, worst: float) -> Sent:
         now = time.monotonic()
@@ -255,9 +251,8 @@ class RateLimits:
         if self.in_flight >= self.window or not self.budget.fits(worst):
             return math.inf  # until a call ends
         now = time.monotonic()
-        return max(
-            self._paused_until - now, self._requests.wait(1, now), self._tokens.wait(tokens, now), self._pace.wait(now)
-        )
+        waits = self._requests.wait(1, now), self._tokens.wait(tokens, now), self._pace.wait(now)
+        return max(self._paused_until - now, *waits)
 
     def _adapt(self, overloaded: bool) -> None:
         """After each window of calls: half as many where a quarter failed, else twice as many, or a quarter more once
@@ -275,10 +270,7 @@ class RateLimits:
     def _learn(self, sent: Sent, headers: Mapping[str, str], now: float) -> bool:
         """Whether the headers give the limit of requests."""
         has_headers = False
-        for what, bucket, taken in (
-            ("requests", self._requests, sent.requests),
-            ("tokens", self._tokens, sent.tokens),
-        ):
+        for what, bucket, taken in (("requests", self._requests, sent.requests), ("tokens", self._tokens, sent.tokens)):
             limit, remaining = (_number(headers.get(f"x-ratelimit-{kind}-{what}")) for kind in ("limit", "remaining"))
             reset = seconds(headers.get(f"x-ratelimit-reset-{what}"))
             if limit and remaining is not None and reset is not None:

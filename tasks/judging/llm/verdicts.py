@@ -75,10 +75,8 @@ class Verdicts:
             for start in range(0, len(keys), KEYS_A_QUERY):
                 part = keys[start : start + KEYS_A_QUERY]
                 marks = ",".join("?" * len(part))
-                rows = self._connection().execute(
-                    f"SELECT key, grades, reason, model, input, output FROM verdicts WHERE key IN ({marks})",  # noqa: S608
-                    part,
-                )
+                query = f"SELECT key, grades, reason, model, input, output FROM verdicts WHERE key IN ({marks})"  # noqa: S608
+                rows = self._connection().execute(query, part)
                 verdicts.update({key: Verdict(tuple(grades), *rest) for key, grades, *rest in rows})
         return verdicts
 

@@ -34,10 +34,9 @@ def find_exports(exports: Sequence[Path], codebooks: Sequence[Codebook]) -> list
                 expected = ", ".join(dict.fromkeys(codebook.ratings.file for codebook in codebooks))
                 raise InputError(f"{path}: none of the codebooks' files is there; expected {expected}")
             before = f"{name}/" if len(exports) > 1 else ""
-            matched += [
-                Export(one, {file: path / file for file in one.files}, {file: before + file for file in one.files})
-                for one in own
-            ]
+            for one in own:
+                paths = {file: path / file for file in one.files}
+                matched.append(Export(one, paths, {file: before + file for file in one.files}))
         elif path.is_file():
             one = _of_one_table(path, codebooks)
             matched.append(Export(one, {one.ratings.file: path}, {one.ratings.file: name}))

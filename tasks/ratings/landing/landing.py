@@ -210,16 +210,11 @@ def _about(
     """What there is to tell of a landing."""
     exports = [read.export for read in reads]
     files = {export.names[file]: file_digest(path) for export in exports for file, path in export.paths.items()}
-    rows = [
-        {
-            "codebook": read.export.codebook.name,
-            "file": read.export.names[getattr(read.export.codebook, name).file],
-            "table": name,
-            **part.rows,
-        }
-        for read in reads
-        for name, part in read.valid.parts.items()
-    ]
+    rows = []
+    for read in reads:
+        book, names = read.export.codebook, read.export.names
+        for name, part in read.valid.parts.items():
+            rows.append({"codebook": book.name, "file": names[getattr(book, name).file], "table": name, **part.rows})
     return {
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
         "exports": {"digest": fingerprint(files), "files": files},

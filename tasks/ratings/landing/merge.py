@@ -112,9 +112,8 @@ def _merge_rows(old: pd.DataFrame, new: pd.DataFrame, key: Sequence[str]) -> tup
         new[name] = [was if now is None else now for was, now in zip(before, new[name], strict=True)]
     differs = np.zeros(len(new), dtype=bool)
     for name in columns:
-        differs[known] |= np.array(
-            [a != b for a, b in zip(old[name].iloc[place[known]], new[name][known], strict=True)], dtype=bool
-        )
+        both = zip(old[name].iloc[place[known]], new[name][known], strict=True)
+        differs[known] |= np.array([before != now for before, now in both], dtype=bool)
     stays = np.ones(len(old), dtype=bool)
     stays[place[differs]] = False
     parts = [frame for frame in (old[stays], new[~known | differs]) if len(frame)]

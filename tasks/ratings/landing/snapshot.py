@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,8 @@ class Collection:
         """
         latest = self.latest()
         if latest is None:
-            raise InputError(
-                f"collection {self.name!r} has no snapshot yet; land an export: pluralign land EXPORT --study STUDY"
-            )
+            how = "land an export: pluralign land EXPORT --study STUDY"
+            raise InputError(f"collection {self.name!r} has no snapshot yet; {how}")
         if which == LATEST:
             return latest
         if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},}}", which):
@@ -147,6 +146,8 @@ def content_id(tables: Tables) -> str:
 def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequence[Codebook]) -> Data:
     """A study's ratings out of a snapshot: its dimensions, and of its codebooks those that have landed.
 
+    Rows that answer on none of the dimensions are dropped, and counted.
+
     Raises:
         InputError: none has, on another scale, or without one of the dimensions.
     """
@@ -169,24 +170,16 @@ def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequ
     dropped = lost.loc[lost["codebook"].isin([codebook.name for codebook in used]), "reason"].value_counts().to_dict()
     frames = {name: [getattr(part, name) for part in parts] for name in FIXED}
     data = stack(**frames, categories=snapshot.manifest["categories"], dropped=dropped)
-    return _answered(data, dimensions)
+    silent = data.ratings[list(dimensions)].isna().all(axis=1)
+    if silent.any():
+        dropped[NO_ANSWER_AT_ALL] = dropped.get(NO_ANSWER_AT_ALL, 0) + int(silent.sum())
+    answered = data.ratings[~silent].sort_values("order", ignore_index=True)
+    return replace(data, ratings=answered, dropped=dropped)
 
 
 def _of_codebook(tables: Tables, codebook: Codebook, dimensions: Sequence[str]) -> Tables:
     frames = {name: getattr(tables, name) for name in FIXED}
     own = {name: frame[frame["codebook"] == codebook.name].drop(columns="codebook") for name, frame in frames.items()}
     people = own["participants"].reindex(columns=["participant_id", "language", *codebook.participants.attributes])
-    ratings = with_prompts(own["ratings"], own["responses"])
-    return Tables(
-        ratings[["participant_id", "response_id", "prompt_id", "order", *dimensions]], people, own["responses"]
-    )
-
-
-def _answered(data: Data, dimensions: Sequence[str]) -> Data:
-    """Without the rows that answer on none of the dimensions, in their order."""
-    silent = data.ratings[list(dimensions)].isna().all(axis=1)
-    dropped = dict(data.dropped)
-    if silent.any():
-        dropped[NO_ANSWER_AT_ALL] = dropped.get(NO_ANSWER_AT_ALL, 0) + int(silent.sum())
-    ratings = data.ratings[~silent].sort_values("order", ignore_index=True)
-    return Data(ratings, data.participants, data.responses, data.categories, dropped)
+    columns = ["participant_id", "response_id", "prompt_id", "order", *dimensions]
+    return Tables(with_prompts(own["ratings"], own["responses"])[columns], people, own["responses"])

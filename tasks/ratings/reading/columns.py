@@ -183,9 +183,9 @@ def refuse_platform_ids(file: str, frame: pd.DataFrame, table: ParticipantsTable
     for attribute in table.attributes.values():
         suspect = by_text(frame[attribute.column], lambda text: bool(PLATFORM_ID.search(text)))
         if any(suspect):
-            place = f"{file}: row {frame.index[suspect.index(True)]}, column {attribute.column}"
+            cell = f"{file}: row {frame.index[suspect.index(True)]}, column {attribute.column}"
             raise InputError(
-                f"{place}: looks like a recruitment platform's id; the codebook must leave such columns out"
+                f"{cell}: looks like a recruitment platform's id; the codebook must leave such columns out"
             )
 
 

@@ -44,9 +44,8 @@ def rejected_of(
     `ids`: what participants are called in the exports; no value has one of them.
     """
     files = {name: getattr(codebook, name).file for name in valid.parts}
-    parts = [
-        part.rejected.assign(file=(names or {}).get(files[name], files[name])) for name, part in valid.parts.items()
-    ]
+    shown = {name: (names or {}).get(file, file) for name, file in files.items()}
+    parts = [part.rejected.assign(file=shown[name]) for name, part in valid.parts.items()]
     stacked = pd.concat(parts, ignore_index=True).drop_duplicates(["file", "row", "column", "reason"])
     return stacked.assign(value=by_text(stacked["value"], Ids(ids).shown))[COLUMNS].reset_index(drop=True)
 

@@ -149,15 +149,11 @@ def check_codebook(study: Study, codebook: Codebook) -> None:
         if len(scale) != categories:
             place = f"{study.name}: scales.{name} ({codebook.name})"
             raise InputError(f"{place}: {len(scale)} entries for {categories} categories")
-    for name, stratum in study.strata.items():
-        if stratum.attribute not in codebook.participants.attributes:
-            place = f"{study.name}: strata.{name}.attribute ({codebook.name})"
-            raise one_of(place, stratum.attribute, codebook.participants.attributes)
-    for attribute in study.survey.reference:
+    named = [(f"strata.{name}.attribute", stratum.attribute) for name, stratum in study.strata.items()]
+    for key, attribute in [*named, *(("survey.reference", attribute) for attribute in study.survey.reference)]:
         if attribute not in codebook.participants.attributes:
-            raise one_of(
-                f"{study.name}: survey.reference ({codebook.name})", attribute, codebook.participants.attributes
-            )
+            place = f"{study.name}: {key} ({codebook.name})"
+            raise one_of(place, attribute, codebook.participants.attributes)
 
 
 def check_strata(study: Study, participants: pd.DataFrame) -> None:

@@ -138,9 +138,8 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> T
         differs = before >= 0
         details = names_of_first(frame.index, before, differs)
         rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
-    return table_result(
-        source, people.reset_index(drop=True), kept=frame.index[own], rejected=rejected, repeated=frame.index[~own]
-    )
+    people, rows = people.reset_index(drop=True), frame.index
+    return table_result(source, people, kept=rows[own], rejected=rejected, repeated=rows[~own])
 
 
 def _declared(

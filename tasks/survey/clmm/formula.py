@@ -65,8 +65,8 @@ def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None =
     ratings = _numbers(rows, parts.response)
     table = _coded(rows, parts, reference or {})
     dropped += _almost_numbers(rows, parts, reference or {})
-    found = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
-    return replace(found, left_out=len(data) - len(rows), notes=(*dropped, *found.notes))
+    result = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
+    return replace(result, left_out=len(data) - len(rows), notes=(*dropped, *result.notes))
 
 
 def parse(formula: str) -> Formula:
@@ -151,9 +151,8 @@ def _complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     first = int(bad.to_numpy().argmax()) + 1
     if bad.all():
         raise InputError(f"every row has a missing value ({counts})")
-    return rows[~bad], [
-        f"left out {int(bad.sum())} of {len(rows)} rows with a missing value ({counts}; first: row {first})"
-    ]
+    note = f"left out {int(bad.sum())} of {len(rows)} rows with a missing value ({counts}; first: row {first})"
+    return rows[~bad], [note]
 
 
 def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -164,9 +163,8 @@ def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     if numbers.isna().any():
         row = int(numbers.isna().to_numpy().argmax())
-        raise InputError(
-            f"{column}, row {rows.index[row] + 1}: {values.iloc[row]!r} is not a number, and texts have no order"
-        )
+        place = f"{column}, row {rows.index[row] + 1}"
+        raise InputError(f"{place}: {values.iloc[row]!r} is not a number, and texts have no order")
     return _finite(numbers, column)
 
 
@@ -186,12 +184,8 @@ def _coded(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, str]) -> 
     table: dict[str, Any] = {}
     for column in parts.columns:
         values = rows[column]
-        if (
-            column in reference
-            or column in parts.factors
-            or not pd.api.types.is_numeric_dtype(values)
-            or _is_bool(values)
-        ):
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if not is_number or column in reference or column in parts.factors:
             table[column] = _factor(values, column, reference.get(column))
         elif values.nunique() < 2:
             raise InputError(f"{column}: all {len(values)} rows have {values.iloc[0]}; drop it from the formula")
@@ -214,23 +208,18 @@ def _almost_numbers(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, 
     return notes
 
 
-def _is_bool(values: pd.Series) -> bool:
-    return pd.api.types.is_bool_dtype(values)
-
-
 def _factor(values: pd.Series, column: str, first: str | None) -> pd.Categorical:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        found = list(values.cat.remove_unused_categories().cat.categories)
+        different = list(values.cat.remove_unused_categories().cat.categories)
     else:
-        found = sorted(values.unique(), key=lambda level: (isinstance(level, str), level))
-    names = {level: _level_name(level) for level in found}
+        different = sorted(values.unique(), key=lambda level: (isinstance(level, str), level))
+    names = {level: _level_name(level) for level in different}
     levels = list(dict.fromkeys(names.values()))
     if len(levels) < 2:
         raise InputError(f"{column}: all {len(values)} rows have {levels[0]!r}; a factor needs two levels")
     if len(levels) > MOST_LEVELS:
-        raise InputError(
-            f"{column}: {len(levels)} levels, at most {MOST_LEVELS} as a fixed effect; (1|{column}) is the random one"
-        )
+        most = f"at most {MOST_LEVELS} as a fixed effect"
+        raise InputError(f"{column}: {len(levels)} levels, {most}; (1|{column}) is the random one")
     if first is not None and first not in levels:
         raise one_of(f"reference {column}", first, levels)
     ordered = [first, *(level for level in levels if level != first)] if first is not None else levels

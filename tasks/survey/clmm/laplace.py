@@ -123,10 +123,8 @@ class State:
     def predictors(self) -> np.ndarray:
         """∂η/∂(β, σ) (N, p + number of σ)."""
         crossing, free = self.model.crossing, self.model.free
-        own = [modes[codes] for modes, codes in ((self.u, crossing.first.codes), (self.v, crossing.second.codes))]
-        return np.column_stack(
-            [self.model.x, *(column for column, estimated in zip(own, free, strict=True) if estimated)]
-        )
+        sides = zip((self.u, self.v), (crossing.first, crossing.second), free, strict=True)
+        return np.column_stack([self.model.x, *(modes[side.codes] for modes, side, estimated in sides if estimated)])
 
     @cached_property
     def gradient_of_h(self) -> np.ndarray:

@@ -59,8 +59,8 @@ def maximise(model: Model) -> Maximum:
         gradient = state.gradient
         step = _solve(information, gradient)
         decrement = float(gradient @ step)
-        told = logging.INFO if time.monotonic() - started > QUIET_SECONDS else logging.DEBUG
-        log.log(told, "clmm: step %d, log-likelihood %.4f, decrement %.1e", steps, state.value, decrement)
+        level = logging.INFO if time.monotonic() - started > QUIET_SECONDS else logging.DEBUG
+        log.log(level, "clmm: step %d, log-likelihood %.4f, decrement %.1e", steps, state.value, decrement)
         if decrement < TOLERANCE or np.abs(state.sigma).max() > LARGEST_SIGMA:
             break
         moved = _uphill(state, step, decrement)

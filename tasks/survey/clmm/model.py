@@ -33,6 +33,8 @@ DECIDED = 1e-3
 """Of the log-likelihood of all ratings together: one as near to zero is that of a model that tells every rating."""
 SEPARATED = 100.0
 """A standard error, times its column's range, above which the data decide a rating and set no bound to the effect."""
+Codes = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Group → each row's level, as its place among the levels (N,), and the levels."""
 
 
 def fit(
@@ -68,7 +70,7 @@ def fit(
         model = _model(y, columns.standardised, [codes[name] for name in order], exact)
         maximum = _without_zero(maximise(model))
     result = _result(maximum, columns, categories, order, codes)
-    notes = [_aliased_note(aliased)] if aliased else []
+    notes = [f"dropped, since other columns add up to them: {', '.join(aliased)}"] if aliased else []
     gaps = _empty_categories(categories)
     notes += [f"no rating is {', '.join(gaps)}: the model has no such category"] if gaps else []
     return replace(result, aliased=tuple(aliased), notes=(*notes, *result.notes))
@@ -85,8 +87,8 @@ def _codes_of_ratings(ratings: Sequence[float] | np.ndarray) -> tuple[np.ndarray
         raise InputError(f"ratings, row {row + 1}: {values[row]} is not a finite number")
     categories, y = np.unique(values, return_inverse=True)
     if len(categories) < 2:
-        told = f"all {len(values)} ratings are {_label(categories[0])}" if len(values) else "there are no ratings"
-        raise InputError(f"{told}; the model needs at least two categories")
+        reason = f"all {len(values)} ratings are {_label(categories[0])}" if len(values) else "there are no ratings"
+        raise InputError(f"{reason}; the model needs at least two categories")
     return y, categories
 
 
@@ -135,23 +137,16 @@ def _independent(predictors: pd.DataFrame) -> tuple[list[int], list[str]]:
     for place, column in enumerate(distinct.T):
         rest = column - column.mean()
         length = np.linalg.norm(rest)
-        if length <= CONSTANT * np.linalg.norm(column):
-            aliased.append(str(predictors.columns[place]))
-            continue
         for _ in range(2):
             for direction in basis:
                 rest -= (direction @ rest) * direction
         left = np.linalg.norm(rest)
-        if left <= ALIASED * length:
+        if length <= CONSTANT * np.linalg.norm(column) or left <= ALIASED * length:
             aliased.append(str(predictors.columns[place]))
             continue
         basis.append(rest / left)
         kept.append(place)
     return kept, aliased
-
-
-def _aliased_note(aliased: list[str]) -> str:
-    return f"dropped, since other columns add up to them: {', '.join(aliased)}"
 
 
 @dataclass(frozen=True)
@@ -209,10 +204,7 @@ def _without_zero(maximum: Maximum) -> Maximum:
 # ---- the result
 
 
-def _result(
-    maximum: Maximum, columns: _Columns, categories: np.ndarray, order: list[str],
-    codes: Mapping[str, tuple[np.ndarray, np.ndarray]],
-) -> Fit:  # fmt: skip
+def _result(maximum: Maximum, columns: _Columns, categories: np.ndarray, order: list[str], codes: Codes) -> Fit:
     state, model = maximum.state, maximum.state.model
     q, transform = model.n_fixed, columns.back(model.n_theta)
     covariance, sound = _inverse(maximum.information)
@@ -221,31 +213,31 @@ def _result(
     errors = np.sqrt(np.diagonal(covariance))
     labels = [_label(value) for value in categories]
     between = [f"{low}|{high}" for low, high in pairwise(labels)]
-    sides = list(range(2 - len(order), 2))
-    effects = {
-        name: (abs(float(state.sigma[side])), len(codes[name][1])) for name, side in zip(order, sides, strict=True)
-    }
-    modes = {
-        name: pd.Series(state.sigma[side] * (state.u, state.v)[side], index=codes[name][1], name=name)
-        for name, side in zip(order, sides, strict=True)
-    }
-    names = [*between, *columns.names]
-    error = 0.5 * getattr(state.factor, "log_determinant_error", 0.0)
+    effects, modes = {}, {}
+    for side, name in enumerate(order, 2 - len(order)):
+        levels = codes[name][1]
+        effects[name] = (abs(float(state.sigma[side])), len(levels))
+        modes[name] = pd.Series(state.sigma[side] * (state.u, state.v)[side], index=levels, name=name)
+    names, cut = [*between, *columns.names], len(between)
+    thresholds = pd.DataFrame({"estimate": estimates[:cut], "std_error": errors[:cut]}, index=pd.Index(between))
+    in_order = {name: effects[name] for name in codes}
     return Fit(
-        n=len(model.y), categories=tuple(labels), counts=tuple(int(count) for count in model.counts),
-        thresholds=pd.DataFrame(
-            {"estimate": estimates[: len(between)], "std_error": errors[: len(between)]}, index=pd.Index(between)
-        ),
-        coefficients=coefficient_table(columns.names, estimates[len(between) :], errors[len(between) :]),
-        random_effects=pd.DataFrame.from_dict(
-            {name: effects[name] for name in codes}, orient="index", columns=["sd", "n_levels"]
-        ),
+        n=len(model.y),
+        categories=tuple(labels),
+        counts=tuple(int(count) for count in model.counts),
+        thresholds=thresholds,
+        coefficients=coefficient_table(columns.names, estimates[cut:], errors[cut:]),
+        random_effects=pd.DataFrame.from_dict(in_order, orient="index", columns=["sd", "n_levels"]),
         modes={name: modes[name] for name in codes},
         covariance=pd.DataFrame(covariance, index=names, columns=names),
-        log_likelihood=state.value, log_likelihood_error=error,
-        n_parameters=q + len(order), converged=maximum.converged, steps=maximum.steps, decrement=maximum.decrement,
-        notes=tuple(_notes(maximum, columns, effects, errors[len(between) :], sound)),
-    )  # fmt: skip
+        log_likelihood=state.value,
+        log_likelihood_error=0.5 * getattr(state.factor, "log_determinant_error", 0.0),
+        n_parameters=q + len(order),
+        converged=maximum.converged,
+        steps=maximum.steps,
+        decrement=maximum.decrement,
+        notes=tuple(_notes(maximum, columns, effects, errors[cut:], sound)),
+    )
 
 
 def _inverse(information: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -264,24 +256,15 @@ def _notes(
 ) -> list[str]:
     notes = []
     if not maximum.converged:
-        notes.append(
-            f"NOT CONVERGED after {maximum.steps} steps (decrement {maximum.decrement:.1e}): don't use the numbers"
-        )
+        way = f"{maximum.steps} steps (decrement {maximum.decrement:.1e})"
+        notes.append(f"NOT CONVERGED after {way}: don't use the numbers")
     if not sound:
         notes.append("no standard errors: the log-likelihood is not curved downwards everywhere")
     notes += [f"singular: the standard deviation of {name} is zero" for name, (sd, _) in effects.items() if sd == 0]
-    notes += [
-        f"the standard deviation of {name} runs away: ratings hardly vary within its levels"
-        for name, (sd, _) in effects.items()
-        if sd > LARGEST_SIGMA
-    ]
-    separated = [
-        name for name, error, span in zip(columns.names, errors, columns.span, strict=True) if error * span > SEPARATED
-    ]
-    if separated:
-        notes.append(
-            f"separation: the data set no bound to {', '.join(separated)}; its huge standard error is not a measurement"
-        )
+    runaway = [name for name, (sd, _) in effects.items() if sd > LARGEST_SIGMA]
+    notes += [f"the standard deviation of {name} runs away: ratings hardly vary within its levels" for name in runaway]
+    if separated := ", ".join(np.array(columns.names, dtype=object)[errors * columns.span > SEPARATED]):
+        notes.append(f"separation: the data set no bound to {separated}; its huge standard error is not a measurement")
     if maximum.state.rows.value > -DECIDED:
         notes.append("separation: the model tells every rating, so that its estimates have no bounds")
     if maximum.state.model.factor is StochasticFactor:

@@ -70,15 +70,11 @@ class Fit:
         """The fit as text, in the order of statsmodels' summaries."""
         levels = ", ".join(f"{name} {int(row.n_levels)}" for name, row in self.random_effects.iterrows())
         about = f" ± {self.log_likelihood_error:.3f}" if self.log_likelihood_error else ""
+        model = "cumulative link mixed model, logit, Laplace" if len(self.random_effects) else "cumulative logit"
+        counts = ", ".join(f"{c}: {k}" for c, k in zip(self.categories, self.counts, strict=True))
         head = [
-            (
-                "Model",
-                "cumulative link mixed model, logit, Laplace" if len(self.random_effects) else "cumulative logit",
-            ),
-            (
-                "Ratings",
-                f"{self.n} ({', '.join(f'{c}: {k}' for c, k in zip(self.categories, self.counts, strict=True))})",
-            ),
+            ("Model", model),
+            ("Ratings", f"{self.n} ({counts})"),
             ("Levels", levels or "no random effects"),
             ("Log-likelihood", f"{self.log_likelihood:.4f}{about}"),
             ("AIC", f"{self.aic:.2f} ({self.n_parameters} parameters)"),
@@ -120,15 +116,9 @@ def coefficient_table(names: list[str], estimates: np.ndarray, errors: np.ndarra
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame(index=table.index)
-    for column, heading, form in (
-        ("estimate", "coef", "{:.4g}"),
-        ("std_error", "std err", "{:.4g}"),
-        ("z", "z", "{:.3f}"),
-    ):
-        shown[heading] = table[column].map(form.format)
-    shown["P>|z|"] = table["p"].map("{:.3f}".format)
-    shown["odds ratio"] = table["odds_ratio"].map("{:.4g}".format)
-    shown["[0.025"], shown["0.975]"] = table["ci_low"].map("{:.4g}".format), table["ci_high"].map("{:.4g}".format)
+    headings = {"estimate": "coef", "std_error": "std err", "z": "z", "p": "P>|z|", "odds_ratio": "odds ratio"}
+    for column, heading in {**headings, "ci_low": "[0.025", "ci_high": "0.975]"}.items():
+        shown[heading] = table[column].map(("{:.3f}" if column in ("z", "p") else "{:.4g}").format)
     return shown
 
 
