@@ -26,7 +26,7 @@ from tasks.planning.cells import Cell, cells
 from tasks.planning.results import (
     CellResult,
     Parts,
-    Trained,
+    TrainedCell,
     carded_run,
     cell_result,
     one_run_each,
@@ -77,7 +77,7 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     sharing = sharing_conditions(inputs.prepared, cell, data) if data else []
     job = carded_run(study, cell, base, data, sharing, inputs.ratings) if data else None
     with runner.near(base.key):
-        trained = Trained(data, job, train_adapter(job, store, runner)) if data and job else None
+        trained = TrainedCell(data, job, train_adapter(job, store, runner)) if data and job else None
         run_key = trained.run.key if trained else None
         answers = answer_prompts(base, run_key, inputs.prompts, study.recipe, store, runner)
     parts = Parts(cell, base, trained, answers, score_outputs(inputs.judge, answers, inputs.prompts.table, store))

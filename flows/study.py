@@ -28,7 +28,7 @@ from tasks.meta_analysis.moved import moved
 from tasks.methods.training_set import TrainingSet, drops_table
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.facts import study_facts
-from tasks.planning.history import Result
+from tasks.planning.history import EarlierResult
 from tasks.planning.results import CellResult
 from tasks.reporting.facts import Earlier
 from tasks.reporting.step import write_outputs
@@ -90,7 +90,7 @@ def _remember(bench: Bench, ratings: str, results: list[CellResult], tables: dic
     bench.history.remember({result.cell.name: result.made for result in results if result.made})
     identity = fingerprint([bench.study, ratings])
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    earlier = bench.history.conclude(Result(identity, created, ratings, tables["pooled"]))
+    earlier = bench.history.conclude(EarlierResult(identity, created, ratings, tables["pooled"]))
     if earlier is None:
         return None
     tables["moved"] = moved(earlier.pooled, tables["pooled"])

@@ -80,8 +80,16 @@ class House:
 
     def faults(self) -> list[str]:
         """Every fault, as `file:line: what is wrong`, in the order of files and lines."""
-        found = [*self._rooms(), *self._circles(), *self._libraries(), *self._methods(), *self._judges()]
-        return [f"{path.relative_to(self.root)}:{line}: {what}" for path, line, what in sorted(set(found))]
+        kinds = (self._rooms, self._circles, self._libraries, self._methods, self._judges, self._twins)
+        faults = {fault for kind in kinds for fault in kind()}
+        return [f"{path.relative_to(self.root)}:{line}: {what}" for path, line, what in sorted(faults)]
+
+    def _twins(self) -> Iterator[tuple[Path, int, str]]:
+        first: dict[str, Module] = {}
+        for module in self.modules.values():
+            for node in ast.parse(module.path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and first.setdefault(node.name, module) is not module:
+                    yield module.path, node.lineno, f"{first[node.name].name} has a class {node.name} too"
 
     def _imported(self, module: Module) -> Iterator[tuple[int, Module]]:
         """Line and module of what a module imports from the product."""

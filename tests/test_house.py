@@ -76,6 +76,12 @@ def test_a_circle_is_told_in_each_of_its_files(tmp_path: Path) -> None:
     ]
 
 
+def test_two_classes_of_one_name_are_told(tmp_path: Path) -> None:
+    assert faults(tmp_path, configs__a="class Scores: pass", flows__b="x = 1\nclass Scores: pass") == [
+        "flows/b.py:2: configs.a has a class Scores too"
+    ]
+
+
 def test_a_house_in_which_no_method_or_judge_is_named_does_not_pass(tmp_path: Path) -> None:
     nameless = {"tasks__methods__dpo": "", "tasks__methods__kto": "", "configs__schema": ""}
     assert faults(tmp_path, **nameless) == [

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import EmbeddedJudgeSettings
-from tasks.judging.judge import EMPTY, Judge, Material, Scores
+from tasks.judging.judge import EMPTY, Judge, JudgeScores, Material
 from tasks.methods.text_regression import TextRegression
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 
@@ -36,14 +36,14 @@ class EmbeddedJudge(Judge):
         means = self._rated[self._dimensions].to_numpy(float)
         return TextRegression(self._rated["response"].tolist(), means, self._rated["n"].to_numpy(float))
 
-    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> JudgeScores:
         """From the answers alone; an empty one stays unscored."""
         with self._fitting:
             model = self._model
         scores = model.predict(answers)
         reasons = ["" if answer.strip() else EMPTY for answer in answers]
         scores[[reason != "" for reason in reasons]] = np.nan
-        return Scores(scores, reasons)
+        return JudgeScores(scores, reasons)
 
     def score_rated(self, sample: pd.DataFrame) -> np.ndarray:
         """By judges that have not seen the prompt."""

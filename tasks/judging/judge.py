@@ -16,7 +16,7 @@ EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
 
 
-class Scores(NamedTuple):
+class JudgeScores(NamedTuple):
     """Scores of texts in [0, 1], 0 the questionnaire's lowest category: shape (texts, dimensions), NaN where unscored;
     and for each text why it is unscored, "" where it is not."""
 
@@ -35,7 +35,7 @@ class Judge(Protocol):
         """What a score depends on beside the prompt and the answer: equal identities give equal scores."""
         ...
 
-    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> JudgeScores:
         """The score of each answer to the prompt beside it."""
         ...
 

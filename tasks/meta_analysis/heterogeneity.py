@@ -18,7 +18,7 @@ likelihood is flat, and may take ten times as many."""
 
 
 @dataclass(frozen=True)
-class Effects:
+class EffectGroups:
     """Effects with their sampling variances, and the design that explains their mean: one column of ones, or two."""
 
     y: Array
@@ -35,13 +35,13 @@ class Effects:
         """Degrees of freedom, k - P."""
         return self.k - self.x.shape[2]
 
-    def of(self, groups: NDArray[np.bool_]) -> Effects:
+    def of(self, groups: NDArray[np.bool_]) -> EffectGroups:
         """Some of the groups."""
-        return Effects(self.y[groups], self.v[groups], self.x[groups])
+        return EffectGroups(self.y[groups], self.v[groups], self.x[groups])
 
 
 @dataclass(frozen=True)
-class Fit:
+class WeightedFit:
     """Weighted least squares with w = 1 / (v + τ²): β = A Xᵀ W y, A = (Xᵀ W X)⁻¹, residuals r = y - X β."""
 
     w: Array
@@ -55,32 +55,32 @@ class Fit:
         return np.sum(self.w * self.r**2, axis=1)
 
 
-def fit(effects: Effects, tau2: Array) -> Fit:
+def fit(effects: EffectGroups, tau2: Array) -> WeightedFit:
     """The regression at a given τ²; NaN where a group's design has no inverse."""
     w = 1 / (effects.v + tau2[:, None])
     weighted = np.swapaxes(effects.x * w[..., None], 1, 2)
     a = _inverse(weighted @ effects.x)
     beta = (a @ (weighted @ effects.y[..., None]))[..., 0]
-    return Fit(w, a, beta, effects.y - (effects.x @ beta[..., None])[..., 0])
+    return WeightedFit(w, a, beta, effects.y - (effects.x @ beta[..., None])[..., 0])
 
 
-def fixed(effects: Effects) -> Array:
+def fixed(effects: EffectGroups) -> Array:
     """τ² = 0: all studies have one true effect."""
     return np.zeros(len(effects.y))
 
 
-def der_simonian_laird(effects: Effects) -> Array:
+def der_simonian_laird(effects: EffectGroups) -> Array:
     """τ² = max(0, (Q - (k - P)) / tr(P₀)), P₀ = W - W X A Xᵀ W at τ² = 0 (DerSimonian & Laird 1986)."""
     at_zero = fit(effects, fixed(effects))
     return np.fmax((at_zero.q - effects.df) / _traces(effects, at_zero)[0], 0)
 
 
-def paule_mandel(effects: Effects) -> Array:
+def paule_mandel(effects: EffectGroups) -> Array:
     """The τ² at which Q(τ²) = k - P (Paule & Mandel 1982), 0 where Q is below that already."""
     return where_q_is(effects, effects.df)
 
 
-def reml(effects: Effects) -> Array:
+def reml(effects: EffectGroups) -> Array:
     """Restricted maximum likelihood by Fisher scoring (Viechtbauer 2005), from DerSimonian-Laird.
 
     τ² += (yᵀPPy - tr P) / tr PP, at least 0. Where a step went too far, so that the next one would go back, the secant
@@ -107,7 +107,7 @@ METHODS = {"fixed": fixed, "dl": der_simonian_laird, "reml": reml, "pm": paule_m
 TITLES = {"fixed": "Fixed effect", "dl": "DerSimonian–Laird", "reml": "REML", "pm": "Paule–Mandel"}
 
 
-def q_profile(effects: Effects, level: float = 0.95) -> tuple[Array, Array]:
+def q_profile(effects: EffectGroups, level: float = 0.95) -> tuple[Array, Array]:
     """Confidence interval of τ²: where Q(τ²) is the upper and the lower quantile of χ² (Viechtbauer 2007).
 
     Both ends are 0 where even Q(0) is below the lower quantile: effects more alike than their errors allow.
@@ -118,7 +118,7 @@ def q_profile(effects: Effects, level: float = 0.95) -> tuple[Array, Array]:
     return tuple(where_q_is(effects, chi2.ppf(p, effects.df)) for p in (1 - tail, tail))  # type: ignore[return-value]
 
 
-def where_q_is(effects: Effects, target: Array) -> Array:
+def where_q_is(effects: EffectGroups, target: Array) -> Array:
     """The τ² ≥ 0 at which Q(τ²) = target, 0 where Q is below it already; Q falls and is convex in τ².
 
     Newton from 0 therefore comes from the left and never goes beyond: τ² += (Q - target) / Σ w² r².
@@ -137,12 +137,12 @@ def where_q_is(effects: Effects, target: Array) -> Array:
     return tau2
 
 
-def typical_variance(effects: Effects) -> Array:
+def typical_variance(effects: EffectGroups) -> Array:
     """(k - P) / tr(P₀), the sampling variance that I² sets beside τ² (Higgins & Thompson 2002)."""
     return effects.df / _traces(effects, fit(effects, fixed(effects)))[0]
 
 
-def _traces(effects: Effects, at: Fit) -> tuple[Array, Array]:
+def _traces(effects: EffectGroups, at: WeightedFit) -> tuple[Array, Array]:
     """tr P and tr PP of P = W - W X A Xᵀ W."""
     second, third = (_crossed(effects.x, at.w**power) for power in (2, 3))
     as2, as3 = at.a @ second, at.a @ third
@@ -155,14 +155,14 @@ def _crossed(x: Array, weights: Array) -> Array:
     return np.swapaxes(x * weights[..., None], 1, 2) @ x
 
 
-def _scoring(effects: Effects, tau2: Array) -> Array:
+def _scoring(effects: EffectGroups, tau2: Array) -> Array:
     at = fit(effects, tau2)
     first, squared = _traces(effects, at)
     step = (np.sum(at.w**2 * at.r**2, axis=1) - first) / squared
     return np.where((effects.df > 0) & np.isfinite(step) & ~((tau2 == 0) & (step < 0)), step, 0.0)
 
 
-def _scale(effects: Effects) -> Array:
+def _scale(effects: EffectGroups) -> Array:
     """The smallest sampling variance of each group: what a τ² is large or small against."""
     return np.where(effects.k > 0, np.min(effects.v, axis=1), 1.0)
 

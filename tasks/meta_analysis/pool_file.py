@@ -19,7 +19,7 @@ MOST_ROWS = 60
 
 
 @dataclass(frozen=True)
-class Pooled:
+class PooledFile:
     """A pooled table, what it looks like without each effect, and what a reader should know of it."""
 
     effects: pd.DataFrame
@@ -28,7 +28,7 @@ class Pooled:
     notes: list[str]
 
 
-def pool_file(path: Path, by: list[str], method: str) -> Pooled:
+def pool_file(path: Path, by: list[str], method: str) -> PooledFile:
     """Read and pool; p_holm and hksj_p_holm within the first of `by` where there are several, else over all groups.
 
     Raises:
@@ -42,10 +42,10 @@ def pool_file(path: Path, by: list[str], method: str) -> Pooled:
     pooled = pool_table(effects, by, method)
     families = pooled[by[0]] if len(by) > 1 else None
     pooled = pooled.assign(**adjusted(pooled, families))
-    return Pooled(effects, pooled, leave_one_out(effects, by, "label", method), _notes(pooled, by))
+    return PooledFile(effects, pooled, leave_one_out(effects, by, "label", method), _notes(pooled, by))
 
 
-def summary(result: Pooled, by: list[str]) -> str:
+def summary(result: PooledFile, by: list[str]) -> str:
     """The pooled table, as much of it as a screen holds, and notes."""
     shown = result.pooled[[*by, *SHOWN]].head(MOST_ROWS)
     text = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")

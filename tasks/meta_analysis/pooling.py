@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.meta_analysis.heterogeneity import METHODS, Array, Effects, fit, q_profile, typical_variance
+from tasks.meta_analysis.heterogeneity import METHODS, Array, EffectGroups, fit, q_profile, typical_variance
 from tasks.survey.intervals import Z95
 
 ALONE = ["k", "estimate", "std_error", "ci_low", "ci_high", "p"]
@@ -38,7 +38,7 @@ def pool(estimates: np.ndarray, std_errors: np.ndarray, method: str = "dl") -> d
 
 def pool_groups(y: Array, v: Array, method: str = "dl") -> Columns:
     """`pool` for every row of (G, K) estimates and variances; places of infinite variance are empty."""
-    effects = Effects(y, v, np.ones((*y.shape, 1)))
+    effects = EffectGroups(y, v, np.ones((*y.shape, 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
         more = {**_profiled(effects), **_egger(effects, method)}
     return core(y, v, method) | {name: _from(2, effects, more[name]) for name in MORE}
@@ -46,7 +46,7 @@ def pool_groups(y: Array, v: Array, method: str = "dl") -> Columns:
 
 def core(y: Array, v: Array, method: str = "dl") -> Columns:
     """`STATISTICS` of `pool_groups`, without what takes longer."""
-    effects = Effects(y, v, np.ones((*y.shape, 1)))
+    effects = EffectGroups(y, v, np.ones((*y.shape, 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = _pooled(effects, method)
     columns = {name: _from(1 if name in ALONE else 2, effects, columns[name]) for name in STATISTICS}
@@ -63,12 +63,12 @@ def variances(std_errors: np.ndarray) -> Array:
 # ---- the parts of a pool
 
 
-def _from(least: int, effects: Effects, column: Array) -> Array:
+def _from(least: int, effects: EffectGroups, column: Array) -> Array:
     """NaN in groups of fewer effects."""
     return np.where(effects.k < least, np.nan, column)
 
 
-def _pooled(effects: Effects, method: str) -> Columns:
+def _pooled(effects: EffectGroups, method: str) -> Columns:
     """The pooled estimate with its Wald and HKSJ intervals, the prediction interval, Q, τ² and I²."""
     from scipy import stats
 
@@ -102,7 +102,7 @@ def interval(estimate: Array, error: Array, quantile: Array | float) -> tuple[Ar
     return estimate - quantile * error, estimate + quantile * error
 
 
-def _profiled(effects: Effects) -> Columns:
+def _profiled(effects: EffectGroups) -> Columns:
     """Q-profile intervals of τ² and I²."""
     low, high = q_profile(effects)
     typical = typical_variance(effects)
@@ -110,7 +110,7 @@ def _profiled(effects: Effects) -> Columns:
     return {"tau2_low": low, "tau2_high": high, "i2_low": i2_low, "i2_high": i2_high}
 
 
-def _egger(effects: Effects, method: str) -> Columns:
+def _egger(effects: EffectGroups, method: str) -> Columns:
     """Egger's test with a random effect: z and p of the slope on the standard error; NaN below `EGGER_FROM` effects."""
     z, p = np.full((2, len(effects.y)), np.nan)
     enough = effects.k >= EGGER_FROM
@@ -129,7 +129,7 @@ def egger(y: Array, v: Array, method: str) -> Columns:
     from scipy import stats
 
     error = np.sqrt(np.where(np.isfinite(v), v, 0.0))
-    effects = Effects(y, v, np.stack([np.ones_like(error), error], axis=2))
+    effects = EffectGroups(y, v, np.stack([np.ones_like(error), error], axis=2))
     at = fit(effects, METHODS[method](effects))
     z = at.beta[:, 1] / np.sqrt(at.a[:, 1, 1])
     low, high = interval(at.beta[:, 0], np.sqrt(at.a[:, 0, 0]), Z95)

@@ -10,7 +10,7 @@ from pandera.typing import DataFrame
 
 from configs.schema import Contrast, Study
 from tasks.effects.identity import KEYS, EffectKey
-from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit
+from tasks.meta_analysis.heterogeneity import METHODS, EffectGroups, fit
 from tasks.meta_analysis.tables import Ratios
 
 
@@ -62,6 +62,6 @@ def ratio(a: np.ndarray, a_error: np.ndarray, b: np.ndarray, b_error: np.ndarray
 
 def _pooled(y: np.ndarray, error: np.ndarray, method: str) -> tuple[float, np.ndarray, np.ndarray]:
     """Pooled estimate, weights and residuals."""
-    effects = Effects(y[None, :], error[None, :] ** 2, np.ones((1, len(y), 1)))
+    effects = EffectGroups(y[None, :], error[None, :] ** 2, np.ones((1, len(y), 1)))
     at = fit(effects, METHODS[method](effects))
     return float(at.beta[0, 0]), at.w[0], at.r[0]

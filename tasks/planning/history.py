@@ -31,7 +31,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Result:
+class EarlierResult:
     """The pooled effects of an earlier run, and what it rested on."""
 
     identity: str
@@ -59,16 +59,16 @@ class History:
             known = {name: asdict(made) for name, made in (self.cells() | cells).items()}
             write_atomically(self._folder / "cells.json", json.dumps(known, indent=1))
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[EarlierResult]:
         """Earlier results, the oldest first; one for each change of ratings or settings."""
         results = []
         for path in sorted((self._folder / "results").glob("*.json")):
             record = json.loads(path.read_text())
             pooled = record.pop("pooled")
-            results.append(Result(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"])))
+            results.append(EarlierResult(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"])))
         return results
 
-    def conclude(self, result: Result) -> Result | None:
+    def conclude(self, result: EarlierResult) -> EarlierResult | None:
         """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
         with locked(self._folder / "lock"):
             known = self.results()

@@ -53,7 +53,7 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedCell:
     """What training made a cell of: the data, the job, and the run that came of it."""
 
     data: TrainingSet
@@ -67,7 +67,7 @@ class Parts:
 
     cell: Cell
     base: BaseRef
-    trained: Trained | None
+    trained: TrainedCell | None
     answers: Artifact[Answered]
     scores: Artifact
 
@@ -161,7 +161,7 @@ def cell_result(parts: Parts, n_prompts: int, grammatical: Callable[[str], bool]
     )
 
 
-def tracked_facts(study: Study, trained: Trained, result: CellResult, sharing: list[str]) -> dict[str, Any]:
+def tracked_facts(study: Study, trained: TrainedCell, result: CellResult, sharing: list[str]) -> dict[str, Any]:
     """What MLflow gets of a training run, as `Tracker.training_run` takes it; `sharing`: the cells that share it."""
     job, run = trained.job, trained.run
     means = pd.read_parquet(result.scores).groupby("dimension")["score"].mean()

@@ -6,14 +6,14 @@ import logging
 from pathlib import Path
 
 from configs.errors import InputError
-from tasks.meta_analysis.pool_file import Pooled
+from tasks.meta_analysis.pool_file import PooledFile
 from tasks.reporting.house.forest import MOST_FORESTS, MOST_LINES, draw_forests
 from tasks.runtime.files import write_atomically
 
 log = logging.getLogger(__name__)
 
 
-def write_pooled(result: Pooled, by: list[str], method: str, folder: Path) -> None:
+def write_pooled(result: PooledFile, by: list[str], method: str, folder: Path) -> None:
     """`pooled.csv`, `leave_one_out.csv` and `figures/forest-….svg` and `.png`.
 
     Raises:

@@ -40,7 +40,7 @@ class JudgeFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Reply:
+class EndpointReply:
     """A chat completion as it came, with its tokens; or none, and the reason why this text gets none."""
 
     completion: Mapping[str, Any] | None
@@ -55,7 +55,7 @@ class Heard:
 
     outcome: Outcome
     cost: float
-    reply: Reply | None = None
+    reply: EndpointReply | None = None
     reason: str = ""
     pause: float = 0.0
     final: bool = False
@@ -77,7 +77,7 @@ class Client:
         self._answered_at = self._failed_at = time.monotonic()
         self._failure = ""
 
-    async def ask(self, request: Mapping[str, Any]) -> Reply:
+    async def ask(self, request: Mapping[str, Any]) -> EndpointReply:
         """Send a request until it is answered, at most `retries` times again.
 
         A text that gets no answer while others do is left without one; where none does, the endpoint has failed.
@@ -97,7 +97,7 @@ class Client:
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 (spreads calls, keeps no secret)
                 wait = min(2 * wait, LONGEST_WAIT)
         if heard.outcome == "broken" and not heard.final and self._answered_at > begun:
-            return Reply(None, f"{NO_ANSWER}: {heard.reason}")
+            return EndpointReply(None, f"{NO_ANSWER}: {heard.reason}")
         raise self._fail(heard.reason if heard.final else f"{heard.reason}, {self.settings.retries + 1} times")
 
     async def close(self) -> None:
@@ -141,7 +141,7 @@ class Client:
             return Heard("broken", worst, reason="an answer that is no completion", headers=response.headers)
         usage = completion.get("usage") or {}
         read, written = usage.get("prompt_tokens", most[0]), usage.get("completion_tokens", most[1])
-        reply = Reply(completion, input=read, output=written)
+        reply = EndpointReply(completion, input=read, output=written)
         return Heard("answered", self.budget.cost(read, written), reply, headers=response.headers)
 
     def _stop_if_failed(self, begun: float) -> None:
@@ -159,7 +159,7 @@ def _refusal(error: APIStatusError) -> Heard:
     """An answer with an error status; none of them is paid for."""
     status, headers, code = error.status_code, error.response.headers, error.code
     if code in ABOUT_THE_TEXT:
-        return Heard("answered", 0.0, Reply(None, ABOUT_THE_TEXT[code]), headers=headers)
+        return Heard("answered", 0.0, EndpointReply(None, ABOUT_THE_TEXT[code]), headers=headers)
     message = error.body.get("message") if isinstance(error.body, dict) else None
     reason = f"HTTP {status}: {' '.join(str(message or error.response.reason_phrase).split())[:300]}"
     pause = retry_after(headers) or 0.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import LlmJudgeSettings
-from tasks.judging.judge import EMPTY, Judge, Material, Scores
+from tasks.judging.judge import EMPTY, Judge, JudgeScores, Material
 from tasks.judging.llm.batch import Batches
 from tasks.judging.llm.client import CHARACTERS_A_TOKEN, Client, JudgeFailed
 from tasks.judging.llm.rubric import Rubric, make_rubric
@@ -62,7 +62,7 @@ class LlmJudge(Judge):
         settings = self._settings
         return fingerprint(["llm", settings.model, self._rubric.version, settings.temperature, settings.max_tokens])
 
-    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> Scores:
+    def score(self, prompts: Sequence[str], answers: Sequence[str]) -> JudgeScores:
         """By the kept verdicts, and by asking for those that are missing.
 
         Raises:
@@ -72,7 +72,7 @@ class LlmJudge(Judge):
         unscored = (np.nan,) * len(self._rubric.dimensions)
         grades = np.array([verdict.grades or unscored for verdict in verdicts], dtype=float)
         values = (grades.reshape(len(answers), -1) - 1) / (self._rubric.categories - 1)
-        return Scores(values, [verdict.reason for verdict in verdicts])
+        return JudgeScores(values, [verdict.reason for verdict in verdicts])
 
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """The verdict of each prompt and answer. Raises `JudgeFailed` like `score`."""

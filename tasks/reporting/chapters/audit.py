@@ -10,7 +10,7 @@ from tasks.reporting.chapters.audit_figure import draw_audit
 from tasks.reporting.chapters.audit_voices import each_group, voices
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, numbers, shares, texts
-from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
+from tasks.reporting.house.document import Caution, Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, finite, joined, named, number, percent, raters_label, stratum_title, whole
 
@@ -46,8 +46,8 @@ def _parts(results: Results) -> list[Part]:
     )
     extremes = (_sizes, _voice, _retained, _majorities, _beyond_chance)
     sentences = [sentence for extreme in extremes for sentence in extreme(study, audited)]
-    words = [Text(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
-    return [Text(text), *words, *_small(study, audited), *results.picture("audit"), _full(study, audited)]
+    words = [Paragraph(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
+    return [Paragraph(text), *words, *_small(study, audited), *results.picture("audit"), _full(study, audited)]
 
 
 # ---- sentences
@@ -199,12 +199,12 @@ def _chance(row: Row) -> str:
 
 def _full(study: Study, audited: list[Row]) -> Fold:
     """Each group, and every condition with every group."""
-    groups = Table.of(
+    groups = TablePart.of(
         each_group(audited),
         *(*texts({"Group": "group"}), *counts({"Participants": "n_participants"})),
         *shares({"Share": "share_of_participants"}),
     )
-    every = Table.of(
+    every = TablePart.of(
         audited,
         *(*texts({"Condition": "name", "Group": "group"}), *counts({"Ratings": "n_ratings"})),
         *shares({"Share of ratings": "share_of_ratings", "Share of preferences": "share_of_preferences"}),
@@ -213,7 +213,7 @@ def _full(study: Study, audited: list[Row]) -> Fold:
         *(*shares({"Majority unheard": "majority_unheard"}), *counts({"of pairs": "n_majorities"})),
     )
     text = f"Voice: share of preferences, of the weight that trains, over share of ratings. {raters_label(study)}"
-    return Fold("All conditions and groups", [Text(text.strip()), groups, every])
+    return Fold("All conditions and groups", [Paragraph(text.strip()), groups, every])
 
 
 CHAPTER = Chapter("audit", "Whose voice is in the data", [Audit], findings=_findings, parts=_parts, figures=draw_audit)

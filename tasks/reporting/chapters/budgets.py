@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.document import Part, Rows, Table, Text
+from tasks.reporting.house.document import Paragraph, Part, SourceTables, TablePart
 from tasks.reporting.house.drawing import (
     BLUE,
     PURPLE,
@@ -51,7 +51,7 @@ def _parts(results: Results) -> list[Part]:
             f"{base.title} and {experiment.title}: of {whole(len(clear))} effects that are clear in the first, "
             f"{whole(stays)} are clear in the same direction in the second. {label_sentence(study)}"
         )
-        table = Table.of(
+        table = TablePart.of(
             pairs,
             ("Contrast", "l", lambda pair: contrast_text(pair[0])),
             ("Dimension", "l", lambda pair: title_of(study, pair[0]["dimension"])),
@@ -60,7 +60,7 @@ def _parts(results: Results) -> list[Part]:
             (f"Equal {experiment.budget}", "r", lambda pair: number(pair[1]["estimate"])),
             ("95% CI (HKSJ)", "r", lambda pair: interval(*trusted(pair[1]))),
         )
-        parts += [Text(text.strip()), *results.picture(f"budget-{name}"), table, Rows(("pooled",))]
+        parts += [Paragraph(text.strip()), *results.picture(f"budget-{name}"), table, SourceTables(("pooled",))]
     return parts
 
 

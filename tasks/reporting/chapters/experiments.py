@@ -10,7 +10,7 @@ from tasks.methods import METHODS
 from tasks.reporting.chapters.experiments_figure import draw_experiments
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, p_values, span, texts
-from tasks.reporting.house.document import Column, Fold, Link, Part, Rows, Section, Table, Text
+from tasks.reporting.house.document import Column, Fold, Link, Paragraph, Part, Section, SourceTables, TablePart
 from tasks.reporting.house.effects import (
     SIGNIFICANT,
     by_how_much,
@@ -110,19 +110,19 @@ def _section(results: Results, name: str) -> list[Part]:
         return []
     forests = results.picture(*map(forest_name, pooled))
     return [
-        Text(experiment.question),
+        Paragraph(experiment.question),
         Fold("The conditions", [_conditions(results.study, experiment)]),
         *results.picture(f"effects-{name}"),
-        *(Text(text) for text in in_words(results, name)),
+        *(Paragraph(text) for text in in_words(results, name)),
         _pooled_table(results, pooled),
-        Rows(("pooled",)),
+        SourceTables(("pooled",)),
         *([Fold(f"Forest plots: {whole(len(forests))}", forests)] if forests else []),
         *_every_effect(results, name, pooled),
     ]
 
 
-def _conditions(study: Study, experiment: Experiment) -> Table:
-    return Table.of(
+def _conditions(study: Study, experiment: Experiment) -> TablePart:
+    return TablePart.of(
         experiment.conditions.items(),
         ("Condition", "l", lambda item: item[0]),
         ("Whose ratings", "l", lambda item: stratum_title(study, item[1].stratum) if item[1].stratum else "everybody"),
@@ -164,7 +164,7 @@ def _between(what: str, pooled: list[Row]) -> list[str]:
     return [*clauses, f"no clear difference between {joined(unclear, ', or between ')}"] if unclear else clauses
 
 
-def _pooled_table(results: Results, pooled: list[Row]) -> Table:
+def _pooled_table(results: Results, pooled: list[Row]) -> TablePart:
     """Ours and, where there is one, the published value beside it; a column without any value is left out.
 
     A contrast leads to its forest plot.
@@ -184,7 +184,7 @@ def _pooled_table(results: Results, pooled: list[Row]) -> Table:
     caption = f"Differences in score (0–1). {'; '.join(ways)}. Holm: p (HKSJ) adjusted for all lines of this table."
     if any(row["n_marked"] > 0 for row in pooled):
         caption += " Marked: architectures whose runs fail a limit of health."
-    return Table.of(pooled, *columns, caption=caption)
+    return TablePart.of(pooled, *columns, caption=caption)
 
 
 def _to_forest(results: Results, row: Row) -> str | Link:
@@ -220,7 +220,7 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         return Link(f"{short_key(keys[0])}{more}", f"#run-{short_key(keys[0])}")
 
-    table = Table.of(
+    table = TablePart.of(
         effects,
         *(*effect_of(study), *texts({"Architecture": "architecture"})),
         *numbers({"Effect": "estimate", "SE": "std_error"}),
@@ -236,7 +236,7 @@ def _every_effect(results: Results, name: str, pooled: list[Row]) -> list[Part]:
         "Runs lead to the table of training runs. What one of them rests on: pluralign trace "
         f"{study.name} {example}; without the architecture, the pool."
     )
-    return [Fold(f"Every effect: {whole(len(effects))}", [Text(text), table, Rows(("effects", "scores"))])]
+    return [Fold(f"Every effect: {whole(len(effects))}", [Paragraph(text), table, SourceTables(("effects", "scores"))])]
 
 
 class _Experiments(Chapter):

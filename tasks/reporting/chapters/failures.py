@@ -6,7 +6,7 @@ from tasks.effects.tables import Cells
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import effect_of, texts
-from tasks.reporting.house.document import Caution, Part, Table, Text
+from tasks.reporting.house.document import Caution, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import whole
 
@@ -38,8 +38,8 @@ def _parts(results: Results) -> list[Part]:
     if not cells:
         return []
     if not failed:
-        return [Text(f"All {whole(len(cells))} cells finished."), *_fewer(results)]
-    table = Table.of(
+        return [Paragraph(f"All {whole(len(cells))} cells finished."), *_fewer(results)]
+    table = TablePart.of(
         failed,
         *texts({"Experiment": "experiment", "Architecture": "architecture", "Condition": "condition"}),
         ("Why", "l", lambda r: _shortened(r["error"])),
@@ -51,12 +51,12 @@ def _parts(results: Results) -> list[Part]:
 def _fewer(results: Results) -> list[Part]:
     total = len(results.study.architectures)
     fewer = [row for row in results.pooled() if row["k"] < total]
-    table = Table.of(
+    table = TablePart.of(
         fewer,
         *(*texts({"Experiment": "experiment"}), *effect_of(results.study)),
         ("k", "r", lambda r: f"{whole(r['k'])} of {total}"),
     )
-    return [Text("Pooled over fewer architectures:"), table] if fewer else []
+    return [Paragraph("Pooled over fewer architectures:"), table] if fewer else []
 
 
 def _shortened(error: str) -> str:

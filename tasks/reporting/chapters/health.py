@@ -10,7 +10,7 @@ from tasks.meta_analysis.tables import Pooled
 from tasks.methods import methods_of
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, numbers, shares, texts
-from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
+from tasks.reporting.house.document import Caution, Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.effects import direction, effect_text, unmarked
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, joined, number, percent, whole
@@ -63,7 +63,7 @@ def _parts(results: Results) -> list[Part]:
         groups.setdefault((row["experiment"], row["condition"]), []).append(row)
     if not groups:
         return []
-    table = Table.of(
+    table = TablePart.of(
         [_over_architectures(group) for group in groups.values()],
         ("Condition", "l", lambda r: _cell_name(r | {"seed": 0.0})),
         *shares({"Well-formed, mean": "well_formed", "least": "least"}),
@@ -71,7 +71,7 @@ def _parts(results: Results) -> list[Part]:
         *shares({"Finished": "finished", "Empty": "empty", "Repetitive": "repetitive"}),
         *(*numbers({"Words": "mean_words"}, 1), *counts({"Steps": "steps"}), *numbers({"Margin": "margin"}, 2)),
     )
-    return [Text(_what_it_is(results.study)), *_marked(cells), table, *_interrupted(cells)]
+    return [Paragraph(_what_it_is(results.study)), *_marked(cells), table, *_interrupted(cells)]
 
 
 def _over_architectures(group: list[Row]) -> Row:
@@ -109,13 +109,13 @@ def _marked(cells: list[Row]) -> list[Part]:
     failing = [row for row in cells if row["marked"]]
     trained = sum(finite(row["steps"]) for row in cells)
     if not failing:
-        return [Text(f"None of {trained} cells is marked.")] if trained else []
+        return [Paragraph(f"None of {trained} cells is marked.")] if trained else []
     names = _named(list(dict.fromkeys(map(_cell_name, failing))))
     warning = (
         f"{len(failing)} of {trained} cells are marked ({names}). Their effects are pooled and marked; beside them "
         "stand the effects without them."
     )
-    table = Table.of(
+    table = TablePart.of(
         failing,
         *texts({"Architecture": "architecture"}),
         ("Condition", "l", _cell_name),
@@ -129,7 +129,7 @@ def _interrupted(cells: list[Row]) -> list[Part]:
     resumed = [row for row in cells if finite(row["resumed_from"]) and row["resumed_from"] > 0]
     names = [f"{row['architecture']}, {_cell_name(row)}, from step {whole(row['resumed_from'])}" for row in resumed]
     text = f"{len(resumed)} runs were interrupted and went on from a checkpoint: {joined(names)}."
-    return [Text(text)] if resumed else []
+    return [Paragraph(text)] if resumed else []
 
 
 CHAPTER = Chapter("health", "Health of the runs", [Health, Pooled], findings=_findings, parts=_parts)

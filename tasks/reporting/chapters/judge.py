@@ -8,7 +8,7 @@ from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, 
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, shares, span, texts
-from tasks.reporting.house.document import Caution, Fold, Part, Table, Text
+from tasks.reporting.house.document import Caution, Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
@@ -53,9 +53,9 @@ def _parts(results: Results) -> list[Part]:
     groups = [row for row in proved if row not in everybody]
     return [
         *(Caution(sentence) for sentence in _findings(results)),
-        Text(_how(results)),
+        Paragraph(_how(results)),
         _agreement(study, everybody),
-        Text(_against_ceiling(study, everybody)),
+        Paragraph(_against_ceiling(study, everybody)),
         *_strata(results),
         *([Fold("By group of raters", [_agreement(study, groups)])] if groups else []),
         *_unscored(results),
@@ -80,14 +80,14 @@ def _how(results: Results) -> str:
     ).strip()
 
 
-def _agreement(study: Study, proved: list[Row]) -> Table:
+def _agreement(study: Study, proved: list[Row]) -> TablePart:
     """Two lines for each group and dimension: the judge, and below it what one rater reaches."""
     lines = [
         {**row, **{name: row[f"{who}{name}"] for name in row if f"{who}{name}" in row}, "who": title}
         for row in proved
         for who, title in (("", "judge"), ("human_", "a rater"))
     ]
-    return Table.of(
+    return TablePart.of(
         lines,
         ("Raters", "l", lambda r: raters_title(study, r["stratum"])),
         *(dimension_column(study), *texts({"Who": "who"})),
@@ -135,13 +135,13 @@ def _strata(results: Results) -> list[Part]:
         "with the number of raters behind a mean. α also falls where a group's raters agree less with each other."
     )
     sides = "; ".join(_sides(study, row) for row in clear)
-    table = Table.of(
+    table = TablePart.of(
         compared,
         *(*effect_of(study, "Groups"), ("Measure", "l", lambda r: MEASURES[r["measure"]])),
         *(*numbers({"Difference": "difference"}), span()),
     )
     warning = [Caution(f"The judge does not agree alike with all groups: {sides}.")] if clear else []
-    return [Text(text), *warning, Fold("Every comparison", [table])]
+    return [Paragraph(text), *warning, Fold("Every comparison", [table])]
 
 
 def _sides(study: Study, row: Row) -> str:
@@ -162,15 +162,15 @@ def _unscored(results: Results) -> list[Part]:
         return []
     reasons = results.rows(Unscored)
     if not reasons:
-        return [Text("Every answer was scored.")]
+        return [Paragraph("Every answer was scored.")]
     total = sum(row["n"] for row in reasons)
-    table = Table.of(
+    table = TablePart.of(
         reasons,
         ("Condition", "l", lambda r: f"{r['experiment']} / {r['condition']}"),
         *(*texts({"Why": "reason"}), *counts({"Answers": "n"})),
     )
     text = f"{whole(total)} answers are unscored; they count on neither side of an effect, and are never guessed at."
-    return [Text(text), Fold("Unscored, and why", [table])]
+    return [Paragraph(text), Fold("Unscored, and why", [table])]
 
 
 # ---- the judge's error in the effects
@@ -188,7 +188,7 @@ def _correction(results: Results) -> list[Part]:
         "too: not where outputs differ from what was rated, nor where the judge errs differently on those of one "
         "condition. Only human ratings of outputs could show that."
     )
-    table = Table.of(
+    table = TablePart.of(
         lines,
         *(dimension_column(study), *counts({"Responses": "n"}), *numbers({"Slope": "slope"}, 2)),
         *(span("95% CI", "slope_low", "slope_high", 2), *shares({"Outputs outside": "outside"})),
@@ -197,12 +197,12 @@ def _correction(results: Results) -> list[Part]:
     )
     far = [spoken(study, row["dimension"]) for row in lines if row["outside"] > MANY_OUTSIDE]
     warning = f"Over {MANY_OUTSIDE:.0%} of the outputs lie outside on {joined(far)}: do not rely on it there."
-    return [Text(text), table, *([Caution(warning)] if far else []), *_corrected(results)]
+    return [Paragraph(text), table, *([Caution(warning)] if far else []), *_corrected(results)]
 
 
 def _corrected(results: Results) -> list[Part]:
     corrected = [row for row in results.pooled() if finite(row["corrected"])]
-    table = Table.of(
+    table = TablePart.of(
         corrected,
         *(*texts({"Experiment": "experiment"}), *effect_of(results.study)),
         *(*numbers({"Effect": "estimate"}), span(), *numbers({"Corrected": "corrected"})),
@@ -217,7 +217,7 @@ def _calls(results: Results) -> list[Part]:
         return []
     cost = f", ${account['dollars']:,.2f} at the prices of the settings" if account.get("dollars") else ""
     text = f"This run made {whole(account['calls'])} calls to the judge{cost}; the other verdicts were kept ones."
-    return [Text(text)]
+    return [Paragraph(text)]
 
 
 CHAPTER = Chapter(

@@ -9,7 +9,7 @@ from tasks.meta_analysis.tables import Pooled
 from tasks.methods import methods_of
 from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.document import Items, Part, Text
+from tasks.reporting.house.document import Items, Paragraph, Part
 from tasks.reporting.house.words import in_sentence, joined, many, spoken, whole
 
 
@@ -21,7 +21,7 @@ def _parts(results: Results) -> list[Part]:
         steps.append(_preferences_step(results.facts))
         steps += _model_steps(results) if trained else []
     notes = _published(results.study) if trained else ["No models were trained: this is what the ratings say."]
-    return [Items(steps, "steps"), *(Text(note) for note in notes)]
+    return [Items(steps, "steps"), *(Paragraph(note) for note in notes)]
 
 
 def _preferences_step(facts: Facts) -> str:

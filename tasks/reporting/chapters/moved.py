@@ -7,7 +7,7 @@ from tasks.meta_analysis.tables import Moved
 from tasks.reporting.facts import Earlier
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, numbers
-from tasks.reporting.house.document import Fold, Part, Table, Text
+from tasks.reporting.house.document import Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, label_sentence, whole
 
@@ -30,11 +30,11 @@ def _parts(results: Results) -> list[Part]:
     )
     rest = [row for row in every if row not in changed]
     folded = [Fold(f"{whole(len(rest))} that did not, or are new or gone", [_table(study, rest)])] if rest else []
-    return [Text(text.strip()), *([_table(study, changed)] if changed else []), *folded]
+    return [Paragraph(text.strip()), *([_table(study, changed)] if changed else []), *folded]
 
 
-def _table(study: Study, moved: list[Row]) -> Table:
-    return Table.of(
+def _table(study: Study, moved: list[Row]) -> TablePart:
+    return TablePart.of(
         moved,
         *(*effect_of(study), *numbers({"Before": "before", "Now": "after", "Change": "change"})),
         *counts({"k before": "k_before", "k now": "k_after"}),

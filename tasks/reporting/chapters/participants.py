@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, shares, texts
-from tasks.reporting.house.document import Fold, Part, Table, Text
+from tasks.reporting.house.document import Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import attribute_title, finite, joined, percent, raters_label, stratum_title, whole
 from tasks.survey.tables import Participants
@@ -29,13 +29,13 @@ def _parts(results: Results) -> list[Part]:
     if results.facts.not_shown:
         small = joined(stratum_title(study, name) for name in results.facts.not_shown)
         text += f" Not shown, fewer than {study.survey.min_participants} participants: {small}."
-    table = Table.of(
+    table = TablePart.of(
         declared,
         ("Attribute", "l", lambda r: attribute_title(r["attribute"])),
         *(*texts({"Value": "value"}), *counts({"Participants": "n"}), *shares({"Share": "share"})),
     )
     title = f"{whole(len(declared))} values of {whole(len(attributes))} attributes"
-    return [Text(text.strip()), Fold(title, [table]) if len(declared) > LONG else table]
+    return [Paragraph(text.strip()), Fold(title, [table]) if len(declared) > LONG else table]
 
 
 def _most_often(attribute: str, values: list[Row]) -> str:

@@ -10,7 +10,7 @@ from tasks.reporting.chapters.dose_figure import draw_doses
 from tasks.reporting.chapters.health import marked_runs
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values, span, texts
-from tasks.reporting.house.document import Column, Fold, Part, Rows, Table, Text
+from tasks.reporting.house.document import Column, Fold, Paragraph, Part, SourceTables, TablePart
 from tasks.reporting.house.effects import direction, trusted, unmarked, with_interval
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, finite, interval, joined, number, whole
@@ -38,9 +38,9 @@ def _parts(results: Results) -> list[Part]:
     )
     texts = [trust, _spread(focused), _single(results, focused), _egger(pooled), *marked_runs(results)]
     return [
-        *(Text(text) for text in texts if text),
+        *(Paragraph(text) for text in texts if text),
         *_without_marked(results, pooled),
-        Fold("Heterogeneity and prediction", [_heterogeneity(results, pooled), Rows(("pooled",))]),
+        Fold("Heterogeneity and prediction", [_heterogeneity(results, pooled), SourceTables(("pooled",))]),
         *_other_methods(results, focused),
         *_left_out(results, focused),
         *_pairs(results),
@@ -100,18 +100,18 @@ def _without_marked(results: Results, pooled: list[Row]) -> list[Part]:
     marked = [row for row in pooled if row["n_marked"] > 0]
     if not marked:
         return []
-    table = Table.of(
+    table = TablePart.of(
         marked,
         *effect_of(results.study),
         ("Marked", "l", lambda r: f"{whole(r['n_marked'])} of {whole(r['k'])}"),
         *(*estimate("Effect"), *numbers({"Without": "unmarked_estimate"})),
         ("95% CI (HKSJ)", "r", lambda r: interval(*trusted(unmarked(r)))),
     )
-    return [Fold(f"With and without marked runs: {len(marked)} effects", [table, Rows(("pooled",))])]
+    return [Fold(f"With and without marked runs: {len(marked)} effects", [table, SourceTables(("pooled",))])]
 
 
-def _heterogeneity(results: Results, pooled: list[Row]) -> Table:
-    return Table.of(
+def _heterogeneity(results: Results, pooled: list[Row]) -> TablePart:
+    return TablePart.of(
         pooled,
         *(*texts({"Experiment": "experiment"}), *effect_of(results.study), *counts({"k": "k"})),
         *(*numbers({"Q": "q"}, 1), *p_values({"p of Q": "q_p"})),
@@ -136,8 +136,8 @@ def _other_methods(results: Results, focused: list[Row]) -> list[Part]:
         return TITLES[method], "r", cell
 
     methods = [by(method) for method in TITLES if any(key[3] == method for key in known)]
-    table = Table.of(focused, *effect_of(results.study), *methods, caption="Effect and HKSJ 95% interval.")
-    return [Fold("The same effects by other methods", [table, Rows(("pooling_methods",))])]
+    table = TablePart.of(focused, *effect_of(results.study), *methods, caption="Effect and HKSJ 95% interval.")
+    return [Fold("The same effects by other methods", [table, SourceTables(("pooling_methods",))])]
 
 
 def _left_out(results: Results, focused: list[Row]) -> list[Part]:
@@ -150,7 +150,7 @@ def _left_out(results: Results, focused: list[Row]) -> list[Part]:
         row["most"] = max(row["without"], key=lambda other: abs(other["estimate"] - row["estimate"]))
         row["changed"] = [other["without"] for other in row["without"] if direction(other) != direction(row)]
         row["range"] = [end(other["estimate"] for other in row["without"]) for end in (min, max)]
-    table = Table.of(
+    table = TablePart.of(
         lines,
         *(*effect_of(results.study), *numbers({"All": "estimate"})),
         ("Range", "r", lambda r: interval(*r["range"])),
@@ -159,7 +159,7 @@ def _left_out(results: Results, focused: list[Row]) -> list[Part]:
         ("95% CI (HKSJ)", "r", lambda r: interval(*trusted(r["most"]))),
         ("Clear changes without", "l", lambda r: joined(r["changed"]) or DASH),
     )
-    return [Fold("Every architecture left out", [table, Rows(("leave_one_out",))])] if lines else []
+    return [Fold("Every architecture left out", [table, SourceTables(("leave_one_out",))])] if lines else []
 
 
 def _pairs(results: Results) -> list[Part]:
@@ -170,13 +170,13 @@ def _pairs(results: Results) -> list[Part]:
         "Every two conditions of an experiment, from the paired differences of their scores on the same prompts; "
         "groups within one attribute only. Holm: within experiment and dimension."
     )
-    table = Table.of(
+    table = TablePart.of(
         pairs,
         *(*texts({"Experiment": "experiment"}), *effect_of(results.study, "Pair"), *counts({"k": "k"})),
         *(*numbers({"Difference": "estimate"}), span(), *p_values({"p (Holm)": "p_holm"})),
         *(span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"), *p_values({"p (HKSJ, Holm)": "hksj_p_holm"})),
     )
-    return [Fold("Every two conditions compared", [Text(text), table, Rows(("pairwise",))])]
+    return [Fold("Every two conditions compared", [Paragraph(text), table, SourceTables(("pairwise",))])]
 
 
 CHAPTER = Chapter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.effects.tables import Cells
 from tasks.methods.step import ADAPTER, RUNS
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.document import Code, Fold, Part, Rows, Table, Text
+from tasks.reporting.house.document import Code, Fold, Paragraph, Part, SourceTables, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, short_key, whole
 from tasks.runtime.store import place
@@ -27,7 +27,7 @@ def _training_runs(results: Results) -> list[Part]:
     users: dict[str, list[Row]] = {}
     for cell in cells:
         users.setdefault(cell["training_run"], []).append(cell)
-    table = Table.of(
+    table = TablePart.of(
         users.values(),
         ("Run", "l", lambda own: short_key(own[0]["training_run"])),
         ("Architecture", "l", lambda own: own[0]["architecture"]),
@@ -38,7 +38,7 @@ def _training_runs(results: Results) -> list[Part]:
         ("Adapter, in PLURALIGN_HOME", "l", lambda own: f"store/{place(RUNS, own[0]['training_run'])}/{ADAPTER}"),
         ids=[f"run-{short_key(key)}" for key in users],
     )
-    return [Text(text), Fold(f"Every training run: {whole(len(users))}", [table, Rows(("cells",))])]
+    return [Paragraph(text), Fold(f"Every training run: {whole(len(users))}", [table, SourceTables(("cells",))])]
 
 
 def _facts(results: Results) -> list[Part]:
@@ -50,10 +50,10 @@ def _facts(results: Results) -> list[Part]:
     body += [[label, value] for label, value in known.items() if value]
     what = "Format of the ratings" if study.ratings.simulate else "Source of the ratings"
     body += [[what, source] for source in facts.sources]
-    parts: list[Part] = [Table(["What", "Value"], "ll", body)]
+    parts: list[Part] = [TablePart(["What", "Value"], "ll", body)]
     for title, values in (("Counts", facts.counts), ("Versions", facts.versions), ("Seconds by stage", facts.seconds)):
         entries = [[name, str(value)] for name, value in values.items()]
-        parts += [Fold(title, [Table(["What", "Value"], "lr", entries)])] if entries else []
+        parts += [Fold(title, [TablePart(["What", "Value"], "lr", entries)])] if entries else []
     settings = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
     return [*parts, Fold("Settings", [Code(settings)])]
 

@@ -13,7 +13,7 @@ from tasks.reporting.chapters.published_figure import (
 )
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values
-from tasks.reporting.house.document import Part, Rows, Section, Table, Text
+from tasks.reporting.house.document import Paragraph, Part, Section, SourceTables, TablePart
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
@@ -43,14 +43,24 @@ def _parts(results: Results) -> list[Part]:
     beside, parts = published_effects(results), list[Part]()
     if beside:
         text = f"{_agreement(beside)} {label_sentence(results.study)}".strip()
-        parts += [Text(text), *results.picture("published"), _effects_table(results, beside), Rows(("pooled",))]
+        parts += [
+            Paragraph(text),
+            *results.picture("published"),
+            _effects_table(results, beside),
+            SourceTables(("pooled",)),
+        ]
     if known_ratios(results):
         text = (
             "A claim like “53% more” is a ratio of 1.53 of two pooled effects. Both effects have errors, and they "
             "share prompts, control and architectures; Fieller's interval, with HKSJ variances and covariance, knows "
             "both. It has no bounds where the effect that is divided by may be zero."
         )
-        parts += [Text(text), *results.picture("ratios"), _ratios_table(results), Rows(("ratios", "effects"))]
+        parts += [
+            Paragraph(text),
+            *results.picture("ratios"),
+            _ratios_table(results),
+            SourceTables(("ratios", "effects")),
+        ]
     return parts
 
 
@@ -79,7 +89,7 @@ def _inside(row: Row) -> bool:
     return low <= row["published"] <= high
 
 
-def _effects_table(results: Results, beside: list[Row]) -> Table:
+def _effects_table(results: Results, beside: list[Row]) -> TablePart:
     """A line a pooled effect."""
     study = results.study
 
@@ -87,7 +97,7 @@ def _effects_table(results: Results, beside: list[Row]) -> Table:
         span = interval(row["published_low"], row["published_high"])
         return f"within {span}" if row["published_at_most"] else span
 
-    return Table.of(
+    return TablePart.of(
         beside,
         ("Experiment", "l", lambda r: study.experiments[r["experiment"]].title),
         *(*effect_of(study), *estimate("Ours"), *p_values({"p (HKSJ)": "hksj_p"})),
@@ -97,9 +107,9 @@ def _effects_table(results: Results, beside: list[Row]) -> Table:
     )
 
 
-def _ratios_table(results: Results) -> Table:
+def _ratios_table(results: Results) -> TablePart:
     """A line a ratio; an interval without bounds says so."""
-    return Table.of(
+    return TablePart.of(
         known_ratios(results),
         *(("Ratio", "l", lambda r: ratio_name(results.study, r)), *counts({"k": "k"})),
         *(*numbers({"Effect": "estimate_of", "Divided by": "estimate_to"}), *numbers({"Ratio": "ratio"}, 2)),

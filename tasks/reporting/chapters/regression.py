@@ -20,7 +20,7 @@ from tasks.reporting.chapters.regression_terms import (
 )
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, numbers, p_values, texts
-from tasks.reporting.house.document import Caution, Column, Fold, Items, Part, Table, Text
+from tasks.reporting.house.document import Caution, Column, Fold, Items, Paragraph, Part, TablePart
 from tasks.reporting.house.effects import SIGNIFICANT
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
@@ -65,13 +65,13 @@ def _parts(results: Results) -> list[Part]:
     if not every:
         return [*troubles, *facts]
     sentences = (_model(models), _tested(every), _agreement(study, every), _unusable(study, every))
-    texts = [Text(text) for text in sentences if text]
+    texts = [Paragraph(text) for text in sentences if text]
     shown = [*_short(study, every), *results.picture("odds-ratios"), _full(study, every)]
     return [*texts, *troubles, *shown, *facts]
 
 
 def _latex(results: Results) -> list[LatexTable]:
-    tables = [part for part in _short(results.study, terms(results)) if isinstance(part, Table)]
+    tables = [part for part in _short(results.study, terms(results)) if isinstance(part, TablePart)]
     return [LatexTable("ordinal_regression", "Who rates differently.", table) for table in tables]
 
 
@@ -172,8 +172,8 @@ def _short(study: Study, every: list[Row]) -> list[Part]:
             ("Published p", "r", lambda r: r["published_p"] or DASH),
             ("Significant", "l", lambda r: r["verdict"]),
         ]
-        text += " Significant: at p < .05, here, in the paper (its Table 1), or in both."
-    return [Text(f"{text} {raters_label(study)}".strip()), Table.of(shown, *columns)]
+        text += " Significant: at p < .05, here, in the paper (its TablePart 1), or in both."
+    return [Paragraph(f"{text} {raters_label(study)}".strip()), TablePart.of(shown, *columns)]
 
 
 def _full(study: Study, every: list[Row]) -> Fold:
@@ -189,10 +189,10 @@ def _full(study: Study, every: list[Row]) -> Fold:
     text = f"n: participants. Estimates are log odds ratios.{_dagger(study, every)} {raters_label(study)}".strip()
     titles = dict.fromkeys(title_of(study, row["dimension"]) for row in every)
     tables = [
-        Table.of([r for r in every if title_of(study, r["dimension"]) == title], *columns, caption=title)
+        TablePart.of([r for r in every if title_of(study, r["dimension"]) == title], *columns, caption=title)
         for title in titles
     ]
-    return Fold(f"All terms: {whole(len(every))}", [Text(text), *tables])
+    return Fold(f"All terms: {whole(len(every))}", [Paragraph(text), *tables])
 
 
 def _dagger(study: Study, shown: list[Row]) -> str:
@@ -205,7 +205,7 @@ def _facts(study: Study, models: list[Row]) -> list[Part]:
     if not models:
         return []
     numbers_of = {"Ratings": "n_ratings", "Participants": "n_participants", "Responses": "n_responses"}
-    table = Table.of(
+    table = TablePart.of(
         models,
         *(dimension_column(study), *counts({**numbers_of, "Left out": "left_out"})),
         *numbers({"SD of participants": "sd_participant", "SD of responses": "sd_response"}, 2),
@@ -220,7 +220,7 @@ def _facts(study: Study, models: list[Row]) -> list[Part]:
     if not reference_values(models):
         notes += [f"{title_of(study, r['dimension'])}, against {r['reference']}" for r in models if r["reference"]]
     notes += [f"{title_of(study, r['dimension'])}: {r['notes']}" for r in models if r["notes"]]
-    return [Fold("Facts of the models", [Text(text.strip()), table, *([Items(notes)] if notes else [])])]
+    return [Fold("Facts of the models", [Paragraph(text.strip()), table, *([Items(notes)] if notes else [])])]
 
 
 def _troubles(study: Study, models: list[Row]) -> list[Part]:

@@ -9,7 +9,7 @@ from typing import Any
 from configs.schema import Study
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, shares, span
-from tasks.reporting.house.document import Part, Table, Text
+from tasks.reporting.house.document import Paragraph, Part, TablePart
 from tasks.reporting.house.drawing import GREY, INK, PURPLE, Drawing, cut, in_lines, marks, new_canvas, wrapped
 from tasks.reporting.house.effects import by_how_much, direction, not_clear
 from tasks.reporting.house.tables import Row
@@ -97,17 +97,20 @@ def _parts(results: Results) -> list[Part]:
     if disagreement := results.rows(Disagreement):
         text = "Disagreement is any variation among the ratings that one response got, of responses with at least two."
         columns = (*counts({"Responses": "n_responses"}), *shares({"With disagreement": "disagreement"}))
-        parts += [Text(text), Table.of(disagreement, dimension_column(study), *columns)]
+        parts += [Paragraph(text), TablePart.of(disagreement, dimension_column(study), *columns)]
     if picture := results.picture("cooccurrence"):
-        parts += [Text("One response can be seen as good and bad at once."), *picture]
+        parts += [Paragraph("One response can be seen as good and bad at once."), *picture]
     parts += _reliability(results)
     if contrasts := _each_contrast(results):
-        table = Table.of(
+        table = TablePart.of(
             contrasts,
             *(*effect_of(study, "Raters"), *numbers({"Difference": "estimate"}), span()),
             *counts({"n first": "n_a", "n second": "n_b"}),
         )
-        parts += [Text("Differences between groups of raters, in mean rating on 0–1, one mean a participant."), table]
+        parts += [
+            Paragraph("Differences between groups of raters, in mean rating on 0–1, one mean a participant."),
+            table,
+        ]
     return parts
 
 
@@ -135,7 +138,7 @@ def _reliability(results: Results) -> list[Part]:
         text += ": in the paper's words, substantial" if results.has_published else ":"
         text += " within-group variation rather than consensus."
     header = ["Raters", "Participants", *(title_of(study, dimension) for dimension in dimensions)]
-    return [Text(text), Table(header, "l" + "r" * (len(header) - 1), body), *results.picture("reliability")]
+    return [Paragraph(text), TablePart(header, "l" + "r" * (len(header) - 1), body), *results.picture("reliability")]
 
 
 # ---- figures

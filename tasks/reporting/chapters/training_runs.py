@@ -5,7 +5,7 @@ from __future__ import annotations
 from configs.schema import CONTROL
 from tasks.effects.tables import Cells
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.document import Part, Table, Text
+from tasks.reporting.house.document import Paragraph, Part, TablePart
 from tasks.reporting.house.words import whole
 
 
@@ -23,14 +23,14 @@ def _parts(results: Results) -> list[Part]:
             shared.setdefault(tuple(names), []).append(architecture)
     text = f"{whole(len(cells))} trained cells come from {whole(len(users))} training runs."
     if not shared:
-        return [Text(text)]
+        return [Paragraph(text)]
     text += " Conditions whose training data and settings are the same share a run: their effects come from one model."
-    table = Table.of(
+    table = TablePart.of(
         shared.items(),
         ("One training run for", "l", lambda item: ", ".join(item[0])),
         ("Architectures", "r", lambda item: whole(len(item[1]))),
     )
-    return [Text(text), table]
+    return [Paragraph(text), table]
 
 
 CHAPTER = Chapter("training-runs", "Training runs", [Cells], parts=_parts)

@@ -18,7 +18,7 @@ from tasks.reporting.house.drawing import Figure
 
 
 @dataclass(frozen=True)
-class Text:
+class Paragraph:
     kind: ClassVar[str] = "text"
     text: str
 
@@ -53,7 +53,7 @@ Column = tuple[str, str, Callable[[Any], "str | Link"]]
 
 
 @dataclass(frozen=True)
-class Table:
+class TablePart:
     """Cells as they are to be read; `align` has l or r for each column; `ids` names lines that others lead to."""
 
     kind: ClassVar[str] = "table"
@@ -64,7 +64,7 @@ class Table:
     ids: Sequence[str] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Any], *columns: Column, caption: str = "", ids: Sequence[str] = ()) -> Table:
+    def of(cls, rows: Iterable[Any], *columns: Column, caption: str = "", ids: Sequence[str] = ()) -> TablePart:
         """A line for each of `rows`, with a cell in each column."""
         headings, sides, cells = zip(*columns, strict=True)
         body = [[cell(row) for cell in cells] for row in rows]
@@ -72,7 +72,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SourceTables:
     """Which files of `tables/` the numbers above come from."""
 
     kind: ClassVar[str] = "rows"
@@ -105,7 +105,7 @@ class Fold:
     parts: Sequence[Part]
 
 
-Part = Text | Caution | Items | Table | Rows | Picture | Code | Fold
+Part = Paragraph | Caution | Items | TablePart | SourceTables | Picture | Code | Fold
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ MOST_FORESTS, MOST_LINES = 60, 60
 
 
 @dataclass(frozen=True)
-class Line:
+class ForestLine:
     """One effect: its name and standard error, and its share of the weight."""
 
     label: str
@@ -48,13 +48,13 @@ class Line:
         return self.estimate - reach, self.estimate + reach
 
 
-def lines(effects: Sequence[tuple[str, float, float]], tau2: float) -> list[Line]:
+def lines(effects: Sequence[tuple[str, float, float]], tau2: float) -> list[ForestLine]:
     """Labels, estimates and standard errors with weights 1 / (se² + τ²), as shares."""
     weights = [1 / (error**2 + (tau2 if finite(tau2) else 0.0)) for _, _, error in effects]
-    return [Line(*item, weight / sum(weights)) for item, weight in zip(effects, weights, strict=True)]
+    return [ForestLine(*item, weight / sum(weights)) for item, weight in zip(effects, weights, strict=True)]
 
 
-def draw_forest(effects: Sequence[Line], pooled: Row, heading: str, axis: str) -> Any:
+def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: str) -> Any:
     """The canvas; below the effects stand the intervals of `pooled`, a row of pooled.csv, each on its own line."""
     below, heading = _below(pooled), wrapped(heading, 76, 2)
     height = LINE * (len(effects) + len(below) + 0.6)
@@ -88,7 +88,7 @@ def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
     return rows
 
 
-def _lines(axes: Any, effects: Sequence[Line]) -> None:
+def _lines(axes: Any, effects: Sequence[ForestLine]) -> None:
     """Every effect with its interval; the area of its square is its weight."""
     places, ends = range(len(effects)), [line.ends for line in effects]
     axes.hlines(places, [low for low, _ in ends], [high for _, high in ends], color=GREY, lw=1.3, zorder=2)
@@ -125,7 +125,7 @@ def _frame(axes: Any, k: int, below: Sequence[Any], low: float, high: float, axi
     axes.set_xlabel(axis, fontsize=8.5)
 
 
-def _texts(axes: Any, effects: Sequence[Line], below: Sequence[Any]) -> None:
+def _texts(axes: Any, effects: Sequence[ForestLine], below: Sequence[Any]) -> None:
     """Names on the left; estimates with their intervals, and weights, on the right."""
     names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
     places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
@@ -136,7 +136,7 @@ def _texts(axes: Any, effects: Sequence[Line], below: Sequence[Any]) -> None:
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
-def forest_alt(heading: str, effects: Sequence[Line], pooled: Row) -> str:
+def forest_alt(heading: str, effects: Sequence[ForestLine], pooled: Row) -> str:
     """The plot in words."""
     each = "; ".join(f"{line.label} {with_ends(line.estimate, *line.ends)}" for line in effects)
     whole = with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.reporting.house.document import Table
+from tasks.reporting.house.document import TablePart
 
 ESCAPES = str.maketrans(
     {
@@ -24,7 +24,7 @@ class LatexTable:
 
     name: str
     caption: str
-    table: Table
+    table: TablePart
 
 
 def escape(text: object) -> str:

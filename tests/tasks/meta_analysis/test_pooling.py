@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tasks.meta_analysis.groups import LEFT_OUT, leave_one_out, pool_table
-from tasks.meta_analysis.heterogeneity import METHODS, Effects, fit, paule_mandel, q_profile, reml
+from tasks.meta_analysis.heterogeneity import METHODS, EffectGroups, fit, paule_mandel, q_profile, reml
 from tasks.meta_analysis.pooling import MORE, STATISTICS, egger, pool
 
 CLOSE = 1e-9
@@ -132,7 +132,7 @@ def test_one_huge_outlier_has_a_finite_answer_that_says_so(method: str) -> None:
 def test_paule_mandel_and_q_profile_solve_their_equation() -> None:
     generator = np.random.default_rng(1)
     v = np.exp(generator.normal(0, 2, (500, 7)))
-    effects = Effects(generator.normal(0, np.sqrt(2 * v)), v, np.ones((500, 7, 1)))
+    effects = EffectGroups(generator.normal(0, np.sqrt(2 * v)), v, np.ones((500, 7, 1)))
     tau2 = paule_mandel(effects)
     assert fit(effects, tau2).q[tau2 > 0] == pytest.approx(6)
     low, high = q_profile(effects)
@@ -144,7 +144,7 @@ def test_paule_mandel_and_q_profile_solve_their_equation() -> None:
 def test_reml_is_a_top_of_the_restricted_likelihood() -> None:
     generator = np.random.default_rng(2)
     v = np.exp(generator.normal(0, 1, (200, 7)))
-    effects = Effects(generator.normal(0, np.sqrt(1.5 * v)), v, np.ones((200, 7, 1)))
+    effects = EffectGroups(generator.normal(0, np.sqrt(1.5 * v)), v, np.ones((200, 7, 1)))
 
     def likelihood(tau2: np.ndarray) -> np.ndarray:  # -½ (Σ log(v + τ²) + log Σw + Q)
         at = fit(effects, tau2)

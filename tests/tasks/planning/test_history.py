@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.planning.history import History, Made, Result, seconds_each, why
+from tasks.planning.history import EarlierResult, History, Made, seconds_each, why
 
 MADE = Made("base", "data", {"dpo.epochs": 1.0, "seed": 0}, "dpo", 100, 20.0, 50, 5.0)
 
@@ -30,8 +30,8 @@ def test_cells_are_remembered_and_replaced(tmp_path: Path) -> None:
 
 def test_a_result_is_compared_with_the_last_that_rests_on_something_else(tmp_path: Path) -> None:
     history = History(tmp_path)
-    first, again = Result("one", "mon", "r1", pooled(a=0.1)), Result("one", "tue", "r1", pooled(a=0.1))
-    second = Result("two", "wed", "r2", pooled(a=0.2))
+    first, again = EarlierResult("one", "mon", "r1", pooled(a=0.1)), EarlierResult("one", "tue", "r1", pooled(a=0.1))
+    second = EarlierResult("two", "wed", "r2", pooled(a=0.2))
     assert history.conclude(first) is None
     assert history.conclude(again) is None  # the same ratings and settings: in its place
     for _ in range(2):  # a second run on the same ratings still says what moved since the others

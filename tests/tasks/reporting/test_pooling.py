@@ -21,7 +21,7 @@ from tasks.reporting.chapters.budgets import repeated
 from tasks.reporting.chapters.dose_figure import doses, spread
 from tasks.reporting.chapters.published_figure import published_effects
 from tasks.reporting.house.chapter import Results
-from tasks.reporting.house.document import Link, Table
+from tasks.reporting.house.document import Link, TablePart
 from tasks.reporting.house.drawing import house_style, write_canvas
 from tasks.reporting.house.forest import draw_forest, lines
 from tasks.reporting.house.latex import LatexTable, escape, latex
@@ -208,7 +208,7 @@ def test_hostile_names_stay_text_in_a_figure(tmp_path: Path) -> None:
 # ---- from a number to its rows
 
 
-def every_effect() -> Table:
+def every_effect() -> TablePart:
     """The made-up study's effects of its scale experiment in every architecture."""
     sections = experiments.CHAPTER.sections(Results(study(), made_up(study())))
     scale = next(section for section in sections if section.key == "experiment-scale")
@@ -245,7 +245,7 @@ def test_text_is_escaped_for_latex() -> None:
 
 
 def test_a_latex_table_has_as_many_cells_as_columns() -> None:
-    text = latex(LatexTable("name", "caption", Table(["a", "b"], "lr", [["x", Link("y", "#z")]])), "label")
+    text = latex(LatexTable("name", "caption", TablePart(["a", "b"], "lr", [["x", Link("y", "#z")]])), "label")
     assert r"x & y \\" in text
     assert r"\begin{tabular}{lr}" in text
 
