@@ -68,7 +68,7 @@ def test_the_columns_that_are_shown_are_declared() -> None:
 
 def test_progress_is_told_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
-    monkeypatch.setattr(Progress, "_create", lambda self, study: "an id")
+    monkeypatch.setattr("prefect.artifacts.create_progress_artifact", lambda *_, **__: "an id")
     monkeypatch.setattr(Progress, "_update", lambda self, known, done: told.append(done))
     now = iter([0.0, 9.0, 11.0, 11.0, 12.0, 13.0, 13.0])
     monkeypatch.setattr(artifacts.time, "monotonic", lambda: next(now))
