@@ -28,6 +28,3 @@ class Audit(Table):
     n_majorities: int = column("response pairs on which their own ratings prefer one response")
     chance_loses: float = column("majority_loses of random groups of the same size, mean", "share", missing=True)
     chance_sd: float = column("majority_loses of random groups of the same size, spread", "share", missing=True)
-
-    class Config:
-        name = "audit"

@@ -31,6 +31,3 @@ class Health(Table):
     resumed_from: pd.Int64Dtype = column("step of the checkpoint that the run went on from, 0 for none", missing=True)
     at_once: pd.Int64Dtype = column("rows that went through the model at once", missing=True)
     marked: str = column("limits of health that the run fails, with '; ' between them")
-
-    class Config:
-        name = "health"

@@ -13,6 +13,3 @@ class Drops(Table):
     reason: str = column("why")
     dropped: int = column("how many ratings, labels, responses or pairs are left out")
     kept: int = column("how many of them go on")
-
-    class Config:
-        name = "drops"
