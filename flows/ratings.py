@@ -12,9 +12,9 @@ from prefect.states import Completed, State
 
 from configs.load import load_codebook, load_study
 from flows.artifacts import careful, key
-from flows.keys import find_block
 from flows.outcome import run_name
 from flows.parameters import StudyName
+from flows.secret_keys import find_block
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.pseudonym import find_key
 from tasks.ratings.landing.snapshot import collection_of

@@ -11,7 +11,7 @@ from flows.artifacts import show_results
 from flows.outcome import Clock, Outcome
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
-from tasks.planning.facts import study_facts
+from tasks.planning.study_facts import study_facts
 from tasks.preferences.experiment import Preferences
 from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings

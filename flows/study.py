@@ -15,10 +15,10 @@ from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import run_cells
-from flows.keys import find_secret
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
+from flows.secret_keys import find_secret
 from flows.stages import ByReference, gather_ratings, prepare_all
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
@@ -27,10 +27,10 @@ from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
 from tasks.methods.training_set import TrainingSet, drops_table
 from tasks.planning.bench import Bench, Inputs
-from tasks.planning.facts import study_facts
-from tasks.planning.history import EarlierResult
+from tasks.planning.earlier_runs import EarlierResult
 from tasks.planning.results import CellResult
-from tasks.reporting.facts import Earlier
+from tasks.planning.study_facts import study_facts
+from tasks.reporting.run_facts import Earlier
 from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.simulation.language import is_well_formed

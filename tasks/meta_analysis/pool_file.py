@@ -10,8 +10,8 @@ import pandas as pd
 from configs.errors import InputError, one_of
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
+from tasks.meta_analysis.read_effects import read_effects
 from tasks.meta_analysis.study import adjusted
-from tasks.meta_analysis.table import read_effects
 
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]
 MOST_ROWS = 60

@@ -2,7 +2,7 @@
 
 TRL 1.16 knows neither and drops their columns unsaid, so both are carried through collator and loss here. It departs
 from TRL's trainers in three more ways: rows arrive tokenised, the reference log-probabilities are those of
-`reference.py`, and rows of like length stand in a batch.
+`reference_log_probs.py`, and rows of like length stand in a batch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasks.methods.order import LengthGrouped
+from tasks.methods.row_order import LengthGrouped
 
 SUPPORTED = "1.16."
 

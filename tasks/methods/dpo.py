@@ -20,10 +20,10 @@ from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
 from tasks.architectures.chat import Encoded
 from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
-from tasks.methods import voices
+from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.method import Method
-from tasks.methods.reference import Dialogue, encoded_with_reference
+from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_hash
 from tasks.runtime.job import Progress
@@ -80,7 +80,7 @@ class Dpo(Method):
         self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
     ) -> np.ndarray:
         """Each preference in the pairs counts for either of its labels."""
-        return voices.of_pairs(table, data, dimension, made_of, within)
+        return rating_weights.of_pairs(table, data, dimension, made_of, within)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         """By how much a pair's soft target is above one half; 0 for two responses that are no pair. a < b."""

@@ -19,10 +19,10 @@ from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
 from tasks.architectures.chat import TEMPLATE_VALUES, end_ids, strip_thinking
 from tasks.architectures.cost import Texts, sampling_hours
 from tasks.architectures.load import Base
-from tasks.methods import voices
+from tasks.methods import rating_weights
 from tasks.methods.method import Method
-from tasks.methods.order import seeded_by_epoch
 from tasks.methods.rewards import Reward, head_reward, text_reward
+from tasks.methods.row_order import seeded_by_epoch
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
 from tasks.runtime.job import Progress
@@ -84,11 +84,11 @@ class Grpo(Method):
         self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
     ) -> np.ndarray:
         """Each label that the reward is fitted on has the same weight: the fit weighs a response by its labels."""
-        return voices.of_labels(made_of, made_of.index)
+        return rating_weights.of_labels(made_of, made_of.index)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         """The difference in reward, summed over the dimensions that reward both."""
-        return voices.lead_of_responses(table.rename(columns={"reward": "value"}), a, b)
+        return rating_weights.lead_of_responses(table.rename(columns={"reward": "value"}), a, b)
 
     def identity(self, recipe: Recipe, architecture: Architecture) -> dict[str, Any]:
         """Also what its samples depend on: their length, and whether thinking is stripped from them."""

@@ -27,10 +27,10 @@ from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
 from tasks.architectures.chat import Encoded
 from tasks.architectures.cost import FORWARD, TRAIN, Texts, gradient_hours
 from tasks.architectures.load import Base
-from tasks.methods import voices
+from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.method import Method
-from tasks.methods.reference import Dialogue, encoded_with_reference
+from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.job import Progress
@@ -112,11 +112,11 @@ class Kto(Method):
         self, table: pd.DataFrame, data: ConditionData, dimension: str, made_of: pd.DataFrame, within: str
     ) -> np.ndarray:
         """Each label that says whether the response is desirable has the same weight."""
-        return voices.of_labels(made_of[made_of["final"].ne(data.labels[dimension].middle)], made_of.index)
+        return rating_weights.of_labels(made_of[made_of["final"].ne(data.labels[dimension].middle)], made_of.index)
 
     def lead(self, table: pd.DataFrame, a: pd.Series, b: pd.Series) -> np.ndarray:
         """The difference between the shares of labels that call a response desirable."""
-        return voices.lead_of_responses(table.assign(dimension="", value=table["target"]), a, b)
+        return rating_weights.lead_of_responses(table.assign(dimension="", value=table["target"]), a, b)
 
     def gpu_hours(self, parameters: float, steps: int, texts: Texts, recipe: Recipe) -> float:
         """A response to another prompt goes forward beside each."""

@@ -10,7 +10,7 @@ from configs.schema import Study
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge
 from tasks.methods.training_set import TrainingSet
-from tasks.planning.history import History
+from tasks.planning.earlier_runs import History
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
 from tasks.runtime.local.pool import Pool

@@ -20,7 +20,7 @@ from tasks.methods.step import Train
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, cells
-from tasks.planning.history import Made, seconds_each, why
+from tasks.planning.earlier_runs import Made, seconds_each, why
 from tasks.planning.results import wanted_run
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings

@@ -19,7 +19,7 @@ from tasks.methods.card import model_card
 from tasks.methods.step import ADAPTER, Train, TrainingRun
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.cells import Cell
-from tasks.planning.history import Made
+from tasks.planning.earlier_runs import Made
 from tasks.runtime.store import Artifact
 
 TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")

@@ -8,13 +8,13 @@ from pathlib import Path
 from configs.schema import Study
 from tasks.reporting.chapters import CHAPTERS, in_order_of_findings
 from tasks.reporting.chapters.failures import in_part
-from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import Items, Section, rendered
 from tasks.reporting.house.drawing import Figure, house_style, save
 from tasks.reporting.house.latex import latex
 from tasks.reporting.house.tables import Tables
 from tasks.reporting.house.words import joined, label_sentence
+from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
 
 

@@ -12,8 +12,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.reporting.facts import Facts
 from tasks.reporting.report import write_report
+from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
 
 VERSIONS = (

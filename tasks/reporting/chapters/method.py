@@ -7,10 +7,10 @@ from tasks.audit.tables import Audit
 from tasks.effects.tables import Cells, Effects
 from tasks.meta_analysis.tables import Pooled
 from tasks.methods import methods_of
-from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.document import Items, Paragraph, Part
 from tasks.reporting.house.words import in_sentence, joined, many, spoken, whole
+from tasks.reporting.run_facts import Facts
 
 
 def _parts(results: Results) -> list[Part]:

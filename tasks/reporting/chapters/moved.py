@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from configs.schema import Study
 from tasks.meta_analysis.tables import Moved
-from tasks.reporting.facts import Earlier
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, effect_of, numbers
 from tasks.reporting.house.document import Fold, Paragraph, Part, TablePart
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, label_sentence, whole
+from tasks.reporting.run_facts import Earlier
 
 
 def _parts(results: Results) -> list[Part]:

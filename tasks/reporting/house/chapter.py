@@ -8,11 +8,11 @@ from typing import Any
 
 from configs.schema import Study
 from tasks.meta_analysis.tables import Pooled
-from tasks.reporting.facts import Facts
 from tasks.reporting.house.document import Part, Picture, Section
 from tasks.reporting.house.drawing import Drawing, Figure
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row, Tables, rows
+from tasks.reporting.run_facts import Facts
 from tasks.runtime.tables import Table
 
 

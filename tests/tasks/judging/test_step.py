@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import LlmJudgeSettings, Study
-from flows import keys
+from flows import secret_keys
 from tasks.judging.evidence import compared_strata, gather_evidence, sample_of
 from tasks.judging.llm.judge import endpoint_key
 from tasks.judging.step import ProvenJudge, prepare_judge, study_judge
@@ -50,20 +50,20 @@ def test_the_key_comes_from_the_environment_then_from_prefect(monkeypatch: pytes
         def get(self) -> str:
             return "of Prefect"
 
-    monkeypatch.setattr(keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
-    monkeypatch.setattr(keys.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
+    monkeypatch.setattr(secret_keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
+    monkeypatch.setattr(secret_keys.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
     monkeypatch.setenv("OPENAI_API_KEY", "of the environment")
-    assert endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret) == "of the environment"
+    assert endpoint_key(LlmJudgeSettings(**LLM), secret_keys.find_secret) == "of the environment"
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret) == "of Prefect"
+    assert endpoint_key(LlmJudgeSettings(**LLM), secret_keys.find_secret) == "of Prefect"
 
 
 def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
+    monkeypatch.setattr(secret_keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
     with pytest.raises(InputError, match="judge m: needs a key in OPENAI_API_KEY, or in Prefect's Secret block openai"):
-        endpoint_key(LlmJudgeSettings(**LLM), keys.find_secret)
-    assert endpoint_key(LlmJudgeSettings(**LLM, base_url="http://localhost:8000/v1"), keys.find_secret) == "none"
+        endpoint_key(LlmJudgeSettings(**LLM), secret_keys.find_secret)
+    assert endpoint_key(LlmJudgeSettings(**LLM, base_url="http://localhost:8000/v1"), secret_keys.find_secret) == "none"
 
 
 # ---- the proof

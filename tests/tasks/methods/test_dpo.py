@@ -16,7 +16,7 @@ from tasks.methods import dpo
 from tasks.methods.collapsed import SUPPORTED
 from tasks.methods.dpo import as_dataset, collapsed_collator, collapsed_trainer
 from tasks.methods.lora import lent, lora_config
-from tasks.methods.reference import response_log_prob
+from tasks.methods.reference_log_probs import response_log_prob
 from tasks.methods.run import training_arguments
 from tests.models import RECIPE, a_run, some_pairs, train_dpo
 

@@ -15,7 +15,7 @@ from configs.schema import Condition, Study
 from tasks.methods import METHODS, kto
 from tasks.methods.kto import as_dataset, collapsed_collator, collapsed_trainer
 from tasks.methods.lora import lent, lora_config
-from tasks.methods.reference import encoded_with_reference
+from tasks.methods.reference_log_probs import encoded_with_reference
 from tasks.methods.run import margin_at_end, training_arguments
 from tasks.preferences.condition import condition_data
 from tests.conftest import make_data

@@ -18,8 +18,8 @@ from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
 from tasks.planning.cell_tables import doses_table
 from tasks.reporting.chapters import DECLARED
-from tasks.reporting.facts import Facts
 from tasks.reporting.report import write_report
+from tasks.reporting.run_facts import Facts
 from tasks.runtime.tables import columns_of
 
 HOSTILE = "<script>alert('x')</script> | $x^2$ ](http://evil.test) `code`\n# heading"

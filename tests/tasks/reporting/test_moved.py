@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.meta_analysis.moved import moved
-from tasks.reporting.facts import Earlier
 from tasks.reporting.report import write_report
+from tasks.reporting.run_facts import Earlier
 from tests.tasks.reporting.made_up import FACTS, made_up, study
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from tasks.reporting.chapters.experiments import in_words
-from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import markdown
 from tasks.reporting.house.words import number, p_value
 from tasks.reporting.report import draw_all, findings
+from tasks.reporting.run_facts import Facts
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, made_up, pooled_row, study, written
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from tasks.reporting.chapters.regression_terms import change, odds
-from tasks.reporting.facts import Facts
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.report import draw_all, findings
+from tasks.reporting.run_facts import Facts
 from tasks.survey.holm import holm
 from tests.tasks.reporting.made_up import made_up, model_row, study, term_row, written
 

@@ -12,7 +12,7 @@ from configs.load import load_codebook
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
 from tasks.ratings.study_data import StudyData
-from tasks.reporting.facts import Earlier, Facts
+from tasks.reporting.run_facts import Earlier, Facts
 from tasks.runtime.store import Artifact
 
 

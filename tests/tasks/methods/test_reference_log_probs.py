@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tasks.architectures.chat import encode
-from tasks.methods import reference
-from tasks.methods.reference import reference_log_probs, response_log_prob
+from tasks.methods import reference_log_probs as reference
+from tasks.methods.reference_log_probs import reference_log_probs, response_log_prob
 from tests.models import texts
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.planning.history import EarlierResult, History, Made, seconds_each, why
+from tasks.planning.earlier_runs import EarlierResult, History, Made, seconds_each, why
 
 MADE = Made("base", "data", {"dpo.epochs": 1.0, "seed": 0}, "dpo", 100, 20.0, 50, 5.0)
 

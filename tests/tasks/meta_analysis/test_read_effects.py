@@ -11,7 +11,7 @@ from configs.errors import InputError
 from flows import meta_analysis
 from flows.cli import main
 from tasks.meta_analysis.pooling import pool
-from tasks.meta_analysis.table import read_effects
+from tasks.meta_analysis.read_effects import read_effects
 from tasks.reporting.house.forest import MOST_LINES
 
 HEADER = "contrast,estimate,std_error\n"
