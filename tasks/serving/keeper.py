@@ -32,7 +32,7 @@ HOST = "127.0.0.1"
 ELSEWHERE = ("PREFECT_API_", "PREFECT_CLOUD_", "PREFECT_PROFILE", "PREFECT_SERVER_API_", "PREFECT_SERVER_DATABASE_")
 """How variables begin that would lead to another server than this one."""
 SECONDS_TO_START = 180.0
-SECONDS_TO_STOP = {"runs": 4.0, "worker": 1.0, "servers": 3.0}
+SECONDS_TO_STOP = {"runs": 8.0, "worker": 1.0, "servers": 3.0}
 LINES_OF_LOG = 5
 
 

@@ -74,6 +74,8 @@ class Place:
     """A folder to run studies in, with its own store and outputs."""
 
     folder: Path
+    server: str = ""
+    """The address of a Prefect server for commands; without one, each starts its own, which takes seconds."""
 
     @property
     def study(self) -> str:
@@ -88,6 +90,7 @@ class Place:
             "PLURALIGN_HOME": str(self.folder / "home"),
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            **({"PREFECT_API_URL": self.server} if self.server else {}),
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +53,14 @@ def warm(place: Place, databases: Path, finished: Place) -> Place:
     return place.has(databases)
 
 
+@pytest.fixture
+def served(warm: Place) -> Place:
+    """The same, with the tests' own Prefect server."""
+    from prefect.settings import PREFECT_API_URL
+
+    return replace(warm, server=str(PREFECT_API_URL.value()))
+
+
 def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_written(warm, finished):
     process = warm.start("run", "small.yaml", "--workers", "1")
     follow(process, "cell 4 of 14")
@@ -75,24 +84,24 @@ def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
-def test_killing_a_child_fails_one_cell_with_its_reason_and_the_next_run_makes_up_for_it(warm, finished):
-    process = warm.start("run", "small.yaml", "--workers", "1")
+def test_killing_a_child_fails_one_cell_with_its_reason_and_the_next_run_makes_up_for_it(served, finished):
+    process = served.start("run", "small.yaml", "--workers", "1")
     follow(process, "cell 2 of 14")
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     output = finish(process)
     assert process.returncode == 3, output
     assert "was killed by SIGKILL" in output
     assert "Traceback" not in output
-    cells = pd.read_csv(warm.tables / "cells.csv")
+    cells = pd.read_csv(served.tables / "cells.csv")
     failed = cells[cells["status"] == "failed"]
     assert len(failed) == 1
     assert "was killed by SIGKILL (out of memory?)" in failed["error"].iloc[0]
-    assert pd.read_csv(warm.tables / "pooled.csv")["k"].min() == 1
+    assert pd.read_csv(served.tables / "pooled.csv")["k"].min() == 1
 
-    again = warm.start("run", "small.yaml", "--workers", "1")
+    again = served.start("run", "small.yaml", "--workers", "1")
     output = finish(again)
     assert again.returncode == 0, output
-    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (warm, finished)]
+    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (served, finished)]
     pd.testing.assert_frame_equal(*pooled)
 
 
@@ -116,11 +125,11 @@ def test_stopping_it_ends_it_and_its_children_soon(warm, stop):
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
-def test_two_runs_at_once_train_nothing_twice(warm):
-    processes = [warm.start("run", "small.yaml", "--workers", "1", "--output", f"outputs/{n}") for n in range(2)]
+def test_two_runs_at_once_train_nothing_twice(served):
+    processes = [served.start("run", "small.yaml", "--workers", "1", "--output", f"outputs/{n}") for n in range(2)]
     outputs = [finish(process) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    cells = [pd.read_csv(warm.folder / "outputs" / str(n) / "tables" / "cells.csv") for n in range(2)]
+    cells = [pd.read_csv(served.folder / "outputs" / str(n) / "tables" / "cells.csv") for n in range(2)]
     trained = pd.concat(cells).query("status == 'trained'")["training_run"]
     assert trained.is_unique
     assert len(trained) == 10
