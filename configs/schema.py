@@ -6,6 +6,7 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -457,7 +458,7 @@ class Price(Frozen):
     output: Annotated[float, Field(ge=0)]
 
 
-class BaseJudgeSettings(Frozen):
+class BaseJudgeSettings(Frozen, ABC):
     """What the settings of every judge hold, and what they say of the judge before it is made ready.
 
     The settings' `kind` chooses the judge: `tasks/judging/judges.py` makes it.
@@ -472,9 +473,9 @@ class BaseJudgeSettings(Frozen):
     proof: Proof = Proof()
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What it is called within a sentence."""
-        raise NotImplementedError
 
     @property
     def subject(self) -> str:
