@@ -46,8 +46,12 @@ class Module:
     path: Path
 
     @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(), str(self.path))
+
+    @cached_property
     def nodes(self) -> list[ast.AST]:
-        return list(ast.walk(ast.parse(self.path.read_text(), str(self.path))))
+        return list(ast.walk(self.tree))
 
     @property
     def room(self) -> str | None:
@@ -87,7 +91,7 @@ class House:
     def _twins(self) -> Iterator[tuple[Path, int, str]]:
         first: dict[str, Module] = {}
         for module in self.modules.values():
-            for node in ast.parse(module.path.read_text()).body:
+            for node in module.tree.body:
                 if isinstance(node, ast.ClassDef) and first.setdefault(node.name, module) is not module:
                     yield module.path, node.lineno, f"{first[node.name].name} has a class {node.name} too"
 
