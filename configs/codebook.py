@@ -18,22 +18,42 @@ PLATFORM_COLUMN = re.compile(
     r"prolific|(?<![a-z])m ?turk|mechanical ?turk|(?<![a-z])(?:worker|assignment|hit) ?id(?![a-z])"
 )
 """What the names of columns with a recruitment platform's ids look like, as lower-case words."""
+WHOLE_NUMBER = re.compile(r"^(\d+)\.0+$")
+INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""Characters that take no room: soft hyphens, blanks without width, byte order marks, marks of direction."""
+
+
+def tidy(text: str) -> str:
+    """The text as people see it: letters composed (NFC), without invisible characters and outer blanks, any blanks of
+    Unicode between words as one.
+
+    Ids, answers and the names of columns are this; so two that look the same are the same.
+    """
+    return text if text.isascii() and text.isalnum() else " ".join(_composed(text).split())
+
+
+def _composed(text: str) -> str:
+    return INVISIBLE.sub("", unicodedata.normalize("NFC", text))
 
 
 def normal(text: str) -> str:
-    """The form in which texts are compared: case, blanks and composed letters don't matter, `5.0` reads as `5`."""
-    text = " ".join(unicodedata.normalize("NFC", text).casefold().split())
-    return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
+    """The form in which label texts are compared: as `tidy`, without regard to case; `5.0` reads as `5`."""
+    return WHOLE_NUMBER.sub(r"\1", tidy(text).casefold())
 
 
-def _known_format(file: str) -> str:
-    if PurePath(file).suffix.lower() not in SUFFIXES:
+def _inside_export(file: str) -> str:
+    """A file's name, of a known format; it can't lead out of the export's folder."""
+    path = PurePath(file)
+    if path.suffix.lower() not in SUFFIXES:
         raise one_of("the end of a file's name", file, SUFFIXES)
+    if path.is_absolute() or ".." in path.parts or not file.isprintable():
+        raise ValueError(f"a file within the export's folder, got {file!r}")
     return file
 
 
-TableFile = Annotated[str, AfterValidator(_known_format)]
-"""A file's name; how it ends says what it is: CSV (.csv, .tsv, .txt), JSON Lines (.jsonl, .ndjson) or Parquet."""
+TableFile = Annotated[str, AfterValidator(_inside_export)]
+"""A file's name, within the export's folder; how it ends says what it is: CSV (.csv, .tsv, .txt), JSON Lines (.jsonl,
+.ndjson) or Parquet."""
 
 
 class RatingsTable(Frozen):

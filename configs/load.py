@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from configs.codebook import Codebook
-from configs.errors import InputError, one_of
+from configs.errors import InputError, one_of, short
 from configs.renamed import with_present_names
-from configs.schema import Frozen, Study
+from configs.schema import Assumptions, Frozen, Study, UnknownKey
 
 SHIPPED = Path(__file__).parent
 OWN_STUDY = "PLURALIGN_STUDY"
 """The variable with the path of a study that the forms of runs offer beside the shipped ones."""
+MOST_NODES, DEEPEST, MOST_FAULTS = 100_000, 50, 50
+BIGGEST_FILE = 2_000_000
+"""Bytes of a settings file."""
+READ_AS: dict[type, str] = {
+    bool: " (yes, no, on, off, true and false are truth values unless quoted: quote it)",
+    int: " (quote it)",
+    float: " (quote it)",
+    type(None): " (an empty value, ~ or null: quote it if it is a text)",
+    datetime.date: " (YAML reads a date: quote it)",
+    datetime.datetime: " (YAML reads a time: quote it)",
+}
+"""What to do where YAML reads another type than the text that is wanted."""
+SUFFIXES = (".yaml", ".yml")
+"""How the path of a file ends, unlike a shipped name."""
 REPLACED_WHOLE = ("ratings", "judge")
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -38,15 +54,22 @@ def load_codebook(name: str) -> Codebook:
     return _validate(Codebook, _read("codebooks", name), name)
 
 
-def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(
+    items: Sequence[str], option: str = "--set", example: str = "recipe.dpo.epochs=2"
+) -> dict[str, Any]:
     """`["recipe.dpo.epochs=2", "architectures=[tiny-llama]"]` → keys and YAML values."""
     overrides = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"--set {item}: expected KEY=VALUE, like recipe.dpo.epochs=2")
-        overrides[key.strip()] = _parse(value, f"--set {key}")
+            raise InputError(f"{option} {item}: expected KEY=VALUE, like {example}")
+        overrides[key.strip()] = _parse(value, f"{option} {key}")
     return overrides
+
+
+def parse_assumptions(items: Sequence[str]) -> Assumptions:
+    """`["architectures=0.02"]` → assumptions. Raises `InputError` like `load_study`."""
+    return _validate(Assumptions, parse_overrides(items, "--assume", "architectures=0.02"), "--assume")
 
 
 def shipped(kind: str) -> list[str]:
@@ -62,12 +85,35 @@ def _with_base(name: str) -> dict[str, Any]:
         if following in seen:
             raise InputError(f"{name}: extends itself: {' -> '.join([*seen, following])}")
         seen.append(following)
-        layers.append(with_present_names(_read("studies", following), following))
+        layers.append(_anchored(with_present_names(_read("studies", following), following), following))
         following = layers[-1].pop("extends", None)
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
         merged = _merge(merged, layer)
     return merged
+
+
+def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    """A study's settings with the paths in them relative to the file that names them, or to the working directory where
+    only that has them."""
+    if not name.endswith(SUFFIXES):
+        return raw
+
+    def at(path: Any, folder: bool = False) -> Any:
+        if not isinstance(path, str) or not (folder or path.endswith(SUFFIXES)):
+            return path
+        beside = Path(name).parent / path
+        return path if Path(path).exists() and not beside.exists() else str(beside)
+
+    def each(paths: Any) -> Any:
+        return list(map(at, paths)) if isinstance(paths, list) else paths
+
+    anchored = raw | {key: at(raw[key]) for key in ("extends", "recipe") if key in raw}
+    anchored |= {"architectures": each(raw["architectures"])} if "architectures" in raw else {}
+    if isinstance(ratings := raw.get("ratings"), dict):
+        own = {"codebooks": each(ratings.get("codebooks")), "folder": at(ratings.get("folder"), folder=True)}
+        anchored["ratings"] = ratings | {key: value for key, value in own.items() if key in ratings}
+    return anchored
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +137,8 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
-    """Experiments that extend another one, merged into what that is; those that are null are left out."""
+    """Experiments that extend another one, merged into what that is; those that are null are left out, also where
+    `raters` names them."""
     given = raw.get("experiments")
     if not isinstance(given, dict):
         return raw
@@ -108,6 +155,10 @@ def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
             raise InputError(f"{place}: experiments.{name} extends itself: {' -> '.join([*seen, name, base])}")
         return _merge(whole(base, (*seen, name)), settings)
 
+    raters = raw.get("raters")
+    if isinstance(raters, dict) and isinstance(raters.get("experiments"), list):
+        gone = [name for name in given if name not in experiments]
+        raw = raw | {"raters": raters | {"experiments": [name for name in raters["experiments"] if name not in gone]}}
     return raw | {"experiments": {name: whole(name, ()) for name in experiments}}
 
 
@@ -137,11 +188,13 @@ def _put(raw: dict[str, Any], key: str, value: Any) -> None:
 
 def _read(kind: str, name: str) -> dict[str, Any]:
     if not isinstance(name, str):
-        raise InputError(f"{kind}: expected a name or a path, got {name!r}")
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / kind / f"{name}.yaml"
+        raise InputError(f"{kind}: expected a name or a path, got {short(name)}")
+    path = Path(name) if name.endswith(SUFFIXES) else SHIPPED / kind / f"{name}.yaml"
     if path.suffix and path.parent == SHIPPED / kind and path.stem not in shipped(kind):
         raise one_of(kind, name, [*shipped(kind), "or the path of a .yaml file"])
     try:
+        if path.stat().st_size > BIGGEST_FILE:
+            raise InputError(f"{path}: {path.stat().st_size:,} bytes; settings take at most {BIGGEST_FILE:,}")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
@@ -154,7 +207,16 @@ def _read(kind: str, name: str) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, where plain YAML silently keeps the last."""
+    """Safe YAML that refuses a key given twice, where plain YAML silently keeps the last, and what is no sane file.
+
+    Aliases are one object however often they stand, but whoever walks them meets each anew: their number counts
+    expanded.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        _expanded_size(node, {}, 0)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = []
@@ -163,14 +225,44 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(node_of_key, deep=True)
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=node_of_key.start_mark)
+                raise _fault_at(node_of_key, f"key {short(key)} stands twice")
             seen.append(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:  # a date in a 13th month, a number of 5,000 digits
+            raise _fault_at(node, f"{short(node.value)} can't be read: {error}; quote it if it is a text") from None
+
+
+def _expanded_size(node: yaml.Node | None, sizes: dict[int, int], depth: int) -> int:
+    """The number of nodes below one, those of aliases counted wherever they stand.
+
+    Raises:
+        yaml.MarkedYAMLError: there are more than `MOST_NODES`, or they are deeper than `DEEPEST`, as within themselves.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if depth > DEEPEST:
+        raise _fault_at(node, f"nested more than {DEEPEST} levels deep")
+    if id(node) not in sizes:
+        parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+        sizes[id(node)] = 1 + sum(_expanded_size(part, sizes, depth + 1) for part in parts)
+    if sizes[id(node)] > MOST_NODES:
+        raise _fault_at(node, f"aliases make more than {MOST_NODES:,} values of it")
+    return sizes[id(node)]
+
+
+def _fault_at(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _parse(text: str, place: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except RecursionError:
+        raise InputError(f"{place}: nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or error
@@ -182,10 +274,27 @@ def _validate(model: type[Settings], raw: dict[str, Any], place: str) -> Setting
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        first, *rest = error.errors()
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] not in ("value_error", "missing"):
-        message += f", got {first['input']!r}"
-    more = f" (and {len(rest)} more)" if rest else ""
-    raise InputError(": ".join(filter(None, [place, where, message])) + more)
+        faults = list(dict.fromkeys(map(_fault_line, error.errors())))
+    if len(faults) == 1:
+        raise InputError(f"{place}: {faults[0]}")
+    rest = [f"… {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+    raise InputError("\n  ".join([f"{place}: {len(faults)} faults", *faults[:MOST_FAULTS], *rest]))
+
+
+def _fault_line(error: ErrorDetails) -> str:
+    """A fault as pydantic found it: where, what is wrong, what stands there."""
+    *parents, last = error["loc"] or ("",)
+    value, kind, message = error["input"], error["type"], error["msg"].removeprefix("Value error, ")
+    if isinstance(value, UnknownKey):
+        place, message = parents, str(value)
+    elif kind == "invalid_key":
+        place, message = parents, f"key {short(last)} is not a text; quote it"
+    else:
+        place = list(error["loc"])
+        if last == "[key]":
+            place, message = parents[:-1], f"key: {message}"
+        if kind not in ("value_error", "missing"):
+            message += f", got {short(value)}"
+        if kind == "string_type" and not isinstance(value, (dict, list)):
+            message += READ_AS.get(type(value), "")
+    return ": ".join(filter(None, [".".join(str(part) for part in place), message]))

@@ -10,10 +10,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SerializeAsAny,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
-from configs.errors import one_of
+from configs.errors import one_of, short
+from configs.placebo import with_placebos
+from configs.urls import OPENAI, checked_address, host_of, is_openai, key_variable
 
 CONTROL = "control"
 """The architecture untouched; every contrast may name it, no experiment defines it."""
@@ -24,20 +35,39 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Frozen(BaseModel):
-    """Base of all settings."""
+class UnknownKey:
+    """Stands in for the value of a key that there is none of, and tells which there are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __init__(self, key: object, allowed: list[str]) -> None:
+        self._text = f"unknown key {short(key)}; allowed: {', '.join(allowed)}"
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class HiddenFault:
+    """Stands in for a value that may hold a secret, so that no error shows it, and tells what is wrong with it."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+
+    def __repr__(self) -> str:
+        return "(not shown)"
+
+
+class Frozen(BaseModel):
+    """Base of all settings: no key that is unknown, no number that is not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_unknown_key(cls, data: Any) -> Any:
-        """Refuse an unknown key with the allowed ones in the message, which pydantic's own leaves out."""
+    def _tell_allowed_keys(cls, data: Any) -> Any:
+        """Put the allowed keys into pydantic's error about an unknown one, beside all other errors."""
+        if not isinstance(data, dict):
+            return data
         allowed = cls.allowed_keys()
-        for key in data if isinstance(data, dict) else ():
-            if key not in allowed:
-                raise ValueError(f"unknown key {key!r}; allowed: {', '.join(allowed)}")
-        return data
+        return {key: value if key in allowed else UnknownKey(key, allowed) for key, value in data.items()}
 
     @classmethod
     def allowed_keys(cls) -> list[str]:
@@ -49,12 +79,16 @@ class Frozen(BaseModel):
 
 
 class Simulation(Frozen):
-    """Size of a simulated export; the defaults are the paper's (Data Collection)."""
+    """A simulated export: its size (the defaults are the paper's, Data Collection), and whose judgement is sharper."""
 
     participants: Count = 1095
     responses_each: Count = 5
     prompts: Count = 587
     responses_per_prompt: Annotated[int, Field(ge=2)] = 3
+    slopes: dict[str, dict[str, dict[str, float]]] = {}
+    """Dimension → attribute → value → the factor that multiplies the slope, on what a text shows of the dimension, of
+    who declares the value: 2 tells texts apart twice as sharply, 0 not at all, -1 the other way round. Several factors
+    multiply each other, those of several values of one attribute too. By default nobody's slope differs."""
 
     @model_validator(mode="after")
     def _enough_raters(self) -> Self:
@@ -114,6 +148,16 @@ class Stratum(Frozen):
     title: str | None = None
 
 
+class Half(Frozen):
+    """One of two random halves of the raters of several strata together, drawn by a stable hash."""
+
+    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    number: Count
+    """Which division into halves."""
+    second: bool = False
+    """Which of both halves."""
+
+
 # ---- experiments
 
 
@@ -122,6 +166,9 @@ class Condition(Frozen):
 
     dimensions: Annotated[tuple[str, ...], Field(min_length=1)]
     stratum: str | None = None
+    """Whose ratings; by default everybody's."""
+    half: Half | None = None
+    """Instead of a stratum: those of a random half of some raters, in a placebo contrast."""
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
     method: str = "dpo"
@@ -140,6 +187,8 @@ class Condition(Frozen):
     def _participants_remain(self) -> Self:
         if self.within == "participant" and self.aggregation != "all":
             raise ValueError(f"within: participant needs aggregation: all; {self.aggregation} leaves no participants")
+        if self.stratum is not None and self.half is not None:
+            raise ValueError("a stratum or a half, not both")
         return self
 
 
@@ -292,6 +341,14 @@ class Survey(Frozen):
 # ---- models
 
 
+class Pooling(Frozen):
+    """How effects are pooled beside the paper's way."""
+
+    tau_scale: Positive = 0.1
+    """Scale of the half-normal prior on τ, the standard deviation of the true effects of architectures: the prior says
+    that τ is below twice this in 95 of 100 studies."""
+
+
 class Tiny(Frozen):
     """An architecture built from its transformers config and pre-trained on the study's own training texts.
 
@@ -323,7 +380,8 @@ class Architecture(Frozen):
     gpus: Count = 1
     """GPUs that one training run is sharded over (FSDP), for a model that is too large for one."""
     reasoning: bool = False
-    """Whether it thinks before it answers; what stands before `</think>` is stripped before judging, and counted."""
+    """Whether it thinks before it answers; what stands before `</think>`, or a mark like it, is
+    stripped before judging, and counted."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -381,7 +439,8 @@ class Limits(Frozen):
 
     Of its answers, beside the control's: a share of well-formed ones, and mean words, at least and at most so many
     times the control's; shares of empty and of repetitive ones at most so much above the control's. Of its training,
-    where it took ten steps: a margin above `margin`.
+    where it took ten steps: a margin above `margin`. Of the control itself: at least a share `control` of answers that
+    end by themselves, and of well-formed ones; below it the control and all runs of its architecture are marked.
     """
 
     well_formed: Annotated[float, Field(ge=0, le=1)] = 0.9
@@ -390,6 +449,7 @@ class Limits(Frozen):
     empty: Annotated[float, Field(ge=0, le=1)] = 0.05
     repetitive: Annotated[float, Field(ge=0, le=1)] = 0.1
     margin: float = 0.0
+    control: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
 class Recipe(Frozen):
@@ -399,13 +459,14 @@ class Recipe(Frozen):
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, SerializeAsAny[MethodSettings]]
 
     max_length: Count = 512
     """Longest training sequence, prompt and response, in tokens; longer ones are cut."""
     max_new_tokens: Count = 256
     generation_batch: Count = 64
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300
-    """A training run that is killed goes on from a checkpoint that is at most so old."""
+    """A training run that is killed goes on from a checkpoint that is at most so old, and up to four steps."""
     lora: Lora = Lora()
     pretraining: Pretraining = Pretraining()
 
@@ -468,8 +529,6 @@ class BaseJudgeSettings(Frozen, ABC):
     """Whether it is fitted on the ratings of held-out prompts."""
     paid: ClassVar[bool] = False
     """Whether a verdict takes a call that may cost something."""
-    key: ClassVar[str] = ""
-    """The environment variable in which its key is looked for, "" where it has none."""
     proof: Proof = Proof()
 
     @property
@@ -486,6 +545,11 @@ class BaseJudgeSettings(Frozen, ABC):
     def method(self) -> str:
         """What gives the scores, where a sentence begins."""
         return self.title
+
+    @property
+    def key(self) -> str:
+        """The environment variable in which its key is looked for, "" where it has none."""
+        return ""
 
     @property
     def needs_key(self) -> bool:
@@ -518,20 +582,24 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
 class LlmJudgeSettings(BaseJudgeSettings):
     """A chat model behind an OpenAI-compatible endpoint.
 
-    The key comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`. A verdict is kept for the same
-    model, rubric, `temperature`, `max_tokens`, prompt and answer; all else may change without asking again.
+    The key of OpenAI's address comes from `OPENAI_API_KEY` or Prefect's Secret block `openai-api-key`; any other
+    host has a variable and a block of its own (`key`). A verdict is kept for the same model, rubric, `temperature`,
+    `max_tokens`, prompt and answer; all else may change without asking again.
     """
 
     paid = True
-    key = "OPENAI_API_KEY"
     kind: Literal["llm"]
     model: str
     base_url: str | None = None
+    """By default OpenAI's address."""
     language: Literal["en", "de"] = "en"
     """Of the rubric; `de` needs a `german` definition of every evaluated dimension."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
+    temperature: Annotated[float, Field(ge=0)] | None = 0.0
+    """null sends none, and the model takes its own; so does a model that refuses to be given one."""
     max_tokens: Count = 200
     """Longest verdict, in tokens; a model that reasons before it answers needs more."""
+    max_tokens_as: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the endpoint calls `max_tokens`; where it refuses one of the two names, the other is tried."""
     batch: bool = False
     """Ask by the endpoint's Batch API: cheaper, and done within a day."""
     at_once: Count = 64
@@ -547,6 +615,24 @@ class LlmJudgeSettings(BaseJudgeSettings):
     max_cost: Positive | None = None
     """US dollars that a run may spend on the judge; it stops before it would pass them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hide_a_faulty_address(cls, data: Any) -> Any:
+        """Put what is wrong in the place of an address that can't be one: there may be a password in it."""
+        if isinstance(data, dict) and isinstance(url := data.get("base_url"), str):
+            try:
+                checked_address(url)
+            except ValueError as fault:
+                return data | {"base_url": HiddenFault(str(fault))}
+        return data
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _tell_a_faulty_address(cls, url: Any) -> Any:
+        if isinstance(url, HiddenFault):
+            raise ValueError(url.fault)
+        return url
+
     @model_validator(mode="after")
     def _ceiling_has_a_price(self) -> Self:
         if self.max_cost is not None and self.price is None:
@@ -558,8 +644,17 @@ class LlmJudgeSettings(BaseJudgeSettings):
         return self.model
 
     @property
+    def address(self) -> str:
+        """Where the calls go."""
+        return self.base_url or OPENAI
+
+    @property
+    def key(self) -> str:
+        return key_variable(host_of(self.address))
+
+    @property
     def needs_key(self) -> bool:
-        return self.base_url is None
+        return is_openai(host_of(self.address))
 
     def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
         for name, dimension in dimensions.items():
@@ -568,6 +663,44 @@ class LlmJudgeSettings(BaseJudgeSettings):
 
 
 JudgeSettings = Annotated[EmbeddedJudgeSettings | LlmJudgeSettings, Field(discriminator="kind")]
+
+
+class Raters(Frozen):
+    """How sure the results are of who was asked: the study trained again with its raters reweighted (Rubin 1981)."""
+
+    replicates: Annotated[int, Field(ge=0)] = 0
+    """How often; 0 leaves out who was asked from every interval, and the report says so. Eight tell a standard error to
+    about a quarter of it."""
+    experiments: tuple[Slug, ...] | None = None
+    """Those whose trained cells are trained again; by default all."""
+
+    @field_validator("replicates")
+    @classmethod
+    def _none_or_several(cls, count: int) -> int:
+        if count == 1:
+            raise ValueError("one replicate has no spread; allowed: 0, or 2 and more")
+        return count
+
+
+class Assumptions(Frozen):
+    """What `pluralign design` is to take for a contrast's error in place of what was measured, on the 0–1 score.
+
+    A value that is left out is the measured one where there is one, else our assumption, which the output names.
+    """
+
+    raters: Positive | None = None
+    """Standard error from who was asked, with the study's own number of raters."""
+    transfer: Positive | None = None
+    """Without replicates: how far training moves the score, in units of how much higher the responses score that the
+    raters prefer."""
+    prompts: Positive | None = None
+    """Standard deviation over held-out prompts of the difference in score that one architecture shows."""
+    prompts_shared: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Correlation of these differences between two architectures."""
+    architectures: Annotated[float, Field(ge=0)] | None = None
+    """Standard deviation of the effect between architectures, τ."""
+    seeds: Annotated[float, Field(ge=0)] | None = None
+    """Standard deviation of an architecture's effect between training seeds."""
 
 
 # ---- the study
@@ -588,10 +721,14 @@ class Study(Frozen):
     """Name → the label that each category of the questionnaire becomes, lowest first; null drops it."""
     survey: Survey = Survey()
     evaluation: Evaluation
+    pooling: Pooling = Pooling()
     experiments: dict[Slug, Experiment] = {}
+    placebo: Annotated[int, Field(ge=0)] = 0
+    """So many contrasts between random halves of raters are added, as the experiment `placebo`."""
     architectures: tuple[Architecture, ...] = ()
-    recipe: Recipe = Field(default_factory=Recipe)
+    recipe: Annotated[Recipe, Field(default_factory=dict, validate_default=True)]
     limits: Limits = Limits()
+    raters: Raters = Raters()
     judge: JudgeSettings = EmbeddedJudgeSettings()
 
     @property
@@ -601,6 +738,16 @@ class Study(Frozen):
         if any(architecture.tiny for architecture in self.architectures):
             parts.append("tiny models")
         return ", ".join(parts)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_placebos(cls, data: Any) -> Any:
+        return with_placebos(data) if isinstance(data, dict) else data
+
+    def replicates_of(self, experiment: str) -> range:
+        """The numbers of the experiment's rater replicates, from 1 on."""
+        chosen = self.raters.experiments is None or experiment in self.raters.experiments
+        return range(1, 1 + self.raters.replicates) if chosen else range(0)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -617,6 +764,9 @@ class Study(Frozen):
             for number, ratio in enumerate(experiment.ratios):
                 if ratio.dimension not in self.evaluation.dimensions:
                     raise one_of(f"experiments.{key}.ratios.{number}", ratio.dimension, self.evaluation.dimensions)
+        for name in self.raters.experiments or ():
+            if name not in self.experiments:
+                raise one_of("raters.experiments", name, self.experiments)
         for name in self.survey.published:
             if name not in self.dimensions:
                 raise one_of("survey.published", name, self.dimensions)
@@ -643,3 +793,6 @@ class Study(Frozen):
             raise one_of(f"{place}.scale", condition.scale, self.scales)
         if condition.stratum is not None and condition.stratum not in self.strata:
             raise one_of(f"{place}.stratum", condition.stratum, self.strata)
+        for stratum in condition.half.of if condition.half else ():
+            if stratum not in self.strata:
+                raise one_of(f"{place}.half.of", stratum, self.strata)

@@ -20,6 +20,7 @@ from prefect import artifacts
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
+from configs.errors import without_credentials
 from configs.schema import Study
 
 log = logging.getLogger(__name__)
@@ -114,5 +115,5 @@ def careful(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except Exception as error:  # whatever the server or its client raises
-        log.warning("Prefect shows nothing of this (%s)", " ".join(str(error).split())[:300])
+        log.warning("Prefect shows nothing of this (%s)", without_credentials(" ".join(str(error).split()))[:300])
         return None

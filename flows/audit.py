@@ -39,10 +39,10 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
     check_audit(settings)
     bench = Bench(settings)
     ratings, data = gather_ratings(bench, clock)
-    preferences, prepared = prepare_all(bench, data, ratings, clock)
+    prepared = prepare_all(bench, data, ratings, clock)
     with clock.stage("audit"):
-        tables = audit_ratings(bench, data, ByReference(preferences))
+        tables = audit_ratings(bench, data, ByReference(prepared.preferences))
     few = settings.survey.min_participants
     tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
-    tables["drops"] = drops_table(data, prepared)
+    tables["drops"] = drops_table(data, prepared.sets)
     return report_alone("audit", bench, data, ratings, tables, clock, output or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from prefect import flow, task
@@ -18,42 +18,61 @@ from configs.schema import CONTROL
 from flows.artifacts import Progress
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
+from tasks.generation.replicates import answer_as_replicates
 from tasks.generation.step import answer_prompts
 from tasks.judging.step import score_outputs
+from tasks.methods.replicates import train_replicates
 from tasks.methods.step import train_adapter
 from tasks.planning.bench import Bench, Inputs
-from tasks.planning.cells import Cell, cells
+from tasks.planning.cells import Cell, Replicates, cells, replicates
 from tasks.planning.results import (
     CellResult,
     Parts,
+    ReplicateParts,
+    ReplicatesResult,
     TrainedCell,
     carded_run,
     cell_result,
+    each_run_once,
+    failed,
     one_run_each,
+    replicates_result,
     sharing_conditions,
     tracked_facts,
+    tracked_metrics,
+    wanted_replicates,
 )
 
 log = logging.getLogger(__name__)
+Futures = dict[PrefectFuture, Cell | Replicates]
 
 
-def run_cells(bench: Bench, inputs: Inputs) -> list[CellResult]:
-    """Every cell of the study; a cell that fails is a result too."""
-    threads = len(cells(bench.study)) + len(bench.study.architectures)  # all wait at the runner, which chooses
-    runner: Any = ThreadPoolTaskRunner(max_workers=threads)
+class Grid(NamedTuple):
+    """What became of all cells, and of their rater replicates."""
+
+    cells: list[CellResult]
+    replicates: list[ReplicatesResult]
+
+
+def run_cells(bench: Bench, inputs: Inputs) -> Grid:
+    """Every cell of the study, and its replicates; one that fails is a result too."""
+    threads = len(cells(bench.study)) + len(replicates(bench.study)) + len(bench.study.architectures)
+    runner: Any = ThreadPoolTaskRunner(max_workers=threads)  # all wait at the runner of jobs, which chooses
     return fan_out.with_options(task_runner=runner)(bench, inputs)
 
 
 @flow(name="cells", flow_run_name="cells", validate_parameters=False)
-def fan_out(bench: Bench, inputs: Inputs) -> list[CellResult]:
-    """One task a base and a cell."""
+def fan_out(bench: Bench, inputs: Inputs) -> Grid:
+    """One task a base, a cell, and a group of replicates."""
     texts = bench.training_texts(inputs.data)
     bases = {
         architecture.name: make_base.submit(bench, architecture.name, texts)
         for architecture in bench.study.architectures
     }
     submit: Any = run_cell.submit  # a future stands for its result here, which the types don't say
-    futures = {submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in cells(bench.study)}
+    futures: Futures = {submit(bench, inputs, cell, bases[cell.architecture]): cell for cell in cells(bench.study)}
+    submit = run_replicates.submit
+    futures |= {submit(bench, inputs, own, bases[own.architecture]): own for own in replicates(bench.study)}
     try:
         return join(bench, futures, bases)
     finally:
@@ -88,9 +107,27 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     return result if parts.fresh else Completed(name="Cached", data=result)
 
 
-def join(bench: Bench, futures: dict[PrefectFuture, Cell], bases: dict[str, PrefectFuture]) -> list[CellResult]:
+@task(name="replicates", task_run_name="{replicates.name}", cache_policy=NO_CACHE)
+def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: BaseRef) -> ReplicatesResult | State:
+    """Train, answer and judge a cell's rater replicates. What exists is not made again."""
+    study, store, runner, cell = bench.study, bench.store, bench.runner, replicates.of
+    data = inputs.prepared[cell.experiment][cell.condition]
+    if data.error:
+        raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {data.error}")
+    job = wanted_replicates(study, replicates, base, inputs.replicated[cell.experiment][cell.condition])
+    with runner.near(base.key):
+        runs = train_replicates(job, store, runner)
+        answers = answer_as_replicates(base, runs.key, replicates.numbers, inputs.prompts, study.recipe, store, runner)
+    scores = score_outputs(inputs.judge, answers, inputs.prompts.table, store)
+    parts = ReplicateParts(replicates, base, data, job, runs, answers, scores)
+    result = replicates_result(parts, len(inputs.prompts.table), inputs.grammatical)
+    return result if parts.fresh else Completed(name="Cached", data=result)
+
+
+def join(bench: Bench, futures: Futures, bases: dict[str, PrefectFuture]) -> Grid:
     """Results in the order of the grid, whatever became of each; progress is shown as they come."""
-    started, results, progress = time.monotonic(), {}, Progress(bench.study.name, len(futures))
+    started, progress = time.monotonic(), Progress(bench.study.name, len(futures))
+    results: dict[Cell | Replicates, CellResult | ReplicatesResult] = {}
     for done, future in enumerate(as_completed(list(futures)), start=1):
         cell = futures[future]
         result = results[cell] = outcome(future, cell, bases[cell.architecture])
@@ -101,16 +138,30 @@ def join(bench: Bench, futures: dict[PrefectFuture, Cell], bases: dict[str, Pref
             f"(about {left // 60:.0f}:{left % 60:02.0f} min left)"
         )
         progress.at(done)
-    return one_run_each([results[cell] for cell in futures.values()])
+    in_order = [results[cell] for cell in futures.values()]
+    own = [result for result in in_order if isinstance(result, CellResult)]
+    replicated = [result for result in in_order if isinstance(result, ReplicatesResult)]
+    grid = Grid(one_run_each(own), each_run_once(replicated))
+    track_replicates(bench, grid)
+    return grid
 
 
-def outcome(future: PrefectFuture, cell: Cell, base: PrefectFuture) -> CellResult:
+def track_replicates(bench: Bench, grid: Grid) -> None:
+    """Log each group of replicates below the training run of its cell, which has been logged by now."""
+    runs = {result.cell: result.training_run for result in grid.cells}
+    for result in grid.replicates:
+        if result.scores and result.status != "shared":
+            name, scores = result.replicates.name, result.scores.parent.name
+            bench.tracker.replicates(result.runs, scores, runs[result.replicates.of], name, tracked_metrics(result))
+
+
+def outcome(future: PrefectFuture, cell: Cell | Replicates, base: PrefectFuture) -> CellResult | ReplicatesResult:
     """The cell's own result, or a failed one with the reason; never raises."""
     ready = base.result(raise_on_failure=False)
     if not isinstance(ready, BaseRef):  # then the cell never started, and has no result to ask for
-        return CellResult(cell, "failed", error=f"its base failed: {_reason(ready)}")
+        return failed(cell, f"its base failed: {_reason(ready)}")
     result = future.result(raise_on_failure=False)
-    return result if isinstance(result, CellResult) else CellResult(cell, "failed", error=_reason(result))
+    return result if isinstance(result, (CellResult, ReplicatesResult)) else failed(cell, _reason(result))
 
 
 def _reason(error: object) -> str:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from configs.errors import InputError
+from configs.errors import InputError, Unavailable
 from configs.load import load_codebook, load_study, parse_overrides, shipped
 
 if TYPE_CHECKING:
     from prefect.states import State
 
     from configs.schema import Study
+from tasks.runtime.processes import stopped_in_time
+from tasks.serving.temporary import start_server
 
 Result = TypeVar("Result")
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
@@ -128,15 +128,107 @@ def audit(options: Namespace) -> int:
     *(STUDY, SET, argument("--output", "FILE", "also write the cells as CSV", type=Path), WORKERS),
 )
 def plan(options: Namespace) -> int:
+    from tasks.runtime.home import prepare_home
+
     _check_ratings(_load_study(options))
+    prepare_home()
     _set_up_logging()
     from tasks.planning.plan import describe, plan_study
     from tasks.runtime.files import write_atomically
+    from tasks.runtime.spreadsheet import as_csv
 
     planned = plan_study(options.study, parse_overrides(options.overrides), options.workers)
     if options.output:
-        write_atomically(options.output, planned.table().to_csv(index=False))
+        write_atomically(options.output, as_csv(planned.table()))
     print(describe(planned))
+    return WHOLE
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """`100,200` → 100 and 200."""
+    return tuple(count(part.strip()) for part in text.split(","))
+
+
+def above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def effect_sizes(text: str) -> tuple[float, ...]:
+    """`0.02,0.05` → both."""
+    sizes = tuple(above_zero(part.strip()) for part in text.split(","))
+    if max(sizes) > 1:
+        raise argparse.ArgumentTypeError(f"expected sizes on the 0-1 score, got {text!r}")
+    return sizes
+
+
+def share(text: str) -> float:
+    value = above_zero(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text!r}")
+    return value
+
+
+CONTRAST = "A - B, or EXPERIMENT:A:B:DIMENSION (default: the first between two groups of raters)"
+EFFECT = "sizes on the 0-1 score, such as 0.02,0.05 (default: the published estimate, else 0.02,0.05,0.1)"
+ASSUME = "take this for what was measured, or not: raters, transfer, prompts, prompts_shared, architectures or seeds"
+FROM = "the outputs of a run that measured the components (default: outputs/NAME, where there is one)"
+
+
+def numbers(name: str, what: str) -> Argument:
+    return argument(name, "N,…", f"{what} (default: around the study's own number)", type=counts)
+
+
+@command(
+    "before you collect: the error, the power and the cost of a study, by its size",
+    STUDY,
+    SET,
+    argument("--contrast", "CONTRAST", CONTRAST),
+    argument("--effect", "SIZE,…", EFFECT, type=effect_sizes, default=()),
+    numbers("--raters", "raters: of each group where groups are compared, else in all"),
+    numbers("--ratings-each", "responses that a rater rates"),
+    numbers("--prompts", "held-out prompts"),
+    numbers("--architectures", "architectures"),
+    numbers("--replicates", "rater replicates"),
+    numbers("--seeds", "training seeds"),
+    argument("--power", "SHARE", "to be reached at the least cost (default: 0.8)", type=share, default=0.8),
+    argument("--price-per-rating", "DOLLARS", "of a rated response", type=above_zero),
+    argument("--price-per-gpu-hour", "DOLLARS", "of an hour on a GPU", type=above_zero),
+    argument("--from", "DIR", FROM, type=Path, dest="source"),
+    argument("--assume", "KEY=VALUE", f"{ASSUME} (repeatable)", action="append", default=[]),
+    output("outputs/NAME-design"),
+    description="Predict, for one contrast, the standard error, the 95% interval and the power of studies of other "
+    "sizes from the components of a finished run, or from ratings and named assumptions. Nothing is trained.",
+)
+def design(options: Namespace) -> int:
+    from configs.load import parse_assumptions
+    from tasks.runtime.home import prepare_home
+
+    study, assumptions = _load_study(options), parse_assumptions(options.assume)
+    prepare_home()
+    _set_up_logging()
+    from tasks.planning.design import Design
+    from tasks.planning.design_report import report, write_design
+    from tasks.planning.design_study import Prices, Question, design_study
+
+    question = Question(
+        contrast=options.contrast,
+        effects=options.effect,
+        numbers={name: found for name in Design.__dataclass_fields__ if (found := getattr(options, name))},
+        power=options.power,
+        prices=Prices(options.price_per_rating, options.price_per_gpu_hour),
+        assumptions=assumptions,
+    )
+    designed = design_study(study, options.source, question)
+    folder = Path(options.output or f"outputs/{study.name}-design")
+    write_design(designed, folder)
+    print(report(designed))
+    print(f"{folder / 'design.csv'}, {folder / 'figures' / 'design.svg'}")
     return WHOLE
 
 
@@ -163,6 +255,12 @@ def clmm(options: Namespace) -> int:
 EFFECTS = "a .csv file with the columns estimate and std_error, and architecture, study or label for the names"
 BY = "what is pooled together, such as experiment contrast dimension (default: all rows)"
 METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)"
+COVARIANCE = (
+    "a file with the covariance of the effects' errors: a square matrix with their names, or rows a,b,covariance"
+)
+SHARED = "the column that says what effects share, such as a control or raters; CR2 clusters by it"
+CORRELATION = "of the errors of two effects that share it (default: 0.6, an assumption)"
+TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (default: 0.1, for a score of 0 to 1)"
 
 
 @command(
@@ -170,16 +268,23 @@ METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default
     argument("effects", "EFFECTS", EFFECTS, type=Path),
     argument("--by", "COLUMN", BY, nargs="+", default=[]),
     argument("--method", "METHOD", METHOD, default="dl"),
+    argument("--covariance", "FILE", COVARIANCE, type=Path),
+    argument("--shares", "COLUMN", SHARED),
+    argument("--correlation", "RHO", CORRELATION, type=float),
+    argument("--tau-scale", "SCALE", TAU_SCALE, type=float),
     argument("--output", "DIR", "write pooled.csv, leave_one_out.csv and figures/", type=Path),
     description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, I², "
-    "τ² with its interval, prediction interval, every effect left out, Holm's adjustment.",
+    "τ² with its interval, prediction interval, every effect left out, Holm's adjustment. With --covariance, --shares "
+    "or --tau-scale also CR2 and a half-normal prior on τ.",
 )
 def meta(options: Namespace) -> int:
+    from tasks.meta_analysis.dependence import Dependence
     from tasks.meta_analysis.pool_file import pool_file, summary
     from tasks.reporting.pooled_file import write_pooled
 
     _set_up_logging()
-    result = pool_file(options.effects, options.by, options.method)
+    dependence = Dependence(options.covariance, options.shares, options.correlation, options.tau_scale)
+    result = pool_file(options.effects, options.by, options.method, dependence)
     if options.output:
         write_pooled(result, options.by, options.method, options.output)
     print(summary(result, options.by))
@@ -234,15 +339,17 @@ def land(options: Namespace) -> int:
     from tasks.ratings.landing.exports import find_exports
 
     study = load_study(options.study)
-    find_exports(options.exports, [load_codebook(name) for name in study.ratings.codebooks])
+    exports = [path.resolve() if path.is_symlink() else path for path in options.exports]  # a link that you name counts
+    find_exports(exports, [load_codebook(name) for name in study.ratings.codebooks])
     _start_prefect()
     logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
     from flows.ratings import land_ratings
     from tasks.ratings.landing.landing import Landing
     from tasks.ratings.landing.summary import lines
 
-    exports = [str(path) for path in options.exports]
-    landing = _result(land_ratings(exports, options.study, options.strict, return_state=True), Landing)
+    landing = _result(
+        land_ratings([str(path) for path in exports], options.study, options.strict, return_state=True), Landing
+    )
     if landing is None:
         return FAILED
     print("\n".join(lines(landing)))
@@ -265,30 +372,25 @@ def main(arguments: list[str] | None = None) -> int:
         for argument_name, settings in command.arguments:
             own.add_argument(argument_name, **settings)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    logging.captureWarnings(True)  # those of libraries are for who changes the code
     try:
-        return COMMANDS[options.command].function(options)
+        # Prefect has its own way with SIGTERM, and a server that is gone would be waited for in vain
+        with stopped_in_time(SECONDS_TO_STOP, _give_up):
+            return COMMANDS[options.command].function(options)
     except InputError as error:
         print(f"pluralign: {error}", file=sys.stderr)
         return WRONG_INPUT
+    except Unavailable as error:
+        print(f"pluralign: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print(f"pluralign: {STOPPED}", file=sys.stderr)
         return FAILED
 
 
-def _stop(*_: object) -> None:
-    """End in order, but soon: Ctrl-C also ends Prefect's temporary server, which is then waited for in vain."""
-
-    def give_up() -> None:
-        print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
-        os._exit(FAILED)
-
-    signal.signal(signal.SIGINT, lambda *_: os._exit(FAILED))
-    deadline = threading.Timer(SECONDS_TO_STOP, give_up)
-    deadline.daemon = True
-    deadline.start()
-    raise KeyboardInterrupt
+def _give_up() -> None:
+    print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
+    os._exit(FAILED)
 
 
 def _load_study(options: Namespace) -> Study:
@@ -318,8 +420,20 @@ def _flow_parameters(options: Namespace) -> dict[str, Any]:
 
 
 def _start_prefect() -> None:
+    from tasks.runtime.home import prepare_home
+
+    prepare_home()
     _set_up_logging()
     print("pluralign: starting Prefect …", file=sys.stderr)
+    from flows.server import check_server
+
+    check_server()
+    import prefect.context
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        os.environ.update(start_server())
+        prefect.context.refresh_global_settings_context()
 
 
 def _set_up_logging() -> None:
@@ -328,22 +442,21 @@ def _set_up_logging() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     for name in ("flows", "tasks"):
-        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).handlers = [handler]
         logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _finish(state: State, table: str = "", columns: list[str] | None = None) -> int:
     """Print what a flow came to, with columns of one of its tables; the exit code."""
-    import pandas as pd
-
     from flows.outcome import Outcome
+    from tasks.runtime.spreadsheet import read_csv
 
     outcome = _result(state, Outcome)
     if outcome is None:
         return FAILED
     path = outcome.folder / "tables" / f"{table}.csv"
     if (outcome.cells or table == "audit") and path.exists():
-        print(pd.read_csv(path)[columns].round(3).to_string(index=False))
+        print(read_csv(path)[columns].round(3).to_string(index=False))
     if outcome.cells:
         print(f"{outcome.cells} cells, {outcome.trained} training runs made now, {outcome.failed} failed")
     print(f"report: {outcome.report}")

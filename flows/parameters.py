@@ -25,4 +25,8 @@ Folder = Annotated[str, Field(title="folder")] | Annotated[None, Field(title="de
 
 File = Annotated[str, Field(title="file")] | Annotated[None, Field(title="default")]
 
+ColumnName = Annotated[str, Field(title="column")] | Annotated[None, Field(title="none")]
+
+Number = Annotated[float, Field(title="number")] | Annotated[None, Field(title="default")]
+
 Workers = Annotated[int, Field(title="number", ge=1)] | Annotated[None, Field(title="one a core")]

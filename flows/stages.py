@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import pandas as pd
 
 from flows.artifacts import show_results
 from flows.outcome import Clock, Outcome
+from tasks.methods.replicate_set import ReplicateSet, replicate_sets
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.study_facts import study_facts
@@ -40,14 +41,25 @@ def gather_ratings(bench: Bench, clock: Clock) -> tuple[Artifact, StudyData]:
         return ratings, load_data(study, ratings)
 
 
-def prepare_all(
-    bench: Bench, data: StudyData, ratings: Artifact, clock: Clock
-) -> tuple[dict[str, Preferences], dict[str, dict[str, TrainingSet]]]:
-    """The preferences of each experiment, and the training set of each of its conditions."""
+class Prepared(NamedTuple):
+    """Experiment → its preferences; experiment → condition → what trains, and what its rater replicates train on."""
+
+    preferences: dict[str, Preferences]
+    sets: dict[str, dict[str, TrainingSet]]
+    replicated: dict[str, dict[str, ReplicateSet]]
+
+
+def prepare_all(bench: Bench, data: StudyData, ratings: Artifact, clock: Clock) -> Prepared:
+    """What each condition of each experiment makes of the ratings."""
     study, store = bench.study, bench.store
     with clock.stage("preferences"):
         preferences = {name: prepare_experiment(study, name, data, ratings, store) for name in study.experiments}
-        return preferences, {name: training_sets(study, name, own, store) for name, own in preferences.items()}
+        sets = {name: training_sets(study, name, own, store) for name, own in preferences.items()}
+        replicated = {
+            name: replicate_sets(study, name, own, sets[name], data.responses, store)
+            for name, own in preferences.items()
+        }
+        return Prepared(preferences, sets, replicated)
 
 
 def report_alone(

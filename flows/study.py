@@ -14,21 +14,20 @@ from prefect.states import State
 from configs.load import load_study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
-from flows.cells import run_cells
+from flows.cells import Grid, run_cells
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.secret_keys import find_secret
-from flows.stages import ByReference, gather_ratings, prepare_all
+from flows.stages import ByReference, Prepared, gather_ratings, prepare_all
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
-from tasks.methods.training_set import TrainingSet, drops_table
+from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.earlier_runs import EarlierResult
-from tasks.planning.results import CellResult
 from tasks.planning.study_facts import study_facts
 from tasks.reporting.run_facts import Earlier
 from tasks.reporting.step import write_outputs
@@ -54,14 +53,14 @@ def run_study(
     ratings, data = gather_ratings(bench, clock)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)
-    results: list[CellResult] = []
+    grid = Grid([], [])
     judge: ProvenJudge | None = None
     earlier: Earlier | None = None
-    prepared: dict[str, dict[str, TrainingSet]] = {}
+    prepared = Prepared({}, {}, {})
     if settings.experiments:
-        preferences, prepared = prepare_all(bench, data, ratings, clock)
+        prepared = prepare_all(bench, data, ratings, clock)
         with clock.stage("audit"):
-            tables |= audit_ratings(bench, data, ByReference(preferences))
+            tables |= audit_ratings(bench, data, ByReference(prepared.preferences))
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
@@ -70,24 +69,26 @@ def run_study(
                 snapshot = ratings.record.get("snapshot", ratings.key)
                 prompts = Prompts.of(bench.evaluation_prompts(data))
                 grammatical = is_well_formed if settings.ratings.simulate else None
-                inputs = Inputs(data, snapshot, prepared, judge, prompts, grammatical)
-                results = run_cells(bench, inputs)
+                inputs = Inputs(data, snapshot, prepared.sets, prepared.replicated, judge, prompts, grammatical)
+                grid = run_cells(bench, inputs)
             with clock.stage("meta-analysis"):
-                tables |= pool_study(bench, inputs, ByReference(results))
-                earlier = _remember(bench, ratings.key, results, tables)
-    tables["drops"] = drops_table(data, prepared)
+                tables |= pool_study(bench, inputs, ByReference(grid))
+                earlier = _remember(bench, ratings.key, grid, tables)
+    tables["drops"] = drops_table(data, prepared.sets)
     with clock.stage("report"):
         spent = judge.facts if judge else None
         facts = study_facts(bench, data, ratings, tables.get("cells"), clock.seconds, earlier, spent)
         report = write_outputs(settings, tables, facts, folder)
-    page = _track(bench, tables, folder) if results else ""
+    page = _track(bench, tables, folder) if grid.cells else ""
     show_results("study", settings, tables, report, page)
-    return _outcome(folder, report, results, judge.stops if judge else "")
+    return _outcome(folder, report, grid, judge.stops if judge else "")
 
 
-def _remember(bench: Bench, ratings: str, results: list[CellResult], tables: dict[str, pd.DataFrame]) -> Earlier | None:
+def _remember(bench: Bench, ratings: str, grid: Grid, tables: dict[str, pd.DataFrame]) -> Earlier | None:
     """Keep what this run made, and say what moved since the last one with other ratings or settings."""
-    bench.history.remember({result.cell.name: result.made for result in results if result.made})
+    made = {result.cell.name: result.made for result in grid.cells}
+    made |= {result.replicates.name: result.made for result in grid.replicates}
+    bench.history.remember({name: own for name, own in made.items() if own})
     identity = fingerprint([bench.study, ratings])
     created = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = bench.history.conclude(EarlierResult(identity, created, ratings, tables["pooled"]))
@@ -106,10 +107,11 @@ def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:
     return bench.tracker.page(bench.tracker.study_results(key, metrics, folder), "report.html")
 
 
-def _outcome(folder: Path, report: Path, results: list[CellResult], stopped: str) -> Outcome | State:
+def _outcome(folder: Path, report: Path, grid: Grid, stopped: str) -> Outcome | State:
     if stopped:
         outcome = Outcome(folder, report, 0, 0, 0, stopped)
         return State(type=StateType.FAILED, name="Judge below its floor", message=stopped, data=outcome)
+    results = [*grid.cells, *(cell for result in grid.replicates for cell in result.cells)]
     failed = sum(result.status == "failed" for result in results)
     trained = sum(result.status == "trained" for result in results)
     outcome = Outcome(folder, report, len(results), failed, trained)

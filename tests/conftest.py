@@ -16,6 +16,7 @@ from tasks.ratings.reading.load import Data, load_ratings
 from tasks.simulation.simulate import simulate_export
 
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
+os.environ.setdefault("PREFECT_HOME", os.path.expanduser("~/.prefect"))  # not below the folder that tests start in
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads gain little here, and lose much on a busy machine
 FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "kill", "plan", "runners", "study")}
 """The files that use the finished study: one worker takes them all, so that it runs only once."""

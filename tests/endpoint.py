@@ -65,6 +65,8 @@ class Endpoint:
 
     fault: Callable[[int, str], str] = lambda number, text: OK
     """Number of the call and the text to rate → a fault, or OK."""
+    special: Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]] | None] = lambda request: None
+    """A request → status, body (bytes as they are, else as JSON) and headers; or None for what `fault` says."""
     delay: float = 0.0
     grade: Grade = lambda text, dimension: 1 + sum(map(ord, text + dimension)) % 5
     limit: Limit | None = None
@@ -75,6 +77,8 @@ class Endpoint:
     batch_line: Callable[[int, dict[str, Any]], list[str] | None] = lambda number, line: None
     """Number and request of a batch's line → the lines of its output, or None for what the model says."""
     requests: list[dict[str, Any]] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    """The head of every request."""
     statuses: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
     """How often each text got a good verdict."""
@@ -142,7 +146,8 @@ class Endpoint:
             return 200, json.dumps({"id": id, "object": "file", "bytes": 1, "created_at": 0, "filename": "f",
                                     "purpose": "batch", "status": "processed"}).encode()  # fmt: skip
         if path.startswith("/v1/files/"):
-            return 200, self.files[path.split("/")[3]]
+            file = self.files.get(path.split("/")[3])
+            return (404, b'{"error": {"message": "No such File object"}}') if file is None else (200, file)
         if path == "/v1/batches" and method == "POST":
             wanted = json.loads(body)
             batch = {"id": f"batch-{len(self.batches)}", "object": "batch", "created_at": int(time.time()),
@@ -153,7 +158,10 @@ class Endpoint:
         if path.startswith("/v1/batches?"):
             listed = {"object": "list", "data": list(self.batches.values())[::-1], "has_more": False}
             return 200, json.dumps(listed).encode()
-        return 200, json.dumps(self._look(self.batches[path.split("/")[3]])).encode()
+        batch = self.batches.get(path.split("/")[3])
+        if batch is None:
+            return 404, b'{"error": {"message": "No batch found", "code": null}}'
+        return 200, json.dumps(self._look(batch)).encode()
 
     def _look(self, batch: dict[str, Any]) -> dict[str, Any]:
         self.looks[batch["id"]] += 1
@@ -192,6 +200,7 @@ class Connection(asyncio.Protocol):
                 return
             body, self.buffer = self.buffer[end + 4 : size], self.buffer[size:]
             method, path, _ = head.split("\r\n")[0].split(" ")
+            self.endpoint.heads.append(head)
             self.handle(method, path, body)
 
     def handle(self, method: str, path: str, body: bytes) -> None:
@@ -211,9 +220,12 @@ class Connection(asyncio.Protocol):
 
     def answer(self, kind: str, request: dict[str, Any], headers: dict[str, str]) -> None:
         self.endpoint.in_flight -= 1
-        if kind == "hang":
+        if special := self.endpoint.special(request):
+            status, body, more = special
+            self.reply(status, body if isinstance(body, bytes) else json.dumps(body).encode(), headers | more)
+        elif kind == "hang":
             return
-        if kind == "reset":
+        elif kind == "reset":
             linger = struct.pack("ii", 1, 0)
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.transport.abort()

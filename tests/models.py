@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,28 @@ def built(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Archit
     folder = tmp_path_factory.mktemp("bases") / family
     build_base(family, Tiny(), RECIPE.pretraining, texts(), RECIPE.max_length, 0, folder)
     return architecture(family), load_base(architecture(family), str(folder), None)
+
+
+def changed_folder(
+    llama: tuple[Architecture, Base], folder: Path, template: str | None = "", **edits: dict[str, Any] | None
+) -> Path:
+    """A copy of a built base's folder with another template and other keys in config, tokenizer or generation.
+
+    None is without the file; a value of None without the key.
+    """
+    shutil.copytree(llama[1].model.name_or_path, folder, dirs_exist_ok=True)
+    for name, changes in edits.items():
+        path = folder / ("config.json" if name == "config" else f"{name}_config.json")
+        if changes is None:
+            path.unlink()
+        else:
+            settings = json.loads(path.read_text()) | changes
+            path.write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
+    if template is None:
+        (folder / "chat_template.jinja").unlink()
+    elif template:
+        (folder / "chat_template.jinja").write_text(template)
+    return folder
 
 
 def as_folder(llama: tuple[Architecture, Base], gpus: int = 1) -> BaseRef:

@@ -1,4 +1,4 @@
-"""Prompts and responses as token ids, through the tokenizer's own chat template; answers without their thinking."""
+"""Prompts and responses as token ids, through the tokenizer's own chat template."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class Encoded:
 
 TEMPLATE_VALUES = {"date_string": "1 January 2026"}
 """What some templates (Llama 3's) would otherwise take from the clock, so that the same prompt stays the same."""
-END_OF_THINKING = "</think>"
 
 
 def encode(tokenizer: Any, dialogues: Sequence[tuple[str, str]], max_length: int) -> list[Encoded]:
@@ -68,35 +67,17 @@ def _ids(tokenizer: Any, dialogues: Sequence[Dialogue]) -> list[list[int]]:
     for answered in (True, False):
         missing = [item for item in dict.fromkeys(dialogues) if item not in known and (item[1] is not None) == answered]
         if missing:
-            chats = [_messages(*item) for item in missing]
-            settings = {"tokenize": False, "add_generation_prompt": not answered, **TEMPLATE_VALUES}
-            texts = tokenizer.apply_chat_template(chats, **settings)
+            texts = render(tokenizer, missing)
             known |= zip(missing, tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)
     return [known[item] for item in dialogues]
+
+
+def render(tokenizer: Any, dialogues: Sequence[Dialogue]) -> list[str]:
+    """Dialogues as the chat template writes them, all with a response or all without."""
+    settings = {"tokenize": False, "add_generation_prompt": dialogues[0][1] is None, **TEMPLATE_VALUES}
+    return tokenizer.apply_chat_template([_messages(*item) for item in dialogues], **settings)
 
 
 def _messages(prompt: str, response: str | None) -> list[dict[str, str]]:
     asked = [{"role": "user", "content": prompt}]
     return asked if response is None else [*asked, {"role": "assistant", "content": response.strip()}]
-
-
-def strip_thinking(text: str, reasoning: bool, finished: bool) -> tuple[str, bool]:
-    """The answer after `</think>`, and whether there was thinking.
-
-    Thinking that never ends leaves no answer. It need not begin with `<think>`, which some templates put into the
-    prompt; a reasoning model that was cut off before `</think>` was still thinking.
-    """
-    if not reasoning:
-        return text.strip(), False
-    _, mark, answer = text.rpartition(END_OF_THINKING)
-    if mark:
-        return answer.strip(), True
-    unended = not finished or text.lstrip().startswith("<think>")
-    return ("" if unended else text.strip()), unended
-
-
-def end_ids(model: Any, tokenizer: Any) -> set[int]:
-    """Token ids that end an answer, by the model's generation settings and the tokenizer."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}

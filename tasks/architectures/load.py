@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic
 
 from configs.errors import InputError
 from configs.schema import Architecture, Frozen
+from tasks.architectures.endings import settle_endings
+from tasks.architectures.faults import (
+    CONFIG,
+    TOKENIZER,
+    check_files,
+    check_kind,
+    check_weights,
+    part,
+    read_settings,
+    refused,
+)
 from tasks.runtime.job import Desk, Done, Job
 from tasks.runtime.store import Store
 
@@ -72,27 +84,65 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     Onto the GPU where there is one, layer by layer over several where the architecture asks for them; or to `device`.
 
     Raises:
-        InputError: it can't be found or read (not there, no network, gated without a token, not safetensors), or is
-            to be in 4 bits and bitsandbytes is not installed.
+        InputError: it can't be found or read (not there, no network, gated without a token, not safetensors), it needs
+            code of its own, weights are missing, or it is to be in 4 bits and bitsandbytes is not installed.
     """
-    import torch
     from huggingface_hub import snapshot_download
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    places: Any = "auto" if architecture.gpus > 1 and device == "cuda" else {"": device}
+    precision = _precision(architecture)
     try:
         # a hub model by the folder of its commit: whoever loads it again by its path gets the same weights
         folder = snapshot_download(source, revision=revision, allow_patterns=FILES) if architecture.hub else source
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, device_map=places, **_precision(architecture)
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{architecture.name}: can't load {source}: {str(error).strip().splitlines()[0]}") from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        return _load(architecture, Path(folder), device, precision)
+    except InputError as error:
+        raise refused(architecture, source, error) from None
+    except (OSError, ValueError) as error:  # of the hub
+        raise refused(architecture, source, OSError(str(error).strip().partition("\n")[0])) from None
+
+
+def _load(architecture: Architecture, folder: Path, device: str | None, precision: dict[str, Any]) -> Base:
+    """The base in a folder. Code that comes with it is never run, nor asked about."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    check_files(folder)
+    check_kind(read_settings(folder / CONFIG))
+    with part("settings", folder / CONFIG):
+        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    with part("tokenizer", folder / TOKENIZER):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left", trust_remote_code=False)
+    endings = settle_endings(folder, tokenizer)
+    with part("weights", folder / CONFIG):
+        model = _model(folder, config, _places(architecture, device), precision)
+    model.generation_config = endings
     return Base(model.eval(), tokenizer)
+
+
+def _model(folder: Path, config: Any, places: Any, precision: dict[str, Any]) -> Any:
+    """The model with all its weights, and none of the folder's generation settings."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    kind: Any = AutoModelForCausalLM
+    model, report = kind.from_pretrained(
+        str(folder),
+        config=config,
+        generation_config=GenerationConfig(),
+        use_safetensors=True,
+        trust_remote_code=False,
+        device_map=places,
+        ignore_mismatched_sizes=True,  # which are told by name below
+        output_loading_info=True,
+        **precision,
+    )
+    check_weights(model, report)
+    return model
+
+
+def _places(architecture: Architecture, device: str | None) -> Any:
+    """Where the weights go, as transformers is told."""
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return "auto" if architecture.gpus > 1 and device == "cuda" else {"": device}
 
 
 def _precision(architecture: Architecture) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Architecture, Pretraining, Study
+from tasks.architectures.faults import check_files, refused
 from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision
 from tasks.architectures.tiny import build_base
 from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
@@ -86,7 +87,7 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
     """The base's identity, whether or not it has been made; None for a hub model that was never resolved.
 
     Raises:
-        InputError: the folder doesn't have it.
+        InputError: the folder doesn't have what a base needs.
     """
     if architecture.hub:
         commit = known_revision(architecture, store)
@@ -95,7 +96,7 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
         key = fingerprint(["hub", architecture.hub, commit, architecture.dtype])
         return BaseRef(architecture=architecture, key=key, revision=commit)
     if architecture.path:
-        return BaseRef(architecture=architecture, key=_folder_key(Path(architecture.path), architecture.dtype))
+        return BaseRef(architecture=architecture, key=_folder_key(architecture, Path(architecture.path)))
     return BaseRef(architecture=architecture, key=_pretraining(study, architecture, texts).key)
 
 
@@ -109,11 +110,13 @@ def _hub_key(architecture: Architecture) -> str:
     return fingerprint(["hub", architecture.hub, architecture.revision])
 
 
-def _folder_key(folder: Path, dtype: str) -> str:
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no model here (no config.json)")
+def _folder_key(architecture: Architecture, folder: Path) -> str:
+    try:
+        check_files(folder)
+    except InputError as error:
+        raise refused(architecture, str(folder), error) from None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith((".", "README")))
-    return fingerprint(["path", dtype, {file.name: file_digest(file) for file in files}])
+    return fingerprint(["path", architecture.dtype, {file.name: file_digest(file) for file in files}])
 
 
 def _pretraining(study: Study, architecture: Architecture, texts: pd.DataFrame) -> Pretrain:

@@ -21,7 +21,7 @@ from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
-from tasks.preferences.pairs import pairs_sharing
+from tasks.preferences.pairs import differing, pairs_sharing
 from tasks.preferences.scales import to_scale
 from tasks.ratings.study_data import StudyData
 
@@ -79,6 +79,8 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
     rows = []
     for experiment, settings in study.experiments.items():
         for name, condition in settings.conditions.items():
+            if condition.half:  # raters drawn at random are no group whose voice could be louder
+                continue
             own_data = made[experiment][name]
             method = METHODS[condition.method]
             trained = None if method.lacks(own_data) else method.table(own_data, study.recipe, study.seed)[0]
@@ -181,7 +183,7 @@ def _majorities(
             total = for_a.sum() + for_b.sum()
             lead[:, group] += (for_a - for_b) / total if total else 0.0
     texts = responses.set_index("response_id")["response"]
-    differ = (pairs["a"].map(texts) != pairs["b"].map(texts)).to_numpy()
+    differ = differing(pairs["a"].map(texts), pairs["b"].map(texts)).to_numpy()
     return Majorities(pairs[differ].reset_index(drop=True), list(belongs), _sign(lead[differ]).astype(np.int8))
 
 

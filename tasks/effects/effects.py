@@ -7,8 +7,9 @@ compared on the prompts where it does not. How many there are, and which runs ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,12 @@ def effects(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories
     scores: experiment, architecture, condition, seed, prompt_id, dimension, score; the control's experiment is
     "control", and its one seed counts for every seed. health: the same keys, n_outputs, well_formed, marked.
     """
-    contrasts = {name: list(settings.contrasts) for name, settings in study.experiments.items()}
-    return effects_of(contrasts, study, scores, health, categories)
+    return effects_of(contrasts_of(study), study, scores, health, categories)
+
+
+def contrasts_of(study: Study) -> dict[str, list[Contrast]]:
+    """Every contrast, by experiment."""
+    return {name: list(settings.contrasts) for name, settings in study.experiments.items()}
 
 
 def pairwise_effects(
@@ -45,8 +50,10 @@ def pairs(experiment: Experiment, study: Study) -> list[Contrast]:
     """
 
     def whose(name: str) -> str:
-        stratum = experiment.conditions[name].stratum
-        return study.strata[stratum].attribute if stratum else ""
+        condition = experiment.conditions[name]
+        if condition.half:
+            return f"half {condition.half.number}"
+        return study.strata[condition.stratum].attribute if condition.stratum else ""
 
     both = [(a, b) for a, b in combinations(experiment.conditions, 2) if whose(a) == whose(b)]
     contrasts = [(Contrast(f"{a} - {b}"), Contrast(f"{b} - {a}")) for a, b in both]
@@ -57,20 +64,63 @@ def effects_of(
     contrasts: dict[str, list[Contrast]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
 ) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
+    reports = {key: table.set_index("seed") for key, table in health.groupby(SIDE)} if len(health) else {}
+    rows = []
+    for pair in paired(contrasts, study, scores):
+        scored = pair.scored
+        n_seeds, n_prompts = scored.shape
+        estimate, error = mean_and_error(scored.to_numpy(float), 1 / (categories - 1))
+        between_seeds = seed_variance(scored.to_numpy(float))
+        numbers = estimate, error, between_seeds, n_prompts, n_seeds, len(pair.prompts) - n_prompts
+        sides = [reports.get((pair.architecture, *side)) for side in pair.sides]
+        malformed = _health(sides, pair.sides, scored.index)
+        rows.append((pair.experiment, pair.contrast, pair.dimension, pair.architecture, *numbers, *malformed))
+    return Differences.checked(rows)
+
+
+class Paired(NamedTuple):
+    """Scores of both sides of a contrast in one architecture, by seed and prompt, with the seeds that both have."""
+
+    experiment: str
+    contrast: Contrast
+    dimension: str
+    architecture: str
+    a: pd.DataFrame
+    b: pd.DataFrame
+
+    @property
+    def sides(self) -> list[tuple[str, str]]:
+        """Experiment and condition of both."""
+        return _sides(self.experiment, self.contrast)
+
+    @property
+    def prompts(self) -> pd.Index:
+        """Those that both sides were asked."""
+        return self.a.columns.intersection(self.b.columns)
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """Differences of the prompts that are scored on both sides with every seed."""
+        differences = self.a[self.prompts] - self.b[self.prompts]
+        return differences.loc[:, np.isfinite(differences.to_numpy(float)).all(axis=0)]
+
+
+def paired(contrasts: dict[str, list[Contrast]], study: Study, scores: pd.DataFrame) -> Iterator[Paired]:
+    """Every contrast on every evaluated dimension in every architecture that has both sides, in this order."""
     wide = scores.set_index([*SIDE, "dimension", "seed", "prompt_id"])["score"]
     groups = wide.groupby(level=[*SIDE, "dimension"])
-    sides = {key: table.droplevel([*SIDE, "dimension"]).unstack("prompt_id") for key, table in groups}
-    reports = {key: table.set_index("seed") for key, table in health.groupby(SIDE)} if len(health) else {}
-    models, rows = [architecture.name for architecture in study.architectures], []
+    tables = {key: table.droplevel([*SIDE, "dimension"]).unstack("prompt_id") for key, table in groups}
+    models = [architecture.name for architecture in study.architectures]
     for experiment, names in contrasts.items():
         for contrast, dimension, model in product(names, study.evaluation.dimensions, models):
-            both = [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
-            pair = _every_seed([sides.get((model, *side, dimension)) for side in both], both)
+            both = _sides(experiment, contrast)
+            pair = _every_seed([tables.get((model, *side, dimension)) for side in both], both)
             if pair is not None:
-                effect = _effect(*pair, 1 / (categories - 1))
-                malformed = _health([reports.get((model, *side)) for side in both], both, pair[0].index)
-                rows.append((experiment, contrast, dimension, model, *effect, *malformed))
-    return Differences.checked(rows)
+                yield Paired(experiment, contrast, dimension, model, *pair)
+
+
+def _sides(experiment: str, contrast: Contrast) -> list[tuple[str, str]]:
+    return [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
 
 
 def _every_seed(
@@ -92,15 +142,6 @@ def _every_seed(
         for side, control in zip((a, b), alone, strict=True)
     ]
     return (sides[0], sides[1]) if len(seeds) else None
-
-
-def _effect(a: pd.DataFrame, b: pd.DataFrame, step: float) -> tuple[float, float, int, int, int]:
-    """estimate, std_error, n_prompts, n_seeds and n_unscored, from scores by seed and prompt."""
-    prompts = a.columns.intersection(b.columns)
-    differences = (a[prompts] - b[prompts]).to_numpy(float)
-    scored = differences[:, np.isfinite(differences).all(axis=0)]
-    n_seeds, n_prompts = scored.shape
-    return *mean_and_error(scored, step), n_prompts, n_seeds, len(prompts) - n_prompts
 
 
 def mean_and_error(differences: np.ndarray, step: float) -> tuple[float, float]:
@@ -131,6 +172,14 @@ def two_way_variance(differences: np.ndarray) -> float:
     rest = differences - differences.mean(axis=0) - differences.mean(axis=1)[:, None] + differences.mean()
     twice = np.sum(rest**2) / ((seeds - 1) * (prompts - 1)) / (seeds * prompts)
     return float(max(by_prompt + by_seed - twice, by_prompt, by_seed))
+
+
+def seed_variance(differences: np.ndarray) -> float:
+    """The part of `two_way_variance` that lies between seeds alone; NaN of one seed, which says nothing of it."""
+    if differences.shape[0] < 2 or differences.shape[1] < 2:
+        return np.nan
+    by_prompt = differences.mean(axis=0).var(ddof=1) / differences.shape[1]
+    return float(max(two_way_variance(differences) - by_prompt, 0.0))
 
 
 def _health(

@@ -14,6 +14,7 @@ class Cells(Table):
     architecture: str = column("the model")
     condition: str = column("how it was trained; control: not at all")
     seed: int = column("which of the study's seeds, from 0")
+    replicate: int = column("which weights the raters have; 0: all the same, as in the study")
     training_run: str = column("key of its training run in the store; cells that train the same share one")
     status: str = column("control, trained (now), cached (earlier), shared (another cell's run) or failed")
     n_pairs: pd.Int64Dtype = column("response pairs that it was trained on", missing=True)
@@ -60,6 +61,9 @@ class Differences(Table):
     architecture: str = column("the model that was trained both ways")
     estimate: float = column("mean score of A less that of B", "score, 0–1", missing=True)
     std_error: float = column("its standard error, clustered by prompt and by seed", "score, 0–1", missing=True)
+    seed_variance: float = column(
+        "the part of its square that lies between seeds; of one seed unknown", "score²", missing=True
+    )
     n_prompts: int = column("prompts that are scored on both sides with every seed")
     n_seeds: int = column("seeds that both sides have")
     n_unscored: int = column("prompts left out, since an answer to them is not scored")
@@ -72,3 +76,27 @@ class Effects(Differences):
 
     corrected: float = column("the effect on the raters' scale, slope · estimate", "score, 0–1", missing=True)
     corrected_std_error: float = column("its standard error, with that of the slope", "score, 0–1", missing=True)
+
+
+class EffectCovariances(Table):
+    """One row a contrast, a dimension and two architectures, or one twice: what the errors of their effects share."""
+
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    architecture: str = column("a model")
+    other: str = column("another model, or the same: then the covariance is the square of the standard error")
+    covariance: float = column("of the errors of both effects, from the prompts that they share", "score²")
+    correlation: float = column("the same by both standard errors; shrunk where the prompts are few")
+    n_prompts: int = column("prompts that are scored in both")
+
+
+class ReplicateEffects(Table):
+    """One row a contrast, a dimension, an architecture and a rater replicate: the effect with the raters reweighted."""
+
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    architecture: str = column("the model that was trained both ways")
+    replicate: int = column("which weights the raters have, from 1")
+    estimate: float = column("mean score of A less that of B", "score, 0–1")

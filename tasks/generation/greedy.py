@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.chat import encode_prompts, end_ids, strip_thinking
+from tasks.architectures.chat import encode_prompts
+from tasks.architectures.endings import end_ids
 from tasks.architectures.load import Base
-from tasks.methods.lora import lent
+from tasks.architectures.thinking import AnswerReader
+from tasks.methods.lora import adapted, lent
 from tasks.methods.memory import halving
 
 
@@ -25,25 +27,52 @@ def generate(
         prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped); and how many
         prompts went through the model at once, at the end.
     """
-    encoded = [ids[-recipe.max_length :] for ids in encode_prompts(base.tokenizer, prompts["prompt"].tolist())]
-    order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
-    rows: list[dict[str, Any]] = [{}] * len(encoded)
-    at_once = recipe.generation_batch
     with _with_adapter(base.model, adapter) as model:
+        (answers,), at_once = _answer_all(model, base.tokenizer, prompts, recipe, reasoning)
+    return answers, at_once
 
-        def answer(size: int) -> tuple[list[int], list[tuple[list[int], bool]]]:
-            """So many of those that wait, the longest first."""
-            indices = order[:size]
-            return indices, _answer(model, base.tokenizer, [encoded[i] for i in indices], recipe.max_new_tokens)
 
-        while order:
-            (indices, answers), at_once = halving(answer, at_once)
-            order = order[len(indices) :]
-            for index, (ids, finished) in zip(indices, answers, strict=True):
-                decoded = base.tokenizer.decode(ids, skip_special_tokens=True)
-                text, thought = strip_thinking(decoded, reasoning, finished)
-                rows[index] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
-    return pd.concat([prompts[["prompt_id"]].reset_index(drop=True), pd.DataFrame(rows)], axis=1), at_once
+def generate_together(
+    base: Base, adapters: Sequence[Path], prompts: pd.DataFrame, recipe: Recipe, reasoning: bool
+) -> tuple[list[pd.DataFrame], int]:
+    """`generate` with each of several adapters that have equal settings, as many of them at once as memory takes."""
+    from tasks.methods.stacked_lora import kept_adapters
+
+    def attempt(size: int) -> tuple[list[pd.DataFrame], int]:
+        tables, at_once = list[pd.DataFrame](), recipe.generation_batch
+        for start in range(0, len(adapters), size):
+            some = adapters[start : start + size]
+            with lent(base.model) as model, kept_adapters(model, some):
+                answers, at_once = _answer_all(model, base.tokenizer, prompts, recipe, reasoning, len(some))
+            tables += answers
+        return tables, at_once
+
+    return halving(attempt, len(adapters))[0]
+
+
+def _answer_all(
+    model: Any, tokenizer: Any, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool, copies: int = 1
+) -> tuple[list[pd.DataFrame], int]:
+    """Answers of a model that takes a batch so many times, one copy after another; a table for each."""
+    encoded = [ids[-recipe.max_length :] for ids in encode_prompts(tokenizer, prompts["prompt"].tolist())]
+    order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
+    rows: list[list[dict[str, Any]]] = [[{}] * len(encoded) for _ in range(copies)]
+    at_once, reader = recipe.generation_batch, AnswerReader(tokenizer, reasoning)
+
+    def answer(size: int) -> tuple[list[int], list[tuple[list[int], bool]]]:
+        """So many of those that wait, the longest first."""
+        indices = order[:size]
+        return indices, _answer(model, tokenizer, [encoded[i] for i in indices] * copies, recipe.max_new_tokens)
+
+    while order:
+        (indices, answers), at_once = halving(answer, at_once)
+        order = order[len(indices) :]
+        for number, (ids, finished) in enumerate(answers):
+            copy, place = divmod(number, len(indices))
+            text, thought = reader.read(ids, finished)
+            rows[copy][indices[place]] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
+    ids_of_prompts = prompts[["prompt_id"]].reset_index(drop=True)
+    return [pd.concat([ids_of_prompts, pd.DataFrame(own)], axis=1) for own in rows], at_once
 
 
 @contextmanager
@@ -51,30 +80,19 @@ def _with_adapter(model: Any, adapter: Path | None) -> Iterator[Any]:
     if adapter is None:
         yield model
         return
-    from peft import PeftModel
-
     with lent(model):
-        yield PeftModel.from_pretrained(model, adapter).eval()
+        yield adapted(model, adapter).eval()
 
 
 def _answer(model: Any, tokenizer: Any, encoded: Sequence[list[int]], limit: int) -> list[tuple[list[int], bool]]:
     """Generated ids without padding and end, and whether the end was reached."""
     import torch
 
-    longest, pad, ends = max(map(len, encoded)), tokenizer.pad_token_id, end_ids(model, tokenizer)
+    longest, pad, ends = max(map(len, encoded)), tokenizer.pad_token_id, end_ids(model)
     ids = torch.tensor([[pad] * (longest - len(item)) + item for item in encoded], device=model.device)
     mask = torch.tensor([[0] * (longest - len(item)) + [1] * len(item) for item in encoded], device=model.device)
     with torch.no_grad():
-        output = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            do_sample=False,
-            pad_token_id=pad,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-        )[:, longest:].tolist()
+        output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False)
+        output = output[:, longest:].tolist()
     lengths = [next((index for index, token in enumerate(row) if token in ends), None) for row in output]
     return [(row[:length], length is not None) for row, length in zip(output, lengths, strict=True)]

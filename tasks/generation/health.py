@@ -42,15 +42,20 @@ def health(outputs: pd.DataFrame) -> dict[str, float]:
 def marks(
     own: Mapping[str, float], control: Mapping[str, float] | None, training: Mapping[str, float], limits: Limits
 ) -> list[str]:
-    """The limits that a training run fails, each with its numbers; none for a control, which trained nothing.
+    """The limits that a training run or a control fails, each with its numbers.
+
+    A control that hardly answers, or hardly in language, makes every comparison within its architecture doubtful: what
+    is wrong with it is a mark of its runs too, so that a pool without marked effects is one without the architecture.
 
     own, control: `health` of the run's answers and of the untouched architecture's. training: steps, and the margin at
-    the end of training, as the method measures it: training has collapsed where it is not above the limit.
+    the end of training, as the method measures it: training has collapsed where it is not above the limit; empty for
+    the control.
     """
     if not training:
-        return []
+        return broken(own, limits)
     failed = []
     if control:
+        failed += [f"control: {text}" for text in broken(control, limits)]
         failed += _least(own, control, "well_formed", limits.well_formed, "well-formed")
         failed += _least(own, control, "mean_words", limits.shortest, "words")
         if own["mean_words"] > limits.longest * control["mean_words"]:
@@ -61,6 +66,12 @@ def marks(
     if training["steps"] >= FEW_STEPS and not training["margin"] > limits.margin:
         failed.append(f"margin {training['margin']:.3g} at the end of training")
     return failed
+
+
+def broken(control: Mapping[str, float], limits: Limits) -> list[str]:
+    """The limits that the answers of an untouched architecture fail."""
+    shares = {"finished": control["finished"], "well-formed": control["well_formed"]}
+    return [f"{name} {share:.0%}" for name, share in shares.items() if share < limits.control]
 
 
 def _least(own: Mapping[str, float], control: Mapping[str, float], name: str, part: float, title: str) -> list[str]:

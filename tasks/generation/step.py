@@ -16,7 +16,7 @@ from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store
 
-VERSION = 2
+VERSION = 3
 PROMPTS, PROMPTS_FILE, ANSWERS_FILE = "prompts", "prompts.parquet", "outputs.parquet"
 
 
@@ -77,8 +77,13 @@ def answer_prompts(
     Raises:
         JobFailed: generation raised, or its process died.
     """
-    store.make(PROMPTS, prompts.digest, lambda folder: prompts.table.to_parquet(folder / PROMPTS_FILE, index=False))
+    keep_prompts(prompts, store)
     return runner.run(Answer(base=base, run_key=run_key, prompts=prompts.digest, recipe=recipe))
+
+
+def keep_prompts(prompts: Prompts, store: Store) -> None:
+    """Put the prompts where jobs find them."""
+    store.make(PROMPTS, prompts.digest, lambda folder: prompts.table.to_parquet(folder / PROMPTS_FILE, index=False))
 
 
 def read_answers(answers: Artifact[Answered]) -> pd.DataFrame:

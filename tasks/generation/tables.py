@@ -30,4 +30,4 @@ class Health(Table):
     truncated: pd.Int64Dtype = column("training rows cut to the longest sequence", missing=True)
     resumed_from: pd.Int64Dtype = column("step of the checkpoint that the run went on from, 0 for none", missing=True)
     at_once: pd.Int64Dtype = column("rows that went through the model at once", missing=True)
-    marked: str = column("limits of health that the run fails, with '; ' between them")
+    marked: str = column("limits of health that the run or its architecture's control fails, with '; ' between them")

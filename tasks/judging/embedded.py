@@ -45,10 +45,11 @@ class EmbeddedJudge(Judge):
         scores[[reason != "" for reason in reasons]] = np.nan
         return JudgeScores(scores, reasons)
 
-    def score_rated(self, sample: pd.DataFrame) -> np.ndarray:
+    def score_rated(self, sample: pd.DataFrame) -> JudgeScores:
         """By judges that have not seen the prompt."""
         scores = cross_validated(self._rated, self._dimensions).set_index("response_id")
-        return scores.loc[sample["response_id"], self._dimensions].to_numpy()
+        values = scores.loc[sample["response_id"], self._dimensions].to_numpy()
+        return JudgeScores(values, [EMPTY if empty else "" for empty in np.isnan(values).any(axis=1)])
 
 
 def cross_validated(rated: pd.DataFrame, dimensions: Sequence[str], folds: int = 5) -> pd.DataFrame:

@@ -36,6 +36,7 @@ def gather_evidence(study: Study, data: StudyData) -> Evidence:
     """
     dimensions = list(study.evaluation.dimensions)
     ratings = data.evaluation(data.ratings)
+    ratings = ratings.assign(prompt_id=ratings["prompt_id"].map(data.prompt_groups))  # a text is one prompt
     rated = mean_ratings(ratings, dimensions, data.categories)
     if (prompts := rated["prompt_id"].nunique()) < 2:
         have = f"{prompts} held-out prompts have ratings on {', '.join(dimensions)}"

@@ -16,12 +16,21 @@ EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
 
 
+class JudgeFailed(RuntimeError):
+    """A judge gives no verdicts, or may not be asked for more; the next run asks for what is missing."""
+
+
 class JudgeScores(NamedTuple):
     """Scores of texts in [0, 1], 0 the questionnaire's lowest category: shape (texts, dimensions), NaN where unscored;
-    and for each text why it is unscored, "" where it is not."""
+    and for each text why it is unscored, "" where it is not.
+
+    `final`: whether asking again would give the same. Where a text is unscored for a reason that may pass, the scores
+    serve this run only.
+    """
 
     values: np.ndarray
     reasons: list[str]
+    final: bool = True
 
 
 class Judge(Protocol):
@@ -39,10 +48,10 @@ class Judge(Protocol):
         """The score of each answer to the prompt beside it."""
         ...
 
-    def score_rated(self, sample: pd.DataFrame) -> np.ndarray:
-        """Scores of rated responses (columns prompt, response, response_id), shape (responses, dimensions), for the
-        judge's proof: a judge that learned from their ratings must give the scores that it gives without them."""
-        return self.score(sample["prompt"].tolist(), sample["response"].tolist()).values
+    def score_rated(self, sample: pd.DataFrame) -> JudgeScores:
+        """Scores of rated responses (columns prompt, response, response_id) for the judge's proof: a judge that
+        learned from their ratings must give the scores that it gives without them."""
+        return self.score(sample["prompt"].tolist(), sample["response"].tolist())
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
         """How many paid calls the scores of these prompts and answers would take."""

@@ -52,12 +52,13 @@ def prove(
             ceiling = {f"human_{name}": values for name, values in one.among_humans(weights, level).items()}
             sizes = {"n": len(one.judge), "n_prompts": len(np.unique(one.prompt))}
             sizes |= {"n_unscored": one.unscored, "n_human": one.raters}
-            intervals = _with_intervals(agreement[stratum] | ceiling)
-            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **intervals})
+            both = agreement[stratum] | ceiling
+            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **_with_intervals(both), **_lost(both)})
         for a, b in pairs:
             for name in COMPARED:
-                difference = _with_intervals({name: agreement[a][name] - agreement[b][name]}).values()
-                differences.append((dimension, f"{a} - {b}", name, *difference))
+                difference = {name: agreement[a][name] - agreement[b][name]}
+                ends, lost = _with_intervals(difference).values(), _lost(difference).values()
+                differences.append((dimension, f"{a} - {b}", name, *ends, *lost))
     return JudgeAgreement.checked(rows), JudgeStrata.checked(differences)
 
 
@@ -174,10 +175,16 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def _with_intervals(draws: Draws) -> dict[str, float]:
-    """Each measure's estimate, and the 95% interval of its draws."""
+    """Each measure's estimate, and the 95% interval of its defined draws."""
     intervals: dict[str, float] = {}
     for name, values in draws.items():
         known = values[1:][np.isfinite(values[1:])]
         ends = np.percentile(known, [2.5, 97.5]) if len(known) and np.isfinite(values[0]) else (np.nan, np.nan)
         intervals |= {name: float(values[0]), f"{name}_low": float(ends[0]), f"{name}_high": float(ends[1])}
     return intervals
+
+
+def _lost(draws: Draws) -> dict[str, int]:
+    """How many draws there are, and how many are undefined for the measure with an estimate that lacks most."""
+    undefined = [np.isnan(values[1:]).sum() for values in draws.values() if np.isfinite(values[0])]
+    return {"draws": len(next(iter(draws.values()))) - 1, "undefined": int(max(undefined, default=0))}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,14 +15,14 @@ from prefect.cache_policies import NO_CACHE
 from configs.schema import Study
 from tasks.judging.calibration import calibrate
 from tasks.judging.evidence import Evidence, gather_evidence
-from tasks.judging.judge import Judge, Material
+from tasks.judging.judge import Judge, JudgeFailed, JudgeScores, Material
 from tasks.judging.judges import make_judge
 from tasks.judging.proof import prove, shortfalls
 from tasks.ratings.study_data import StudyData
-from tasks.runtime.fingerprint import fingerprint, frame_digest
+from tasks.runtime.fingerprint import content_digest, fingerprint, frame_digest
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 2
+VERSION = 4
 PROOF = ("judge_agreement", "judge_strata", "judge_calibration")
 """The tables of the proof."""
 Secret = Callable[[str], str | None]
@@ -62,16 +64,23 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
 
     Raises:
         InputError: fewer than two held-out prompts have ratings on every evaluated dimension; no key.
-        JudgeFailed: the endpoint gives no verdicts.
+        JudgeFailed: the endpoint gives no verdicts, or none on any of the rated responses.
     """
     judge, evidence = study_judge(study, data, store, secret)
     dimensions, settings = list(study.evaluation.dimensions), study.judge.proof
     digests = {name: frame_digest(table) for name, table in evidence.ratings.items()}
     measured = [digests, evidence.pairs, settings.draws, study.seed, study.survey.level]
 
-    def build(folder: Path) -> Record:
+    def score() -> JudgeScores:
         scores = judge.score_rated(evidence.sample)
-        judged = pd.DataFrame(scores, columns=dimensions).assign(response_id=evidence.sample["response_id"].to_numpy())
+        if np.isnan(scores.values).all():
+            why = "; ".join(f"{reason}: {n}" for reason, n in Counter(scores.reasons).most_common())
+            raise JudgeFailed(f"{study.judge.title} scores none of the rated responses, so it can't be used ({why})")
+        return scores
+
+    def write(folder: Path, scores: JudgeScores) -> Record:
+        judged = pd.DataFrame(scores.values, columns=dimensions)
+        judged = judged.assign(response_id=evidence.sample["response_id"].to_numpy())
         human = (evidence.ratings, dimensions, data.categories, evidence.pairs)
         agreement, strata = prove(judged, *human, settings.draws, study.seed, study.survey.level)
         line = calibrate(judged, evidence.ratings["all"], dimensions, data.categories)
@@ -82,7 +91,7 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
 
     try:
         key = fingerprint([VERSION, judge.identity, frame_digest(evidence.sample), *measured])
-        return ProvenJudge(study, judge, store.make("judges", key, build))
+        return ProvenJudge(study, judge, _make(store, "judges", key, score, write))
     finally:
         judge.close()  # what it is asked next, opens it again
 
@@ -90,20 +99,54 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
 def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
+    Answers of rater replicates have a column replicate, and so have their scores.
+
     Raises:
         JudgeFailed: the endpoint gives no verdicts, or the cost ceiling is reached; the verdicts made are kept.
     """
 
-    def build(folder: Path) -> Record:
-        table = pd.read_parquet(outputs.path / "outputs.parquet").merge(prompts, on="prompt_id")
-        scores = judge.judge.score(table["prompt"].tolist(), table["text"].tolist())
+    table = pd.read_parquet(outputs.path / "outputs.parquet").merge(prompts, on="prompt_id")
+
+    def score() -> JudgeScores:
+        return judge.judge.score(table["prompt"].tolist(), table["text"].tolist())
+
+    def write(folder: Path, scores: JudgeScores) -> Record:
         wide = pd.DataFrame(scores.values, columns=judge.dimensions)
-        wide = wide.assign(prompt_id=table["prompt_id"], reason=scores.reasons)
-        long = wide.melt(["prompt_id", "reason"], var_name="dimension", value_name="score")
+        place = [name for name in ("replicate", "prompt_id") if name in table]
+        wide = pd.concat([table[place], wide], axis=1).assign(reason=scores.reasons)
+        long = wide.melt([*place, "reason"], var_name="dimension", value_name="score")
         long.to_parquet(folder / "scores.parquet", index=False)
         return {"unscored": int(long["score"].isna().sum())}
 
-    return store.make("scores", scores_key(judge.judge.identity, outputs.key), build)
+    return _make(store, "scores", scores_key(judge.judge.identity, outputs.key), score, write)
+
+
+class _NotFinal(Exception):
+    """Scores that may be others tomorrow."""
+
+    def __init__(self, scores: JudgeScores) -> None:
+        super().__init__("scores that may be others tomorrow")
+        self.scores = scores
+
+
+def _make(
+    store: Store, stage: str, key: str, score: Callable[[], JudgeScores], write: Callable[[Path, JudgeScores], Record]
+) -> Artifact:
+    """What `write` makes of the scores, under the key where they are final; else under a key of these very scores, so
+    that the next run asks for those that are missing."""
+
+    def build(folder: Path) -> Record:
+        scores = score()
+        if not scores.final:
+            raise _NotFinal(scores)
+        return write(folder, scores)
+
+    try:
+        return store.make(stage, key, build)
+    except _NotFinal as passing:
+        scores = passing.scores
+    own = fingerprint([key, content_digest(scores.values.tobytes()), scores.reasons])
+    return store.make(stage, own, lambda folder: write(folder, scores))
 
 
 def scores_key(judge: str, outputs: str) -> str:

@@ -44,6 +44,10 @@ class JudgeAgreement(Table):
     human_alpha: float = column("alpha among the raters", missing=True)
     human_alpha_low: float = column("lower end of its interval", missing=True)
     human_alpha_high: float = column("upper end of its interval", missing=True)
+    draws: int = column("bootstrap draws behind each interval")
+    undefined: int = column(
+        "draws without a value, for the measure that has most such; its interval rests on the others"
+    )
 
 
 class JudgeStrata(Table):
@@ -55,6 +59,8 @@ class JudgeStrata(Table):
     difference: float = column("the judge's measure against A's raters less that against B's", missing=True)
     ci_low: float = column("lower end of its 95% bootstrap interval", missing=True)
     ci_high: float = column("upper end of its 95% bootstrap interval", missing=True)
+    draws: int = column("bootstrap draws behind the interval")
+    undefined: int = column("of these, draws without a value; the interval rests on the others")
 
 
 class JudgeCalibration(Table):

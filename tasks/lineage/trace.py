@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from configs.errors import InputError, one_of
+from configs.errors import InputError
 from configs.load import load_study
-from configs.renamed import with_present_names
 from configs.schema import CONTROL, Condition, Study
 from tasks.effects.identity import EffectKey
 from tasks.methods import METHODS
 from tasks.methods.step import ADAPTER, RUNS
+from tasks.planning.finished import FinishedRun, finished_run
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
 from tasks.preferences.experiment import keep_preferences
@@ -31,12 +28,9 @@ COLUMNS = ["architecture", "estimate", "std_error", "n_prompts", "n_seeds", "n_u
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A study as it was last run: its own settings, its tables, its facts, and its ratings."""
+class Finished(FinishedRun):
+    """A study as it was last run, with its ratings."""
 
-    study: Study
-    tables: Path
-    facts: dict[str, Any]
     ratings: Artifact
     data: StudyData
     store: Store
@@ -46,13 +40,6 @@ class Finished:
         preferences = keep_preferences(self.study, experiment, self.data, self.ratings, self.store)
         conditions = self.study.experiments[experiment].conditions
         return {name: used_ratings(self.study, item, preferences.of(name)) for name, item in conditions.items()}
-
-    def table(self, name: str) -> pd.DataFrame:
-        """One of its tables, text as text."""
-        path = self.tables / f"{name}.csv"
-        if not path.exists():
-            raise InputError(f"{path}: no such file; this run pooled nothing")
-        return pd.read_csv(path, dtype={"training_run": str, "mlflow_run_id": str, "marked": str, "prompt_id": str})
 
 
 def trace(name: str, what: str, output: Path | None) -> list[str]:
@@ -67,20 +54,12 @@ def trace(name: str, what: str, output: Path | None) -> list[str]:
 
 
 def _finished(name: str, output: Path | None) -> Finished:
-    folder = output or Path("outputs") / load_study(name).name
-    path = folder / "study.json"
-    if not path.exists():
-        raise InputError(f"{path}: no such file; run the study first, or say with --output where its outputs are")
-    facts = json.loads(path.read_text())
-    store = home_store()
-    ratings = store.find("ratings", facts["ratings_digest"])
+    run, store = finished_run(output or Path("outputs") / load_study(name).name), home_store()
+    ratings = run.kept_ratings(store)
     if ratings is None:
-        raise InputError(f"{home()}: no ratings {facts['ratings_digest']}; PLURALIGN_HOME says where the run kept them")
-    try:
-        study = Study.model_validate(with_present_names(facts["settings"], str(path)))
-    except ValidationError:
-        raise InputError(f"{path}: settings of another version of pluralign; run the study again") from None
-    return Finished(study, folder / "tables", facts, ratings, load_data(study, ratings), store)
+        digest = run.facts["ratings_digest"]
+        raise InputError(f"{home()}: no ratings {digest}; PLURALIGN_HOME says where the run kept them")
+    return Finished(run.study, run.tables, run.facts, ratings, load_data(run.study, ratings), store)
 
 
 # ---- what a number rests on
@@ -89,31 +68,16 @@ def _finished(name: str, output: Path | None) -> Finished:
 def trace_effect(finished: Finished, effect: EffectKey) -> list[str]:
     """The pooled effect or one architecture's, its runs with their adapters, and the ratings behind each side."""
     study = finished.study
-    sides = _sides(study, effect)
+    effect.check(study)
     effects = effect.rows_of(finished.table("effects"))
     if effects.empty:
         raise InputError(f"{effect}: this run has no such effect; its cells may have failed")
     lines = [f"{effect}", *_numbers(finished, effect, effects)]
-    for side, condition in zip(("first", "second"), sides, strict=True):
+    for side, condition in zip(("first", "second"), effect.contrast.sides, strict=True):
         lines += ["", f"{side} side: {condition}", *_runs(finished, effect, condition, list(effects["architecture"]))]
         trained = condition != CONTROL
         lines += _ratings(finished, effect, condition) if trained else ["  not trained: rests on no rating"]
     return [*lines, "", *_shared(finished)]
-
-
-def _sides(study: Study, effect: EffectKey) -> tuple[str, str]:
-    """Both conditions, known to be there."""
-    if effect.experiment not in study.experiments:
-        raise one_of(f"{effect}: experiments", effect.experiment, study.experiments)
-    contrasts = study.experiments[effect.experiment].contrasts
-    if effect.contrast not in contrasts:
-        raise one_of(f"{effect}: contrasts", effect.contrast, contrasts)
-    if effect.dimension not in study.evaluation.dimensions:
-        raise one_of(f"{effect}: dimensions", effect.dimension, study.evaluation.dimensions)
-    names = [architecture.name for architecture in study.architectures]
-    if effect.architecture and effect.architecture not in names:
-        raise one_of(f"{effect}: architectures", effect.architecture, names)
-    return effect.contrast.sides
 
 
 def _numbers(finished: Finished, effect: EffectKey, effects: pd.DataFrame) -> list[str]:
@@ -121,12 +85,15 @@ def _numbers(finished: Finished, effect: EffectKey, effects: pd.DataFrame) -> li
     pooled = None if effect.architecture else effect.rows_of(finished.table("pooled"))
     if pooled is not None and len(pooled):
         row = pooled.iloc[0]
-        lines.append(
-            f"pooled over {row['k']} architectures: {row['estimate']:.4f}, Wald {row['ci_low']:.4f} to "
-            f"{row['ci_high']:.4f}, HKSJ {row['hksj_ci_low']:.4f} to {row['hksj_ci_high']:.4f}"
-        )
+        wald, hksj = _interval(row["ci_low"], row["ci_high"]), _interval(row["hksj_ci_low"], row["hksj_ci_high"])
+        over = "1 architecture" if row["k"] == 1 else f"{row['k']} architectures"
+        lines.append(f"pooled over {over}: {row['estimate']:.4f}, Wald {wald}, HKSJ {hksj}")
     shown = effects[COLUMNS].assign(marked=effects["marked"].fillna(""))
     return [*lines, *shown.round(4).to_string(index=False).splitlines()]
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.4f} to {high:.4f}" if pd.notna(low) else "none"
 
 
 def _runs(finished: Finished, effect: EffectKey, condition: str, architectures: list[str]) -> list[str]:

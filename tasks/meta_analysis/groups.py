@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.meta_analysis.heterogeneity import Array
-from tasks.meta_analysis.pooling import MORE, STATISTICS, core, pool_groups, variances
+from tasks.meta_analysis.heterogeneity import Array, Standardised
+from tasks.meta_analysis.pooling import MORE, STATISTICS, checked_estimates, core, pool_groups, variances
 
 LEFT_OUT = [name for name in STATISTICS if name not in ("q_p", "pi_low", "pi_high")]
 LEFT_OUT_UP_TO = 500
@@ -37,7 +37,7 @@ def pool_table(effects: pd.DataFrame, by: Sequence[str], method: str = "dl") -> 
     """
     names = [*STATISTICS, *MORE]
     groups, codes = _groups(effects, by)
-    y, v = effects["estimate"].to_numpy(float), variances(effects["std_error"].to_numpy(float))
+    y, v = checked_estimates(effects["estimate"].to_numpy(float)), variances(effects["std_error"].to_numpy(float))
     result = np.full((len(groups), len(names)), np.nan)
     for matrix in _matrices(codes[np.isfinite(y) & np.isfinite(v)], len(groups), np.flatnonzero(np.isfinite(y + v))):
         columns = pool_groups(matrix.filled(y, 0.0), matrix.filled(v, np.inf), method)
@@ -53,7 +53,7 @@ def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: 
     """
     usable = effects[effects["estimate"].notna() & effects["std_error"].notna()]
     groups, codes = _groups(usable, by)
-    y, v = usable["estimate"].to_numpy(float), variances(usable["std_error"].to_numpy(float))
+    y, v = checked_estimates(usable["estimate"].to_numpy(float)), variances(usable["std_error"].to_numpy(float))
     sizes = np.bincount(codes, minlength=len(groups))
     result = np.full((len(usable), len(LEFT_OUT)), np.nan)
     for matrix in _matrices(codes, len(groups), np.arange(len(usable))):
@@ -63,6 +63,13 @@ def leave_one_out(effects: pd.DataFrame, by: Sequence[str], study: str, method: 
     kept = ((sizes > 1) & (sizes <= LEFT_OUT_UP_TO))[codes]
     table = pd.concat([usable[list(by)], usable[study].rename("without"), table], axis=1)[kept]
     return table.astype({"k": int}).reset_index(drop=True)
+
+
+def members(effects: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """The keys of the groups in order of appearance, and the positions of each group's rows."""
+    groups, codes = _groups(effects, by)
+    starts = np.cumsum(np.bincount(codes, minlength=len(groups)))[:-1]
+    return groups, np.split(np.argsort(codes, kind="stable"), starts) if len(groups) else []
 
 
 def _groups(effects: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
@@ -93,6 +100,6 @@ def _fill_left_out(result: np.ndarray, matrix: Matrix, y: Array, v: Array, metho
     ys, vs, without = matrix.filled(y, 0.0), matrix.filled(v, np.inf), np.eye(width, dtype=bool)
     for some in np.array_split(np.arange(len(ys)), -(-len(ys) * width**2 // AT_ONCE)):
         others = np.where(without, np.inf, vs[some][:, None, :]).reshape(-1, width)
-        columns = core(np.repeat(ys[some], width, axis=0), others, method)
+        columns = core(Standardised.of(np.repeat(ys[some], width, axis=0), others), method)
         places = matrix.rows[some].reshape(-1)
         result[places[places >= 0]] = np.column_stack([columns[name] for name in LEFT_OUT])[places >= 0]

@@ -8,14 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from configs.errors import InputError, one_of
+from tasks.meta_analysis.dependence import LEFT_OUT_UP_TO as SHARED_LEFT_OUT_UP_TO
+from tasks.meta_analysis.dependence import Dependence, pool_dependent
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
-from tasks.meta_analysis.read_effects import read_effects
+from tasks.meta_analysis.read_effects import NAME, read_effects
 from tasks.meta_analysis.study import adjusted
 
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]
+SHOWN_BESIDE = ["cr2_std_error", "cr2_df", "cr2_ci_low", "cr2_ci_high", "cr2_p"]
+SHOWN_BESIDE += [f"half_normal_{name}" for name in ("mean", "low", "high", "tau", "tau_low", "tau_high")]
 MOST_ROWS = 60
 """So many groups are printed; the rest is in the file."""
+INDEPENDENT = Dependence()
 
 
 @dataclass(frozen=True)
@@ -28,40 +33,48 @@ class PooledFile:
     notes: list[str]
 
 
-def pool_file(path: Path, by: list[str], method: str) -> PooledFile:
+def pool_file(path: Path, by: list[str], method: str, dependence: Dependence = INDEPENDENT) -> PooledFile:
     """Read and pool; p_holm and hksj_p_holm within the first of `by` where there are several, else over all groups.
+
+    dependence: what effects share. With it the pool has the columns of `tasks.meta_analysis.beside`, too.
 
     Raises:
         InputError: the method is unknown; what can't be read or pooled, with the file's name, row and column.
     """
     if method not in METHODS:
         raise one_of("--method", method, METHODS)
-    effects = read_effects(path, by)
+    effects, notes = read_effects(path, by, dependence.shares)
     if len(effects) < 2:
-        raise InputError(f"{path}: row 2 is the only one; pooling needs two")
-    pooled = pool_table(effects, by, method)
+        raise InputError(f"{path}: row {effects.index[0]} is the only one; pooling needs two")
+    if dependence.given:
+        result = pool_dependent(effects, by, method, dependence)
+        effects, pooled, without, most = result.effects, result.pooled, result.left_out, SHARED_LEFT_OUT_UP_TO
+        notes += result.notes
+    else:
+        pooled, without = pool_table(effects, by, method), leave_one_out(effects, by, NAME, method)
+        most = LEFT_OUT_UP_TO
     families = pooled[by[0]] if len(by) > 1 else None
     pooled = pooled.assign(**adjusted(pooled, families))
-    return PooledFile(effects, pooled, leave_one_out(effects, by, "label", method), _notes(pooled, by))
+    return PooledFile(effects, pooled, without, [*notes, *_notes(pooled, by, most)])
 
 
 def summary(result: PooledFile, by: list[str]) -> str:
     """The pooled table, as much of it as a screen holds, and notes."""
-    shown = result.pooled[[*by, *SHOWN]].head(MOST_ROWS)
-    text = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    shown = result.pooled.head(MOST_ROWS)
+    blocks = [SHOWN, *([SHOWN_BESIDE] if {*SHOWN_BESIDE} <= {*shown} else [])]
+    texts = [shown[[*by, *some]].to_string(index=False, float_format=lambda value: f"{value:.4g}") for some in blocks]
     rest = len(result.pooled) - len(shown)
-    return "\n".join([text, *([f"… and {rest} groups more"] if rest else []), *result.notes])
+    return "\n".join(["\n\n".join(texts), *([f"… and {rest} groups more"] if rest else []), *result.notes])
 
 
-def _notes(pooled: pd.DataFrame, by: list[str]) -> list[str]:
+def _notes(pooled: pd.DataFrame, by: list[str], most: int) -> list[str]:
     notes = []
     alone = pooled[pooled["k"] == 1]
     if len(alone):
-        first = " / ".join(map(str, alone[by].iloc[0]))
-        share = f"{len(alone)} of {len(pooled)} groups"
-        notes.append(f"{share} have one effect, which stands as it is: the first is {first}")
-    if (pooled["k"] > LEFT_OUT_UP_TO).any():
-        notes.append(f"groups of more than {LEFT_OUT_UP_TO} effects are not in leave_one_out.csv")
-    if ((pooled["k"] > 1) & (pooled["q"] <= 1e-12)).any():
-        notes.append("groups whose effects are all equal have an HKSJ interval without width: read the Wald one there")
+        share, first = f"{len(alone)} of {len(pooled)} groups", " / ".join(alone[by].iloc[0])
+        notes.append(f"{share} have one effect, which stands as it is, without τ²: the first is {first}")
+    if (pooled["k"] > most).any():
+        notes.append(f"groups of more than {most} effects are not in leave_one_out.csv")
+    if ((pooled["k"] > 1) & (pooled["q"] == 0)).any():
+        notes.append("groups whose effects are all equal have no HKSJ interval: read the Wald one there")
     return notes

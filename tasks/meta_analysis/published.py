@@ -18,11 +18,14 @@ class PublishedInterval(NamedTuple):
 
 
 def published_interval(estimate: float | None, p: str) -> PublishedInterval:
-    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without one of them."""
+    """estimate ± 1.96 |estimate| / z, z the normal quantile of the printed two-sided p; NaN without one of them.
+
+    An estimate that is printed as zero tells no error, so it has no interval either.
+    """
     from scipy.stats import norm
 
     match = re.fullmatch(r"\s*(<?)\s*(0?\.\d+)\s*", p)
-    if not match or estimate is None or not math.isfinite(estimate) or not 0 < float(match[2]) < 1:
+    if not match or not estimate or not math.isfinite(estimate) or not 0 < float(match[2]) < 1:
         return PublishedInterval(math.nan, math.nan, False)
     reach = Z95 * abs(estimate) / float(norm.isf(float(match[2]) / 2))
     return PublishedInterval(estimate - reach, estimate + reach, bool(match[1]))

@@ -1,78 +1,129 @@
-"""Read any table of effects to pool; every fault is one line that names row and column."""
+"""Read any table of effects to pool; every fault is told with its row and column, all of a file at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from configs.errors import InputError, one_of
+from configs.errors import InputError
+from tasks.meta_analysis.beside import BESIDE
+from tasks.meta_analysis.pooling import LARGEST, MORE, SMALLEST, STATISTICS
+from tasks.ratings.reading.delimited import Fault, as_numbers, is_missing, read_delimited, refuse, shown
 
 NUMBERS = ("estimate", "std_error")
 STUDY_COLUMNS = ("architecture", "study", "label")
 """The column that names a row, if the table has one of them."""
+NAME, WITHOUT = "name of the effect", "without"
+"""What names a row here, and in the table where each is left out."""
+SHARED, WEIGHT = "what effects share", "share of the weight"
+"""What a row has in common with others, and its share in the pool where that is not as its own error says."""
+TAKEN = (*STATISTICS, *MORE, "p_holm", "hksj_p_holm", *BESIDE, WITHOUT, NAME, SHARED, WEIGHT)
+"""Columns of the results, so that none of them can name a group."""
 
 
-def read_effects(path: Path, by: Sequence[str]) -> pd.DataFrame:
-    """The columns `by`, `label`, `estimate` and `std_error` of a CSV file.
+class NamedEffects(NamedTuple):
+    """The columns of `by`, `NAME`, estimate and std_error, and `SHARED` if asked for, indexed by line, and what a
+    reader should know of them."""
 
-    label: what the file's column architecture, study or label says, else `row N`.
+    table: pd.DataFrame
+    notes: list[str]
+
+
+def read_effects(path: Path, by: Sequence[str], shares: str | None = None) -> NamedEffects:
+    """The effects of a delimited file, named by its column architecture, study or label, else `row N`.
+
+    Blanks around the names of groups and effects don't count. shares: the column that says what a row has in common
+    with others; where it is missing, with none.
 
     Raises:
         InputError: the file can't be read or has no row; a column is missing or stands twice; a number is missing, not
-            one or not finite; a standard error is not above 0; a group is empty; a row names the same effect as one
-            before. With the row, counted as a text editor does where no cell has a line of its own.
+            one, not finite or beyond what can be pooled; a standard error is not above 0; a group is empty; a row names
+            the same effect as one before; `by` has a column twice, or one that the results have too; `shares` is one of
+            the numbers.
     """
-    table = _read(path)
-    for number, column in enumerate(by):
-        if column in NUMBERS or column in by[:number]:
-            raise InputError(f"--by {column}: {'named twice' if column in by[:number] else 'a number, not a group'}")
-    for column in (*by, *NUMBERS):
-        if column not in table:
-            raise one_of(f"{path}: columns", column, table.columns)
-    for column in by:
-        empty = table[column].str.strip() == ""
-        _refuse(empty, table, path, column, "empty, and it says to which group the row belongs")
-    numbers = {column: _numbers(table, path, column) for column in NUMBERS}
-    _refuse(numbers["std_error"] <= 0, table, path, "std_error", "must be above 0, got {value}")
-    name = next((column for column in STUDY_COLUMNS if column in table and column not in by), None)
-    if name:
-        twice = table[[*by, name]].apply(lambda column: column.str.strip()).duplicated()
-        _refuse(twice, table, path, name, "{value!r} has an effect in this group already")
-    labels = table[name] if name else [f"row {number}" for number in range(2, len(table) + 2)]
-    return table[list(by)].assign(label=labels, **numbers)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: empty; expected a header with {' and '.join(NUMBERS)}") from None
-    except ValueError as error:  # pandas' own for what is no CSV, and Python's for what is not UTF-8
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(f"{path}: row 2: more values than the header has columns")
-    if table.empty:
+    _check_by(by)
+    if shares in NUMBERS:
+        raise InputError(f"--shares {shares}: a number, not what effects share")
+    wanted = dict.fromkeys([*by, *([shares] if shares else []), *NUMBERS])
+    source = read_delimited(path, list(wanted), STUDY_COLUMNS)
+    if source.frame.empty and not source.faults:
         raise InputError(f"{path}: no row below the header")
-    return table
+    texts = source.frame.apply(lambda column: column.str.strip())
+    naming = next((column for column in STUDY_COLUMNS if column in texts and column not in by), None)
+    numbers = {column: as_numbers(texts[column], source.decimal_comma) for column in NUMBERS}
+    table = texts[list(by)].assign(**{NAME: _names(texts, naming)}, **numbers)
+    bad = (fault for name in NUMBERS for fault in _bad_numbers(texts[name], numbers[name]))
+    refuse(path, [*source.faults, *_empty_groups(table, by), *bad, *_repeated(table[[*by, NAME]], naming)])
+    notes = _blanks(source.frame[list(by)], table)
+    if shares:
+        table[SHARED] = ["" if is_missing(text) else text for text in texts[shares]]
+        alone = int((table[SHARED] == "").sum())
+        notes += [f"{shares} is missing in {alone} of {len(table)} rows, which share it with none"] if alone else []
+    return NamedEffects(table, notes)
 
 
-def _numbers(table: pd.DataFrame, path: Path, column: str) -> pd.Series:
-    missing = table[column].str.strip().str.lower().isin(("", "na", "nan", "null", "none"))
-    _refuse(missing, table, path, column, "missing; leave the row out if it has no effect")
-    numbers = pd.to_numeric(table[column].str.strip(), errors="coerce")
-    _refuse(numbers.isna(), table, path, column, "not a number: {value!r}")
-    _refuse(~np.isfinite(numbers), table, path, column, "must be finite, got {value}")
-    return numbers.astype(float)
+def _check_by(by: Sequence[str]) -> None:
+    for number, column in enumerate(by):
+        if column in by[:number]:
+            raise InputError(f"--by {column}: named twice")
+        if column in NUMBERS:
+            raise InputError(f"--by {column}: a number, not a group")
+        if column in TAKEN:
+            raise InputError(f"--by {column}: the results have a column of this name; give the table's another one")
 
 
-def _refuse(wrong: pd.Series, table: pd.DataFrame, path: Path, column: str, why: str) -> None:
-    """An `InputError` of the first row that is wrong; `why` may name its {value}."""
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        fault = why.format(value=table[column].iloc[row])
-        raise InputError(f"{path}: row {row + 2}, column {column}: {fault}")
+def _names(texts: pd.DataFrame, naming: str | None) -> list[str]:
+    """What each row is called; a row without a name is `row N`."""
+    own = texts[naming] if naming else pd.Series("", index=texts.index)
+    return [f"row {row}" if is_missing(name) else name for row, name in own.items()]
+
+
+# ---- faults and notes
+
+
+def _empty_groups(texts: pd.DataFrame, by: Sequence[str]) -> Iterator[Fault]:
+    for column in by:
+        for row, text in texts[column].items():
+            if is_missing(text):
+                what = f"missing ({shown(text)})" if text else "empty"
+                yield Fault(row, column, f"{what}, and it says to which group the row belongs")
+
+
+def _bad_numbers(texts: pd.Series, numbers: pd.Series) -> Iterator[Fault]:
+    of_error = texts.name == "std_error"
+    rules: list[tuple[Callable[[float], bool], str]] = [
+        (np.isnan, "not a number: {text}"),
+        (np.isinf, "must be finite, got {number}"),
+        (lambda number: of_error and number <= 0, "must be above 0, got {number:g}"),
+        (
+            lambda number: of_error and not SMALLEST <= number <= LARGEST,
+            f"must be from {SMALLEST} to {LARGEST}, got {{number}}",
+        ),
+        (lambda number: abs(number) > LARGEST, f"must be from -{LARGEST} to {LARGEST}, got {{number}}"),
+    ]
+    for row, text, number in zip(texts.index, texts, numbers, strict=True):
+        if is_missing(text) or text.casefold() == "none":
+            yield Fault(row, str(texts.name), "missing; leave the row out if it has no effect")
+            continue
+        broken = next((why for rule, why in rules if rule(number)), None)
+        if broken:
+            yield Fault(row, str(texts.name), broken.format(text=shown(text), number=number))
+
+
+def _repeated(named: pd.DataFrame, naming: str | None) -> Iterator[Fault]:
+    for row, name in named.loc[named.duplicated(), NAME].items():
+        yield Fault(row, naming or "", f"{shown(name)} has an effect in this group already")
+
+
+def _blanks(raw: pd.DataFrame, texts: pd.DataFrame) -> list[str]:
+    """A sentence on each column whose groups differ by blanks only."""
+    notes = []
+    for column in raw:
+        if raw[column].nunique() > texts[column].nunique():
+            rows = raw.index[raw[column] != texts[column]]
+            notes.append(f"{column}: blanks around a group's name don't count, first in row {rows[0]}")
+    return notes

@@ -9,11 +9,17 @@ from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.effects.correction import correct_effects
-from tasks.effects.effects import effects, pairwise_effects
-from tasks.effects.tables import Effects
+from tasks.effects.covariance import effect_covariances
+from tasks.effects.effects import effects, pairs, pairwise_effects
+from tasks.effects.replicates import replicate_effects
+from tasks.effects.tables import EffectCovariances, Effects, ReplicateEffects
+from tasks.meta_analysis.components import variance_components
+from tasks.meta_analysis.raters import replicate_means
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, pool_contrasts, without_each
-from tasks.meta_analysis.tables import Pairwise, Pooled
+from tasks.meta_analysis.tables import Pairwise, Pooled, VarianceComponents
+
+Tables = dict[str, pd.DataFrame]
 
 
 @task(name="effects", cache_policy=NO_CACHE)
@@ -24,20 +30,52 @@ def measure_effects(
     return Effects.checked(correct_effects(effects(study, scores, health, categories), calibration))
 
 
+@task(name="replicate effects", cache_policy=NO_CACHE)
+def measure_replicates(study: Study, scores: pd.DataFrame, replicated: pd.DataFrame) -> DataFrame[ReplicateEffects]:
+    """One row a contrast or pair of conditions, dimension, architecture and rater replicate."""
+    contrasts = {
+        name: list(dict.fromkeys([*experiment.contrasts, *pairs(experiment, study)]))
+        for name, experiment in study.experiments.items()
+        if study.replicates_of(name)
+    }
+    return replicate_effects(study, contrasts, scores, replicated)
+
+
+@task(name="covariances", cache_policy=NO_CACHE)
+def measure_covariances(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> DataFrame[EffectCovariances]:
+    """What the errors of effects share, since all architectures answer the same prompts."""
+    return effect_covariances(study, scores, table)
+
+
 @task(name="pool", cache_policy=NO_CACHE)
-def pool_effects(study: Study, table: pd.DataFrame, calibration: pd.DataFrame) -> DataFrame[Pooled]:
+def pool_effects(
+    study: Study, table: pd.DataFrame, covariances: pd.DataFrame, replicates: pd.DataFrame, calibration: pd.DataFrame
+) -> DataFrame[Pooled]:
     """One row a contrast and dimension, with the published value where there is one."""
-    return pool_contrasts(study, table, calibration)
+    return pool_contrasts(study, table, covariances, replicates, calibration)
 
 
 @task(name="pool otherwise", cache_policy=NO_CACHE)
-def pool_otherwise(study: Study, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def pool_otherwise(
+    study: Study, table: pd.DataFrame, covariances: pd.DataFrame, pooled: pd.DataFrame, replicates: pd.DataFrame
+) -> Tables:
     """How much the pool depends on one method or one architecture, and the ratios that the study names."""
-    methods, without = other_methods(table), without_each(table)
-    return {"pooling_methods": methods, "leave_one_out": without, "ratios": ratios(study, table)}
+    methods, without = other_methods(study, table, covariances), without_each(table)
+    means = replicate_means(table, pooled, replicates)
+    return {"pooling_methods": methods, "leave_one_out": without, "ratios": ratios(study, table, means)}
+
+
+@task(name="variance components", cache_policy=NO_CACHE)
+def find_components(
+    table: pd.DataFrame, covariances: pd.DataFrame, pooled: pd.DataFrame, calibration: pd.DataFrame
+) -> DataFrame[VarianceComponents]:
+    """One row a pooled effect and a source of its error."""
+    return variance_components(table, covariances, pooled, calibration)
 
 
 @task(name="pairwise", cache_policy=NO_CACHE)
-def pool_pairs(study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int) -> DataFrame[Pairwise]:
+def pool_pairs(
+    study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int, replicates: pd.DataFrame
+) -> DataFrame[Pairwise]:
     """One row for every two conditions of an experiment and dimension."""
-    return compare_pairs(pairwise_effects(study, scores, health, categories))
+    return compare_pairs(pairwise_effects(study, scores, health, categories), replicates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
 
@@ -10,8 +11,10 @@ from tasks.effects.correction import correct_effects
 from tasks.effects.identity import KEYS
 from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
-from tasks.meta_analysis.pooling import MORE, interval
+from tasks.meta_analysis.pooling import interval
 from tasks.meta_analysis.published import published_interval
+from tasks.meta_analysis.raters import rater_errors, replicate_means, total
+from tasks.meta_analysis.shared_prompts import pool_shared, shared_errors
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
 from tasks.runtime.tables import columns_of
 from tasks.survey.holm import holm
@@ -20,12 +23,16 @@ from tasks.survey.intervals import Z95
 UNMARKED = ["k", "estimate", "ci_low", "ci_high", "hksj_ci_low", "hksj_ci_high"]
 
 
-def pool_contrasts(study: Study, effects: pd.DataFrame, calibration: pd.DataFrame) -> DataFrame[Pooled]:
+def pool_contrasts(
+    study: Study, effects: pd.DataFrame, covariances: pd.DataFrame, replicates: pd.DataFrame, calibration: pd.DataFrame
+) -> DataFrame[Pooled]:
     """One row a contrast and dimension, corrected after it is pooled (see `tasks.effects.correction`).
 
-    p_holm and hksj_p_holm are adjusted for all contrasts and dimensions of the experiment. n_marked effects rest on a
+    replicates: `ReplicateEffects`, from which the columns total_… know who was asked (`tasks.meta_analysis.raters`).
+
+    The columns …_holm are adjusted for all contrasts and dimensions of the experiment. n_marked effects rest on a
     run that fails a limit of health; they are pooled like the others, and unmarked_… is the pool without them, where
-    there are any.
+    there are any. shared_… are the errors of the estimate where those of the effects have their `covariances`.
     """
     pooled = pool_table(effects, KEYS)
     published = [
@@ -41,8 +48,12 @@ def pool_contrasts(study: Study, effects: pd.DataFrame, calibration: pd.DataFram
         published_at_most=[interval.at_most for interval in intervals],
         **adjusted(pooled, pooled["experiment"]),
     )
-    marked = effects["marked"].fillna("") != ""
-    return Pooled.checked(correct_pooled(pooled.merge(_without(effects, marked), on=KEYS, how="left"), calibration))
+    for more in (_without(effects, effects["marked"].fillna("") != ""), shared_errors(effects, covariances)):
+        pooled = pooled.merge(more, on=KEYS, how="left")
+    pooled = with_total(pooled, pooled["shared_hksj_std_error"], effects, replicates)
+    pooled = pooled.assign(total_p_holm=holm(pooled["total_p"], pooled["experiment"]))
+    corrected = correct_pooled(pooled, calibration)
+    return Pooled.checked(corrected.assign(**correct_total(pooled, calibration)))
 
 
 def correct_pooled(pooled: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
@@ -50,6 +61,40 @@ def correct_pooled(pooled: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFr
     result = correct_effects(pooled, calibration)
     low, high = interval(result["corrected"], result["corrected_std_error"], Z95)
     return result.assign(corrected_ci_low=low, corrected_ci_high=high)
+
+
+def correct_total(pooled: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, pd.Series]:
+    """The corrected effects' interval that knows who was asked: corrected_total_ci_low, corrected_total_ci_high."""
+    whole = correct_effects(pooled.assign(std_error=pooled["total_std_error"]), calibration)
+    ends = interval(whole["corrected"], whole["corrected_std_error"], quantile(pooled["total_df"]))
+    return dict(zip(("corrected_total_ci_low", "corrected_total_ci_high"), ends, strict=True))
+
+
+def with_total(
+    pooled: pd.DataFrame, between: pd.Series, effects: pd.DataFrame, replicates: pd.DataFrame
+) -> pd.DataFrame:
+    """The pooled effects with n_replicates, raters_std_error and `TOTAL`.
+
+    between: the error between architectures, for t of k - 1; one architecture alone has its own.
+    """
+    errors = rater_errors(replicate_means(effects, pooled, replicates))
+    both = pooled.merge(errors.reset_index(), on=KEYS, how="left")
+    both["n_replicates"] = both["n_replicates"].fillna(0).astype(int)
+    df = (both["k"] - 1).where(both["k"] > 1, np.inf)
+    error = between.astype(float).where(both["k"] > 1, both["std_error"])
+    return both.join(total(both["estimate"], error, df, both["raters_std_error"], both["n_replicates"]))
+
+
+def hksj_std_error(pooled: pd.DataFrame) -> pd.Series:
+    """The error behind HKSJ's interval of each pooled effect."""
+    return (pooled["hksj_ci_high"] - pooled["estimate"]) / quantile(pooled["k"] - 1)
+
+
+def quantile(df: pd.Series) -> pd.Series:
+    """The 97.5% quantile of t."""
+    from scipy import stats
+
+    return pd.Series(stats.t.ppf(0.975, df), index=df.index)
 
 
 def _without(effects: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
@@ -62,21 +107,27 @@ def _without(effects: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
 
 
 def adjusted(pooled: pd.DataFrame, families: pd.Series | None) -> dict[str, pd.Series]:
-    """p_holm and hksj_p_holm: Holm's adjustment of both p within each family of rows, or over all."""
-    return {f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p")}
+    """Holm's adjustment of each p (Wald's, HKSJ's, the total) within each family of rows, or over all: p_holm …"""
+    return {f"{name}_holm": holm(pooled[name], families) for name in ("p", "hksj_p", "total_p") if name in pooled}
 
 
-def compare_pairs(effects: pd.DataFrame) -> DataFrame[Pairwise]:
+def compare_pairs(effects: pd.DataFrame, replicates: pd.DataFrame) -> DataFrame[Pairwise]:
     """Every two conditions from their paired differences; Holm's families are an experiment's pairs on a dimension."""
     pooled = pool_table(effects, KEYS)
+    pooled = with_total(pooled, hksj_std_error(pooled), effects, replicates)
     both = pooled.assign(**adjusted(pooled, pooled["experiment"] + "\n" + pooled["dimension"]))
     return Pairwise.checked(both[list(columns_of(Pairwise))])
 
 
-def other_methods(effects: pd.DataFrame) -> DataFrame[PoolingMethods]:
-    """The same effects pooled by every method."""
-    tables = [pool_table(effects, KEYS, method).assign(method=method) for method in METHODS]
-    return PoolingMethods.checked(pd.concat(tables).drop(columns=MORE))
+def other_methods(study: Study, effects: pd.DataFrame, covariances: pd.DataFrame) -> DataFrame[PoolingMethods]:
+    """The same effects pooled by every method, as if they were independent, and with their `covariances`."""
+    alone = [pool_table(effects, KEYS, method).assign(method=method) for method in METHODS]
+    families = {architecture.name: architecture.family for architecture in study.architectures}
+    shared = pool_shared(effects, covariances, families, study.pooling.tau_scale)
+    table = pd.concat([*alone, shared], ignore_index=True)
+    of_hksj = (table["k"] - 1).where(table["hksj_p"].notna())
+    table["df"] = table["df"].fillna(of_hksj) if "df" in table else of_hksj
+    return PoolingMethods.checked(table[list(columns_of(PoolingMethods))])
 
 
 def without_each(effects: pd.DataFrame) -> DataFrame[LeaveOneOut]:

@@ -53,23 +53,68 @@ class Pooled(Table):
     corrected_ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
     published_low: float = column("lower end of the published effect's 95% interval, from its p", SCORE, missing=True)
     published_high: float = column("upper end of the published effect's interval", SCORE, missing=True)
+    n_replicates: int = column("rater replicates, in which the raters are weighted anew; 0: who was asked is not known")
+    raters_std_error: float = column("standard error from who was asked", SCORE, missing=True)
+    total_std_error: float = column("standard error of all sources", SCORE, missing=True)
+    total_df: float = column("its degrees of freedom (Welch–Satterthwaite)", missing=True)
+    total_ci_low: float = column("lower end of the 95% interval that knows who was asked", SCORE, missing=True)
+    total_ci_high: float = column("upper end of that interval", SCORE, missing=True)
+    total_p: float = column("two-sided p of its test", missing=True)
+    total_p_holm: float = column("total_p adjusted by Holm's method over the experiment", missing=True)
+    corrected_total_ci_low: float = column(
+        "lower end of corrected's interval that knows who was asked", SCORE, missing=True
+    )
+    corrected_total_ci_high: float = column("upper end of that interval", SCORE, missing=True)
     published_at_most: bool = column("whether the printed p is a bound, so that the interval is at most so wide")
+    shared_std_error: float = column(
+        "standard error of estimate if errors of architectures share what the same prompts give them",
+        SCORE,
+        missing=True,
+    )
+    shared_hksj_std_error: float = column(
+        "the same scaled by the spread of the effects, as HKSJ's; for t with k - 1 degrees of freedom",
+        SCORE,
+        missing=True,
+    )
+    mean_correlation: float = column("of the errors of two architectures' effects, from shared prompts", missing=True)
 
 
-class PoolingMethods(Table):
-    """One row a pooled effect and a way to estimate the variance between architectures."""
+class VarianceComponents(Table):
+    """One row a pooled effect and a source of its error: raters, prompts, seeds, judge or architectures."""
 
     experiment: str = column("the experiment that the contrast is of")
     contrast: str = column("A - B, two conditions")
     dimension: str = column("what is judged")
-    method: str = column("fixed, dl, reml or pm")
+    source: str = column("raters, prompts, seeds, judge or architectures")
+    variance: float = column(
+        "what it adds to the estimate's variance; missing where not measured", "score²", missing=True
+    )
+    share: float = column("its share of all that is measured", "share", missing=True)
+    narrower: float = column("by how much the standard error shrinks with twice as many of it", "share", missing=True)
+
+
+class PoolingMethods(Table):
+    """One row a pooled effect and a way to pool it.
+
+    fixed, dl, reml and pm take the errors of architectures for independent; the others know what shared prompts do.
+    """
+
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions")
+    dimension: str = column("what is judged")
+    method: str = column("fixed, dl, reml, pm, dl-shared, reml-shared, cr2 or half-normal")
     k: int = column("architectures that are pooled")
-    estimate: float = column("pooled effect", SCORE, missing=True)
-    std_error: float = column("its standard error", SCORE, missing=True)
-    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
-    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
-    p: float = column("two-sided p of the Wald test", missing=True)
-    tau2: float = column("variance between architectures", "score²", missing=True)
+    estimate: float = column("pooled effect; of half-normal its posterior mean", SCORE, missing=True)
+    std_error: float = column("its standard error; of half-normal its posterior sd", SCORE, missing=True)
+    ci_low: float = column("lower end of its 95% interval: Wald, cr2 by t, half-normal credible", SCORE, missing=True)
+    ci_high: float = column("upper end of its 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the test by the same error", missing=True)
+    df: float = column("degrees of freedom of t: of HKSJ k - 1, of cr2 Satterthwaite's", missing=True)
+    tau2: float = column("variance between architectures; of half-normal its posterior mean", "score²", missing=True)
+    tau2_low: float = column(
+        "lower end of tau2's 95% interval: Q-profile, half-normal credible", "score²", missing=True
+    )
+    tau2_high: float = column("upper end of tau2's interval", "score²", missing=True)
     q: float = column("Cochran's Q", missing=True)
     q_p: float = column("p of Q", missing=True)
     i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
@@ -120,6 +165,14 @@ class Pairwise(Table):
     hksj_p: float = column("two-sided p of the HKSJ test", missing=True)
     p_holm: float = column("p adjusted by Holm's method over the experiment's pairs on the dimension", missing=True)
     hksj_p_holm: float = column("hksj_p adjusted in the same way", missing=True)
+    n_replicates: int = column("rater replicates, in which the raters are weighted anew; 0: who was asked is not known")
+    raters_std_error: float = column("standard error from who was asked", SCORE, missing=True)
+    total_std_error: float = column("standard error of all sources", SCORE, missing=True)
+    total_df: float = column("its degrees of freedom (Welch–Satterthwaite)", missing=True)
+    total_ci_low: float = column("lower end of the 95% interval that knows who was asked", SCORE, missing=True)
+    total_ci_high: float = column("upper end of that interval", SCORE, missing=True)
+    total_p: float = column("two-sided p of its test", missing=True)
+    total_p_holm: float = column("total_p adjusted in the same way", missing=True)
 
 
 class Ratios(Table):
@@ -135,6 +188,9 @@ class Ratios(Table):
     ratio: float = column("the first by the second", missing=True)
     ci_low: float = column("lower end of Fieller's 95% interval, -inf where it has no bound", missing=True)
     ci_high: float = column("upper end of Fieller's 95% interval, inf where it has no bound", missing=True)
+    n_replicates: int = column("rater replicates that both contrasts have")
+    total_ci_low: float = column("lower end of Fieller's interval that knows who was asked", missing=True)
+    total_ci_high: float = column("upper end of that interval", missing=True)
     published: float = column("the published ratio", missing=True)
 
 
@@ -151,3 +207,17 @@ class Moved(Table):
     k_after: pd.Int64Dtype = column("architectures pooled now", missing=True)
     moved: bool = column("whether the change shows in the third digit")
     beyond: bool = column("whether this run's effect lies outside the 95% interval of the earlier one")
+
+
+class Truth(Table):
+    """One row a contrast of groups of simulated raters and a dimension: what is planted, and whether it was found."""
+
+    experiment: str = column("the experiment that the contrast is of")
+    contrast: str = column("A - B, two conditions that differ in their strata alone")
+    dimension: str = column("what is judged")
+    sign: int = column("planted sign of the effect: 1, -1, or 0 where nothing is planted")
+    strength: float = column("planted strength: difference of the groups' mean slopes, 0 for a null", "log-odds")
+    estimate: float = column("pooled effect", SCORE, missing=True)
+    ci_low: float = column("lower end of the 95% interval that sentences use", SCORE, missing=True)
+    ci_high: float = column("upper end of that interval", SCORE, missing=True)
+    verdict: str = column("found, missed or wrong sign; kept or broken of a null; not measured without an interval")

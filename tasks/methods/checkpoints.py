@@ -22,14 +22,19 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def checkpoint_callback(every_seconds: float) -> Any:
-    """A trainer's callback that saves a checkpoint when so many seconds have passed, and lists its files."""
+    """A trainer's callback that saves a checkpoint when so many seconds have passed, and lists its files.
+
+    Only after a step that was logged: what a trainer has measured since its last log is in no checkpoint, and the curve
+    of a run that goes on would have other values than that of an undisturbed one.
+    """
     from transformers import TrainerCallback
 
     class Save(TrainerCallback):
         last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_save = state.global_step < state.max_steps and time.monotonic() - self.last >= every_seconds
+            due = state.global_step < state.max_steps and time.monotonic() - self.last >= every_seconds
+            control.should_save = due and state.global_step % args.logging_steps == 0
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.last = time.monotonic()

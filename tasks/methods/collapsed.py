@@ -1,8 +1,8 @@
 """What DPO and KTO share: rows that stand for several labels each, with a soft target and a weight.
 
 TRL 1.16 knows neither and drops their columns unsaid, so both are carried through collator and loss here. It departs
-from TRL's trainers in three more ways: rows arrive tokenised, the reference log-probabilities are those of
-`reference_log_probs.py`, and rows of like length stand in a batch.
+from TRL's trainers in four more ways: rows arrive tokenised, the reference log-probabilities are those of
+`reference_log_probs.py`, rows of like length stand in a batch, and on a CPU log π is that of `response_log_probs.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tasks.methods.response_log_probs import response_log_probs
 from tasks.methods.row_order import LengthGrouped
 
 SUPPORTED = "1.16."
@@ -57,10 +58,26 @@ def collapsed(trainer: Any) -> Any:
             self.share = len(batches) / sum(len(batch["weight"]) for batch in batches) if batches else None
             return batches, count
 
-        def log_probs(self, model: Any, batch: dict[str, Any], prefix: str = "") -> Any:
-            """log π of each response, summed over its tokens; `prefix` is that of the batch's columns."""
+        def log_probs(self, model: Any, batch: dict[str, Any], prefix: str = "", each: int = 1) -> Any:
+            """log π of each response, summed over its tokens.
+
+            `prefix` is that of the batch's columns; `each`: so many blocks of rows follow another, which have the same
+            prompts. On a GPU logits are never kept, as TRL has it; on a CPU there is room for those of the responses,
+            and the responses to a prompt share its keys and values, which takes a third less time.
+            """
             ids, mask = batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"]
-            labels = ids.masked_fill(batch[f"{prefix}completion_mask"] == 0, -100)
+            inside = batch[f"{prefix}completion_mask"]
+            if ids.device.type == "cpu":
+                rows = [row[kept.bool()].tolist() for row, kept in zip(ids, mask, strict=True)]
+                ends = [len(row) - int(own) for row, own in zip(rows, inside.sum(1), strict=True)]
+                prompts = [row[:end] for row, end in zip(rows, ends, strict=True)][: len(rows) // each]
+                blocks = [row[end:] for row, end in zip(rows, ends, strict=True)]
+                responses = [blocks[number :: len(prompts)] for number in range(len(prompts))]
+                base = self.accelerator.unwrap_model(model).get_base_model()
+                return response_log_probs(base, prompts, responses, 1, self.processing_class.pad_token_id)[
+                    0
+                ].T.flatten()
+            labels = ids.masked_fill(inside == 0, -100)
             outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, use_cache=False)
             return outputs.log_probs.sum(1)
 

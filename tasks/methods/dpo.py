@@ -11,7 +11,7 @@ which is exactly the loss of its n expanded rows. How it departs from TRL's trai
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
+from tasks.methods.row_loss import RowLoss
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_hash
 from tasks.runtime.job import Progress
@@ -125,6 +126,37 @@ class Dpo(Method):
         trained = with_what_fits(attempt, base, settings.batch_size, 2 * max(dataset["length"]), run)
         return replace(trained, truncated=sum(item.cut for item in encoded.values()))
 
+    def row_loss(self, recipe: Recipe) -> RowLoss:
+        settings = recipe.block(DpoSettings)
+        return PairLoss(settings.learning_rate, settings.batch_size, settings.beta)
+
+
+@dataclass(frozen=True)
+class PairLoss(RowLoss):
+    """The loss of the module's docstring, for pairs of several runs at once."""
+
+    beta: float
+
+    def responses(self, table: pd.DataFrame) -> list[list[Dialogue]]:
+        return [_dialogues(table, "text_a"), _dialogues(table, "text_b")]
+
+    def losses(self, ratio: Any, target: Any, weight: Any, z: Any) -> Any:
+        return pair_losses(self._d(ratio), target, weight)
+
+    def metrics(self, ratio: Any, target: Any, weight: Any, z: Any) -> dict[str, Any]:
+        agreement = (2 * target - 1) * self._d(ratio)
+        return {"margin": agreement.mean(1), "accuracy": (agreement > 0).float().mean(1)}
+
+    def _d(self, ratio: Any) -> Any:
+        return self.beta * (ratio[..., 0] - ratio[..., 1])
+
+
+def pair_losses(d: Any, target: Any, weight: Any) -> Any:
+    """w · (-log σ(d) + (1 - p) · d) of each pair."""
+    import torch.nn.functional as F
+
+    return weight * (-F.logsigmoid(d) + (1 - target) * d)
+
 
 def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
     """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens."""
@@ -160,16 +192,15 @@ def collapsed_collator(tokenizer: Any) -> Any:
 @cache
 def collapsed_trainer() -> type:
     """TRL's DPO trainer with soft targets and weights; raises as `collapsed` does."""
-    import torch.nn.functional as F
     import trl
 
     trainer: Any = collapsed(trl.DPOTrainer)
 
     class CollapsedTrainer(trainer):
         def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-            log_a, log_b = self.log_probs(model, inputs).chunk(2)
+            log_a, log_b = self.log_probs(model, inputs, each=2).chunk(2)
             d = self.beta * ((log_a - inputs["ref_chosen_logps"]) - (log_b - inputs["ref_rejected_logps"]))
-            loss = self.mean_loss(inputs["weight"] * (-F.logsigmoid(d) + (1 - inputs["target"]) * d))
+            loss = self.mean_loss(pair_losses(d, inputs["target"], inputs["weight"]))
             agreement = (2 * inputs["target"] - 1) * d.detach()
             self._metrics["train"]["margin"].append(agreement.mean().item())
             self._metrics["train"]["accuracy"].append((agreement > 0).float().mean().item())

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
-from tasks.architectures.chat import TEMPLATE_VALUES, end_ids, strip_thinking
+from tasks.architectures.chat import TEMPLATE_VALUES
 from tasks.architectures.cost import Texts, sampling_hours
+from tasks.architectures.endings import end_ids
 from tasks.architectures.load import Base
+from tasks.architectures.thinking import AnswerReader
 from tasks.methods import rating_weights
 from tasks.methods.method import Method
 from tasks.methods.rewards import Reward, head_reward, text_reward
@@ -60,7 +62,7 @@ class Grpo(Method):
     """Trains on samples of its own, by a reward that is fitted on the responses' mean labels."""
 
     name, title, settings = "grpo", "GRPO", GrpoSettings
-    reads, trainer = "rewards", "GRPOTrainer"
+    reads, weighed, trainer = "rewards", ("reward", "n"), "GRPOTrainer"
     margin, margin_means = "reward_std", "the spread of rewards in a group"
 
     def table(self, data: ConditionData, recipe: Recipe, seed: int) -> tuple[pd.DataFrame, list[Drop]]:
@@ -155,16 +157,14 @@ def ordered_trainer() -> type:
 
 def _reward(base: Base, architecture: Architecture, score: Reward) -> Callable[..., list[float]]:
     """The reward as TRL asks for it: of the answers alone, without their thinking; none for an empty one."""
-    ends = end_ids(base.model, base.tokenizer)
+    ends, reader = end_ids(base.model), AnswerReader(base.tokenizer, architecture.reasoning)
 
-    def reward(
-        prompts: list[Conversation], completions: list[Conversation], completion_ids: list[list[int]], **_: Any
-    ) -> list[float]:
-        finished = [bool(ids) and ids[-1] in ends for ids in completion_ids]
-        texts = [
-            strip_thinking(completion[0]["content"], architecture.reasoning, done)[0]
-            for completion, done in zip(completions, finished, strict=True)
-        ]
+    def answer(ids: list[int]) -> str:
+        finished = bool(ids) and ids[-1] in ends
+        return reader.read(ids[:-1] if finished else ids, finished)[0]
+
+    def reward(prompts: list[Conversation], completion_ids: list[list[int]], **_: Any) -> list[float]:
+        texts = [answer(ids) for ids in completion_ids]
         scores = score([prompt[0]["content"] for prompt in prompts], texts)
         return [value if text.strip() else 0.0 for value, text in zip(scores, texts, strict=True)]
 
@@ -191,6 +191,7 @@ def vllm_settings(model: Any, recipe: Recipe) -> dict[str, Any]:
         "vllm_mode": "colocate",
         "vllm_gpu_memory_utilization": min(weights / total + 0.1, 0.9),
         "vllm_max_model_length": recipe.max_length + _longest_sample(recipe),
+        "generation_kwargs": {"stop_token_ids": sorted(end_ids(model))},
     }
 
 

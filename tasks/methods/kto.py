@@ -18,7 +18,7 @@ however many parts it goes through memory, down to single rows. How else it depa
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
+from tasks.methods.row_loss import RowLoss
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.job import Progress
@@ -83,15 +84,17 @@ class Kto(Method):
             decided = labels.final[labels.final["label"].ne(labels.middle)]
             reason = f"{name}: labels in the middle of the scale, neither desirable nor undesirable"
             drops.append(("labels", reason, len(labels.final) - len(decided), len(decided)))
-            desirable = decided["label"].gt(labels.middle).groupby(decided["response_id"]).agg(["size", "mean"])
-            share = desirable["size"] / max(len(decided), 1)
-            parts.append(pd.DataFrame({"n": desirable["size"], "weight": share, "good": share * desirable["mean"]}))
-        rows = pd.concat(parts).astype(float).groupby(level="response_id").sum()
+            weight = decided["weight"] if "weight" in decided else pd.Series(1, decided.index)
+            desirable = weight.where(decided["label"].gt(labels.middle), 0)
+            n, good = (values.groupby(decided["response_id"]).sum() for values in (weight, desirable))
+            share = n / max(weight.sum(), 1e-300)
+            parts.append(pd.DataFrame({"n": n, "weight": share, "good": share * (good / n)}))
+        rows = pd.concat(parts).groupby(level="response_id").sum()
         texts = data.rewards.drop_duplicates("response_id").set_index("response_id")[["prompt", "response"]]
         table = pd.DataFrame(
             {
                 **texts.loc[rows.index],
-                "n": rows["n"].astype(int),
+                "n": rows["n"],
                 "target": (rows["good"] / rows["weight"]).clip(0, 1),
                 "weight": rows["weight"] / rows["weight"].mean(),
             }
@@ -157,6 +160,43 @@ class Kto(Method):
 
         trained = with_what_fits(attempt, base, settings.batch_size, max(dataset["length"]), run)
         return replace(trained, truncated=sum(encoded[key].cut for key in set(own)))
+
+    def row_loss(self, recipe: Recipe) -> RowLoss:
+        settings = recipe.block(KtoSettings)
+        weights = settings.desirable_weight, settings.undesirable_weight
+        return LabelLoss(settings.learning_rate, settings.batch_size, settings.beta, *weights)
+
+
+@dataclass(frozen=True)
+class LabelLoss(RowLoss):
+    """The loss of the module's docstring, for rated responses of several runs at once."""
+
+    beta: float
+    desirable_weight: float
+    undesirable_weight: float
+
+    def responses(self, table: pd.DataFrame) -> list[list[Dialogue]]:
+        return [matched(table)]
+
+    def others(self, table: pd.DataFrame) -> list[Dialogue]:
+        return mismatched(table)
+
+    def losses(self, ratio: Any, target: Any, weight: Any, z: Any) -> Any:
+        return label_losses(self, ratio[..., 0], z[:, None], weight * target, weight * (1 - target))
+
+    def metrics(self, ratio: Any, target: Any, weight: Any, z: Any) -> dict[str, Any]:
+        good, bad, r = weight * target, weight * (1 - target), ratio[..., 0]
+        apart = (good * r).sum(1) / good.sum(1) - (bad * r).sum(1) / bad.sum(1)
+        return {"kl": z, "margin": self.beta * apart}
+
+
+def label_losses(settings: Any, r: Any, z: Any, good: Any, bad: Any) -> Any:
+    """w · p · λ_D · (1 - σ(β(r - z))) + w · (1 - p) · λ_U · (1 - σ(β(z - r))) of each response; good: w · p, bad:
+    w · (1 - p)."""
+    import torch
+
+    losses = settings.desirable_weight * good * (1 - torch.sigmoid(settings.beta * (r - z)))
+    return losses + settings.undesirable_weight * bad * (1 - torch.sigmoid(settings.beta * (z - r)))
 
 
 def matched(table: pd.DataFrame) -> list[Dialogue]:
@@ -227,8 +267,7 @@ def collapsed_trainer() -> type:
         def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
             r = self.log_probs(model, inputs) - inputs["ref_logps"]
             good, bad = inputs["weight"] * inputs["target"], inputs["weight"] * (1 - inputs["target"])
-            losses = self.desirable_weight * good * (1 - torch.sigmoid(self.beta * (r - self.z)))
-            losses = losses + self.undesirable_weight * bad * (1 - torch.sigmoid(self.beta * (self.z - r)))
+            losses = label_losses(self, r, self.z, good, bad)
             self._metrics["train"]["kl"].append(float(self.z))
             if good.sum() > 0 and bad.sum() > 0:
                 apart = (good * r.detach()).sum() / good.sum() - (bad * r.detach()).sum() / bad.sum()

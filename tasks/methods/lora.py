@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from configs.schema import Architecture, Lora
+from tasks.architectures.faults import named
+
+WEIGHTS = "adapter_model.safetensors"
 
 
 def lora_config(architecture: Architecture, lora: Lora) -> Any:
@@ -19,6 +23,39 @@ def lora_config(architecture: Architecture, lora: Lora) -> Any:
     return LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=targets
     )
+
+
+def name_base(adapter: Any, architecture: Architecture, revision: str | None) -> None:
+    """Let an adapter that is about to be saved name its base as others can find it: never by a folder of this machine.
+
+    By the hub's id and the commit; a base that is not on the hub by the architecture's name.
+    """
+    for config in adapter.peft_config.values():
+        config.base_model_name_or_path, config.revision = architecture.hub or architecture.name, revision
+
+
+def adapted(model: Any, folder: Path) -> Any:
+    """A base with an adapter on it.
+
+    Raises:
+        ValueError: the adapter's weights are not all of those that its settings ask for on this base, or are more.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    loaded = PeftModel.from_pretrained(model, folder)
+    check_weights(folder, set(get_peft_model_state_dict(loaded, save_embedding_layers=False)))
+    return loaded
+
+
+def check_weights(folder: Path, asked: set[str]) -> None:
+    """Raises `ValueError` if an adapter's file has not exactly the weights that are asked for."""
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        kept = set(file.keys())
+    faults = named({"weights missing in it": asked - kept, "weights that the base has no place for": kept - asked})
+    if faults:
+        raise ValueError(f"can't use the adapter in {folder}: {faults}")
 
 
 @contextmanager

@@ -13,6 +13,9 @@ Result = TypeVar("Result")
 USABLE = 0.8
 """Of the free memory; the rest is for what the estimate leaves out."""
 
+LOGIT = 14
+"""Bytes that a logit takes, in bf16 and in float32, with its gradient in both and its log-probability."""
+
 
 class OutOfMemory(RuntimeError):
     """Not even one row fits."""
@@ -41,10 +44,10 @@ def halving(attempt: Callable[[int], Result], first: int, of: int | None = None)
         free_memory()
 
 
-def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1) -> int:
+def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1, logits: bool = False) -> int:
     """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU; all of it on a CPU.
 
-    processes: that share the model, each with a GPU.
+    processes: that share the model, each with a GPU. logits: whether those of all tokens are kept.
     """
     import torch
 
@@ -54,7 +57,8 @@ def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1) -> in
     free, _ = torch.cuda.mem_get_info()
     if processes > 1:  # this one's part of the weights is still to come
         free -= model.get_memory_footprint() // processes
-    row = tokens * bytes_a_token(model.config.get_text_config())
+    config = model.config.get_text_config()
+    row = tokens * (bytes_a_token(config) + (LOGIT * config.vocab_size if logits else 0))
     return next((n for n in range(batch, 1, -1) if batch % n == 0 and n * row <= USABLE * free), 1)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tasks.architectures.cost import Texts
     from tasks.architectures.load import Base
+    from tasks.methods.row_loss import RowLoss
     from tasks.methods.run import Run, Trained
     from tasks.preferences.condition import ConditionData, Drop
     from tasks.runtime.job import Progress
@@ -30,6 +31,8 @@ class Method(ABC):
     """The recipe's block."""
     reads: ClassVar[Literal["pairs", "rewards", "labels"]]
     """Which table of a condition's data it trains on."""
+    weighed: ClassVar[tuple[str, ...]] = ("target", "weight")
+    """The columns of its table that follow the weights of raters; the others say which rows there are."""
     trainer: ClassVar[str]
     """The class of TRL that trains; a process that is to train imports it before its first job."""
     margin: ClassVar[str]
@@ -107,6 +110,11 @@ class Method(ABC):
             OutOfMemory: not even one row at once fits.
             NotFinite: the loss became infinite or no number.
         """
+
+    def row_loss(self, recipe: Recipe) -> RowLoss | None:
+        """The loss of a row, with which several runs on the same rows are trained in one pass; None where each has to
+        be trained alone, which is the default."""
+        return None
 
     def before_sharding(
         self, base: Base, table: pd.DataFrame, recipe: Recipe, reference: Path, progress: Progress

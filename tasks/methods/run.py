@@ -12,7 +12,7 @@ from typing import Any
 from configs.schema import Architecture, Recipe
 from tasks.architectures.load import Base
 from tasks.methods.checkpoints import checkpoint_callback, newest_checkpoint, step_of
-from tasks.methods.lora import lent, lora_config
+from tasks.methods.lora import lent, lora_config, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.runtime.job import Progress
 
@@ -32,6 +32,8 @@ class Run:
     steps: int | None = None
     processes: int = 1
     """That share the run, this one among them."""
+    revision: str | None = None
+    """Of a base from the hub."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,14 @@ def train_with(
         weights = accelerator.get_state_dict(trainer.model)  # all processes bring their parts
         if not all(bool(value.isfinite().all()) for name, value in weights.items() if "lora_" in name):
             raise NotFinite(f"the adapter's weights are not finite after step {trainer.state.global_step}")
-        accelerator.unwrap_model(trainer.model).save_pretrained(
-            run.adapter, state_dict=weights, is_main_process=accelerator.is_main_process, safe_serialization=True
+        adapter = accelerator.unwrap_model(trainer.model)
+        name_base(adapter, architecture, run.revision)
+        adapter.save_pretrained(
+            run.adapter,
+            state_dict=weights,
+            is_main_process=accelerator.is_main_process,
+            safe_serialization=True,
+            save_embedding_layers=False,  # or the hub is asked for the base's vocabulary
         )
     curve = [
         {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}

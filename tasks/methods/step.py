@@ -18,7 +18,7 @@ from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile
 
-VERSION, REFERENCE_VERSION = 3, 1
+VERSION, REFERENCE_VERSION = 5, 1
 RUNS, ADAPTER, CHECKPOINTS = "training-runs", "adapter", "checkpoints"
 
 
@@ -79,13 +79,14 @@ class Train(BaseJob[TrainingRun]):
 
     def before_sharding(self, desk: Desk) -> None:
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
-        METHODS[self.method].before_sharding(base, table, self.recipe, self._reference(desk), desk.progress)
+        METHODS[self.method].before_sharding(base, table, self.recipe, self.reference(desk), desk.progress)
 
     def run(self, desk: Desk) -> TrainingRun:
         """Go on from the newest checkpoint of a run that was killed, if there is one."""
         method, adapter = METHODS[self.method], desk.folder / ADAPTER
         checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
-        run = Run(self.seed, adapter, checkpoints, self._reference(desk), self.steps, desk.processes)
+        reference, revision = self.reference(desk), self.base.revision
+        run = Run(self.seed, adapter, checkpoints, reference, self.steps, desk.processes, revision)
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
         trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
         if method.leaves_base_changed():
@@ -95,7 +96,7 @@ class Train(BaseJob[TrainingRun]):
             write_atomically(adapter / "README.md", self.card)
         return TrainingRun(**vars(trained), margin=margin_at_end(trained.curve, method.margin))
 
-    def _reference(self, desk: Desk) -> Path:
+    def reference(self, desk: Desk) -> Path:
         """The file of the base's reference log-probabilities, which all its runs share."""
         return desk.store.workspace("reference", f"{self.base.key}-{REFERENCE_VERSION}.txt")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from configs.schema import Study
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge
+from tasks.methods.replicate_set import ReplicateSet
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.earlier_runs import History
 from tasks.ratings.study_data import StudyData
@@ -40,10 +41,8 @@ class Bench:
         return data.training(data.responses)[["prompt", "response"]].reset_index(drop=True)
 
     def evaluation_prompts(self, data: StudyData) -> pd.DataFrame:
-        """prompt_id and prompt of the held-out prompts, at most `evaluation.max_prompts`."""
-        prompts = data.evaluation(data.responses).drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
-        most = self.study.evaluation.max_prompts or len(prompts)
-        return prompts.sort_values("prompt_id", ignore_index=True).head(most)
+        """prompt_id and prompt of the held-out prompts that are answered."""
+        return data.evaluation_prompts
 
 
 class Inputs:
@@ -54,11 +53,12 @@ class Inputs:
         data: StudyData,
         ratings: str,
         prepared: dict[str, dict[str, TrainingSet]],
+        replicated: dict[str, dict[str, ReplicateSet]],
         judge: ProvenJudge,
         prompts: Prompts,
         grammatical: Callable[[str], bool] | None,
     ) -> None:
         """`ratings`: the snapshot's id, or the digest of ratings that are in no collection. `grammatical`: whether a
         text keeps the grammar of the study's texts, where that is known."""
-        self.data, self.ratings, self.prepared = data, ratings, prepared
+        self.data, self.ratings, self.prepared, self.replicated = data, ratings, prepared, replicated
         self.judge, self.prompts, self.grammatical = judge, prompts, grammatical

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from pandera.typing import DataFrame
@@ -11,18 +12,21 @@ from configs.schema import CONTROL, Study
 from tasks.effects.tables import Answers, Cells, Doses
 from tasks.generation.health import marks
 from tasks.generation.tables import Health
-from tasks.planning.results import TRAINING, CellResult
+from tasks.planning.cells import Cell
+from tasks.planning.results import TRAINING, CellResult, ReplicatesResult
 
 
-def cells_table(results: Sequence[CellResult]) -> DataFrame[Cells]:
-    """One row a cell."""
+def cells_table(results: Sequence[CellResult], replicated: Sequence[ReplicatesResult] = ()) -> DataFrame[Cells]:
+    """One row a cell, those of the rater replicates last."""
     names = ["training_run", "status", "n_pairs", "weight", "seconds", "mlflow_run_id", "error"]
-    return Cells.checked([vars(r.cell) | {name: getattr(r, name) for name in names} for r in results])
+    every = [*results, *(one for result in replicated for one in result.cells)]
+    return Cells.checked([vars(r.cell) | {name: getattr(r, name) for name in names} for r in every])
 
 
 def doses_table(cells: pd.DataFrame) -> DataFrame[Doses]:
     """One row a condition of which a cell was trained, from the table of the cells."""
-    trained = cells[(cells["condition"] != CONTROL) & cells["n_pairs"].notna()].astype({"n_pairs": float})
+    own = (cells["condition"] != CONTROL) & (cells["replicate"] == 0) & cells["n_pairs"].notna()
+    trained = cells[own].astype({"n_pairs": float})
     doses = trained.groupby(["experiment", "condition"], sort=False)["n_pairs"].agg(n_cells="size", n_pairs="mean")
     return Doses.checked(doses.reset_index())
 
@@ -35,13 +39,25 @@ def health_table(study: Study, results: Sequence[CellResult]) -> DataFrame[Healt
         if r.health:
             marked = marks(r.health, controls.get(r.cell.architecture), r.training, study.limits)
             facts = {"unscored": r.unscored, **dict.fromkeys(TRAINING), **r.training, "marked": "; ".join(marked)}
-            rows.append(vars(r.cell) | r.health | facts)
+            rows.append(place(r.cell) | r.health | facts)
     return Health.checked(rows)
 
 
 def read_answers(results: Sequence[CellResult]) -> DataFrame[Answers]:
     """The score of every answer on each dimension, and the reason where there is none; failed cells have none."""
     tables = [
-        pd.read_parquet(r.scores).assign(**vars(r.cell), training_run=r.training_run) for r in results if r.scores
+        pd.read_parquet(r.scores).assign(**place(r.cell), training_run=r.training_run) for r in results if r.scores
     ]
     return Answers.checked(pd.concat(tables, ignore_index=True) if tables else [])
+
+
+def read_replicates(results: Sequence[ReplicatesResult]) -> pd.DataFrame:
+    """experiment, architecture, condition, replicate, prompt_id, dimension, score of the replicates' answers."""
+    columns = ["experiment", "architecture", "condition", "replicate", "prompt_id", "dimension", "score"]
+    tables = [pd.read_parquet(r.scores).assign(**place(r.replicates.of))[columns] for r in results if r.scores]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def place(cell: Cell) -> dict[str, Any]:
+    """Which cell of the study it is; its replicates are in tables of their own."""
+    return {name: value for name, value in vars(cell).items() if name != "replicate"}

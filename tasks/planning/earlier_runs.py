@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.runtime.files import locked, write_atomically
+from tasks.runtime.files import locked, read_or_set_aside, write_sealed
 
 RENAMED = {"optimiser": "method"}
 
@@ -48,8 +48,7 @@ class History:
 
     def cells(self) -> dict[str, Made]:
         """Cell → how it was last made."""
-        path = self._folder / "cells.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = read_or_set_aside(self._folder / "cells.json", "what cells took in earlier runs is not known") or {}
         # kept under an older name of the key by runs of earlier versions
         return {name: Made(**{RENAMED.get(key, key): made[key] for key in made}) for name, made in known.items()}
 
@@ -57,26 +56,32 @@ class History:
         """Add cells, or replace what was known of them."""
         with locked(self._folder / "lock"):
             known = {name: asdict(made) for name, made in (self.cells() | cells).items()}
-            write_atomically(self._folder / "cells.json", json.dumps(known, indent=1))
+            write_sealed(self._folder / "cells.json", known)
 
     def results(self) -> list[EarlierResult]:
         """Earlier results, the oldest first; one for each change of ratings or settings."""
-        results = []
+        return list(self._results().values())
+
+    def _results(self) -> dict[int, EarlierResult]:
+        """By the number in the file's name."""
+        results = {}
         for path in sorted((self._folder / "results").glob("*.json")):
-            record = json.loads(path.read_text())
-            pooled = record.pop("pooled")
-            results.append(EarlierResult(**record, pooled=pd.DataFrame(pooled["data"], columns=pooled["columns"])))
+            record = read_or_set_aside(path, "this run is not compared with that result")
+            if record:
+                pooled = record.pop("pooled")
+                frame = pd.DataFrame(pooled["data"], columns=pooled["columns"])
+                results[int(path.stem)] = EarlierResult(**record, pooled=frame)
         return results
 
     def conclude(self, result: EarlierResult) -> EarlierResult | None:
         """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
         with locked(self._folder / "lock"):
-            known = self.results()
-            same = bool(known) and known[-1].identity == result.identity
-            number = len(known) - 1 if same else len(known)
+            known = self._results()
+            last = max(known, default=-1)
+            number = last if known and known[last].identity == result.identity else last + 1
             record = vars(result) | {"pooled": json.loads(result.pooled.to_json(orient="split"))}
-            write_atomically(self._folder / "results" / f"{number:06d}.json", json.dumps(record, indent=1))
-        earlier = known[:number]
+            write_sealed(self._folder / "results" / f"{number:06d}.json", record)
+        earlier = [kept for place, kept in known.items() if place < number]
         return earlier[-1] if earlier else None
 
 

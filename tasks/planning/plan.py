@@ -13,18 +13,22 @@ from configs.schema import CONTROL, Study
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
+from tasks.generation.replicates import AnswerReplicates
 from tasks.generation.step import Answer, Prompts
 from tasks.judging.step import scores_key, study_judge
 from tasks.methods import METHODS
+from tasks.methods.replicate_set import ReplicateSet, replicate_sets
+from tasks.methods.replicates import TrainReplicates
 from tasks.methods.step import Train
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
-from tasks.planning.cells import Cell, cells
+from tasks.planning.cells import Cell, Replicates, cells, replicates
 from tasks.planning.earlier_runs import Made, seconds_each, why
-from tasks.planning.results import wanted_run
+from tasks.planning.results import REPLICATES, wanted_replicates, wanted_run
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
+from tasks.runtime.fingerprint import fingerprint
 from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
@@ -52,6 +56,13 @@ class Planned:
     """Of training and answering on one slot; None where no earlier run tells."""
     gpu_hours: float = 0.0
     """Of training and answering on one GPU, at assumed speed; nothing for tiny models."""
+    replicates: int = 0
+    """How many rater replicates of the cell this is, which are made together; 0: the cell itself."""
+
+    @property
+    def times(self) -> int:
+        """How many training runs and sets of answers it is."""
+        return self.replicates or 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class Plan:
 
     @property
     def training_runs(self) -> int:
-        return sum(cell.training == RUNS for cell in self.cells)
+        return sum(cell.times for cell in self.cells if cell.training == RUNS)
 
     @property
     def judge_calls(self) -> int:
@@ -99,16 +110,22 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     if not settings.experiments:
         return Plan(settings, [], bench.runner.size)
     preferences = {name: keep_preferences(settings, name, data, ratings, bench.store) for name in settings.experiments}
-    prepared = {name: training_sets(settings, name, kept, bench.store) for name, kept in preferences.items()}
+    sets = {name: training_sets(settings, name, kept, bench.store) for name, kept in preferences.items()}
+    replicated = {
+        name: replicate_sets(settings, name, kept, sets[name], data.responses, bench.store)
+        for name, kept in preferences.items()
+    }
     judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
-    return Plan(settings, list(_planned(bench, data, prepared, judge.identity)), bench.runner.size, proof, dollars)
+    planned = list(_planned(bench, data, sets, replicated, judge.identity))
+    return Plan(settings, planned, bench.runner.size, proof, dollars)
 
 
 def _planned(
-    bench: Bench, data: StudyData, prepared: dict[str, dict[str, TrainingSet]], judge: str
-) -> Iterator[Planned]:
+    bench: Bench, data: StudyData, prepared: dict[str, dict[str, TrainingSet]],
+    replicated: dict[str, dict[str, ReplicateSet]], judge: str,
+) -> Iterator[Planned]:  # fmt: skip
     study, history, grid = bench.study, bench.history.cells(), cells(bench.study)
     texts, prompts = bench.training_texts(data), Prompts.of(bench.evaluation_prompts(data))
     bases = {item.name: known_base(study, item, texts, bench.store) for item in study.architectures}
@@ -125,6 +142,51 @@ def _planned(
         planned = _answers(bench, cell, planned, answer, n_prompts, judge, users)
         hours = _gpu_hours(study, planned, own, n_prompts, written)
         yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
+    groups = replicates(study)
+    together = {group.name: group.architecture for group in groups}
+    known: Rates = {method: seconds_each(history, together, f"{method} {REPLICATES}") for method in METHODS}
+    known = {**known, None: seconds_each(history, together, None)}
+    rates = {method: known[method] or rates[method] for method in rates}  # before the first, as if one by one
+    for group in groups:
+        base, cell = bases[group.architecture], group.of
+        own, table = prepared[cell.experiment][cell.condition], replicated[cell.experiment].get(cell.condition)
+        job = wanted_replicates(study, group, base, table) if base and table else None
+        planned = _replicates(bench, group, own, job, prompts, judge, history.get(group.name), users)
+        hours = _gpu_hours(study, planned, own, n_prompts, written)
+        yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
+
+
+def _replicates(
+    bench: Bench, group: Replicates, own: TrainingSet, job: TrainReplicates | None, prompts: Prompts, judge: str,
+    made: Made | None, users: Users,
+) -> Planned:  # fmt: skip
+    """A cell's rater replicates; `users` collects who makes what."""
+    cell, n = group.of, len(group.numbers)
+    planned = Planned(
+        cell.experiment, cell.architecture, cell.condition, 0, RUNS, RUNS, "", own.n_pairs,
+        judged=n * len(prompts.table), seconds=None, replicates=n,
+    )  # fmt: skip
+    if own.error:
+        return replace(planned, training=FAILS, answers=FAILS, because=own.error, judged=0)
+    key = job.key if job else f"{group.name}/{own.identity}"
+    if key in users:
+        return replace(planned, training=SHARED, answers=SHARED, because=f"those of {users[key]}", judged=0)
+    users[key] = group.name
+    if job is None:
+        return replace(planned, because="its base has not been resolved yet: the hub is asked at the first run")
+    if bench.store.find(TrainReplicates.stage, key) is None:
+        data = fingerprint(list(job.digests.values()))
+        return replace(planned, because=why(made, job.base.key, data, job.settings, own.n_pairs * n))
+    answer = AnswerReplicates(
+        base=job.base, runs=key, replicates=group.numbers, prompts=prompts.digest, recipe=job.recipe
+    )
+    answered = bench.store.find(AnswerReplicates.stage, answer.key) is not None
+    scored = answered and bench.store.find("scores", scores_key(judge, answer.key)) is not None
+    because = "" if scored else "the judge changed, or left some unscored" if answered else "the prompts changed"
+    return replace(
+        planned, training=CACHED, answers=CACHED if answered else RUNS, because=because,
+        judged=0 if scored else planned.judged,
+    )  # fmt: skip
 
 
 def _training(
@@ -168,7 +230,8 @@ def _answers(
     users[key] = cell.name
     because = planned.because
     if planned.training in (NONE, CACHED):
-        because = "" if scored else "the judge changed" if answered else "the prompts changed, or it never answered"
+        unjudged = "the judge changed, or left some unscored"
+        because = "" if scored else unjudged if answered else "the prompts changed, or it never answered"
     judged = 0 if scored else n_prompts
     return replace(planned, answers=CACHED if answered else RUNS, because=because, judged=judged)
 
@@ -184,7 +247,7 @@ def _seconds(planned: Planned, prepared: TrainingSet | None, n_prompts: int, rat
         rate = known.get(planned.architecture, known.get(""))
         if runs and rate is None:
             return None
-        total += size * (rate or 0.0) if runs else 0.0
+        total += planned.times * size * (rate or 0.0) if runs else 0.0
     return total
 
 
@@ -197,7 +260,8 @@ def _gpu_hours(study: Study, planned: Planned, prepared: TrainingSet | None, n_p
         method = METHODS[prepared.method]
         steps = prepared.steps or method.steps(prepared.size, recipe)
         hours += method.gpu_hours(size, steps, texts, recipe)
-    return hours + (answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0)
+    hours += answering_hours(size, n_prompts, recipe) if planned.answers == RUNS else 0.0
+    return planned.times * hours
 
 
 def describe(plan: Plan) -> str:
@@ -205,10 +269,15 @@ def describe(plan: Plan) -> str:
     table, judge = plan.table(), plan.study.judge
     if table.empty:
         return f"{plan.study.name}: no experiments, so there are no cells"
-    shown = table[["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]]
-    states = table["training"].where(table["training"] != NONE, "control").value_counts()
+    columns = ["architecture", "experiment", "condition", "n_pairs", "training", "answers", "because"]
+    if table["replicates"].any():
+        columns.insert(3, "replicates")
+    shown = table[columns]
+    times = table["replicates"].clip(lower=1)
+    states = times.groupby(table["training"].where(table["training"] != NONE, "control"), sort=False).sum()
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    lines = [shown.to_string(index=False), "", f"{len(table)} cells: {counts}"]
+    replicated = f", {table['replicates'].sum()} of them rater replicates" if table["replicates"].any() else ""
+    lines = [shown.to_string(index=False), "", f"{times.sum()} cells{replicated}: {counts}"]
     lines.append(f"training runs to make: {plan.training_runs}; answers to judge: {sum(table['judged'])}")
     if judge.paid:
         cost = "unknown (set judge.price)" if plan.cost is None else f"at most ${plan.cost:,.2f}"
@@ -224,7 +293,8 @@ def describe(plan: Plan) -> str:
 def _by_architecture(table: pd.DataFrame) -> list[str]:
     """GPU-hours of each architecture that is not tiny."""
     hours = table.groupby("architecture", sort=False)["gpu_hours"].sum()
-    runs = (table["training"] == RUNS).groupby(table["architecture"], sort=False).sum()
+    times = table["replicates"].clip(lower=1).where(table["training"] == RUNS, 0)
+    runs = times.groupby(table["architecture"], sort=False).sum()
     shown = [f"  {name}: {runs[name]} training runs, {value:.1f}" for name, value in hours.items() if value]
     total = f"GPU-hours, at most about {hours.sum():.0f}, assuming {ASSUMED}:"
     return [total, *shown] if shown else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,17 @@ from tasks.generation.health import health, mark
 from tasks.generation.step import Answered, read_answers
 from tasks.methods import METHODS
 from tasks.methods.card import model_card
+from tasks.methods.replicate_set import ReplicateSet
+from tasks.methods.replicates import ReplicateRuns, TrainReplicates
 from tasks.methods.step import ADAPTER, Train, TrainingRun
 from tasks.methods.training_set import TrainingSet
-from tasks.planning.cells import Cell
+from tasks.planning.cells import Cell, Replicates
 from tasks.planning.earlier_runs import Made
+from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact
 
+REPLICATES = "replicates"
+"""What a method's training of replicates is called in the history, which tells how long it takes."""
 TRAINING = ("steps", "margin", "truncated", "resumed_from", "at_once")
 """What a cell's row tells of its training run."""
 TrainingSets = Mapping[str, Mapping[str, TrainingSet]]
@@ -50,6 +56,37 @@ class CellResult:
     logged: Future[str] | None = None
     made: Made | None = None
     """What it was made of, for the plan of the next run."""
+
+
+@dataclass(frozen=True)
+class ReplicatesResult:
+    """What became of a cell's rater replicates, and where their scores are (None where they failed)."""
+
+    replicates: Replicates
+    status: str
+    """trained (now), cached (earlier), shared (another cell's runs) or failed."""
+    runs: str = ""
+    """Key of their training runs."""
+    n_pairs: int | None = None
+    seconds: float = 0.0
+    """Of all of them."""
+    error: str = ""
+    scores: Path | None = None
+    well_formed: float = math.nan
+    """Share of their answers."""
+    margins: dict[int, float] = field(default_factory=dict)
+    """Of the method, at the end of each training."""
+    made: Made | None = None
+
+    @property
+    def cells(self) -> list[CellResult]:
+        """Each replicate as a cell."""
+        seconds = self.seconds / len(self.replicates.numbers)
+        one = CellResult(self.replicates.of, self.status, n_pairs=self.n_pairs, seconds=seconds, error=self.error)
+        return [
+            replace(one, cell=cell, training_run=f"{self.runs}/{cell.replicate}" if self.runs else "")
+            for cell in self.replicates.cells
+        ]
 
 
 @dataclass(frozen=True)
@@ -191,6 +228,88 @@ def tracked_facts(study: Study, trained: TrainedCell, result: CellResult, sharin
         "data": Path(job.data.name).stem,
         "adapter": run.path / ADAPTER,
     }
+
+
+def wanted_replicates(study: Study, replicates: Replicates, base: BaseRef, prepared: ReplicateSet) -> TrainReplicates:
+    """The training runs that a cell's replicates need."""
+    return TrainReplicates(
+        base=base,
+        method=prepared.method,
+        data=prepared.table,
+        digests={number: prepared.digests[number] for number in replicates.numbers},
+        recipe=study.recipe,
+        seed=study.seed,
+        steps=prepared.steps,
+    )
+
+
+@dataclass(frozen=True)
+class ReplicateParts:
+    """All that a cell's replicates, once finished, were made of."""
+
+    replicates: Replicates
+    base: BaseRef
+    data: TrainingSet
+    job: TrainReplicates
+    runs: Artifact[ReplicateRuns]
+    answers: Artifact[Answered]
+    scores: Artifact
+
+    @property
+    def fresh(self) -> bool:
+        """Whether anything was made now."""
+        return self.runs.fresh or self.answers.fresh or self.scores.fresh
+
+
+def replicates_result(
+    parts: ReplicateParts, n_prompts: int, grammatical: Callable[[str], bool] | None
+) -> ReplicatesResult:
+    """The result of replicates that finished."""
+    runs, answers = parts.runs, parts.answers
+    n = len(parts.replicates.numbers)
+    return ReplicatesResult(
+        parts.replicates,
+        status="trained" if runs.fresh else "cached",
+        runs=runs.key,
+        n_pairs=parts.data.n_pairs,
+        seconds=sum(part.record.seconds for part in (runs, answers) if part.fresh),
+        scores=parts.scores.path / "scores.parquet",
+        well_formed=health(mark(read_answers(answers), grammatical))["well_formed"],
+        margins=runs.record.margins,
+        made=Made(
+            base=parts.base.key,
+            data=fingerprint(list(parts.job.digests.values())),
+            method=f"{parts.job.method} {REPLICATES}",
+            settings=parts.job.settings,
+            n_pairs=parts.data.n_pairs * n,
+            train_seconds=runs.record.seconds,
+            n_prompts=n_prompts * n,
+            answer_seconds=answers.record.seconds,
+        ),
+    )
+
+
+def tracked_metrics(result: ReplicatesResult) -> dict[int, dict[str, float]]:
+    """What MLflow gets of each replicate: its mean score on every dimension, and its margin."""
+    means = pd.read_parquet(result.scores).groupby(["replicate", "dimension"])["score"].mean().unstack()
+    scores = means.add_prefix("score.").to_dict(orient="index")
+    return {number: {**scores[number], "margin": margin} for number, margin in result.margins.items()}
+
+
+def failed(cell: Cell | Replicates, reason: str) -> CellResult | ReplicatesResult:
+    """The result of one that did not finish."""
+    if isinstance(cell, Replicates):
+        return ReplicatesResult(cell, "failed", error=reason)
+    return CellResult(cell, "failed", error=reason)
+
+
+def each_run_once(results: Sequence[ReplicatesResult]) -> list[ReplicatesResult]:
+    """Of the replicates that share training runs, all but the first are called shared."""
+    first = {result.runs: result for result in reversed(results)}
+    return [
+        replace(result, status="shared") if result.runs and first[result.runs] is not result else result
+        for result in results
+    ]
 
 
 def one_run_each(results: Sequence[CellResult]) -> list[CellResult]:

@@ -11,9 +11,11 @@ import pandas as pd
 from configs.load import load_codebook
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
+from tasks.ratings.reading.same_text import shared_texts
 from tasks.ratings.study_data import StudyData
 from tasks.reporting.run_facts import Earlier, Facts
 from tasks.runtime.store import Artifact
+from tasks.survey.describe import attributes_of
 
 
 def study_facts(
@@ -28,12 +30,12 @@ def study_facts(
     """`cells`: the table of the cells, None where none has run. `judge`: what the run spent on it."""
     study, failed = bench.study, 0
     counts = {
-        "participants": len(data.participants),
-        "responses": len(data.responses),
-        "prompts": int(data.responses["prompt_id"].nunique()),
+        "participants": int(data.ratings["participant_id"].nunique()),
+        "responses": int(data.ratings["response_id"].nunique()),
+        "prompts": int(data.ratings["prompt_id"].nunique()),
         "rated responses by participant": len(data.ratings),
         "ratings": int(data.ratings[list(study.dimensions)].notna().to_numpy().sum()),
-        "training prompts": int(data.training(data.responses)["prompt_id"].nunique()),
+        "training prompts": int(data.training(data.ratings)["prompt_id"].nunique()),
         "evaluation prompts": len(bench.evaluation_prompts(data)),
     }
     if cells is not None:
@@ -52,7 +54,21 @@ def study_facts(
         revisions={hub: commit for hub, commit in revisions.items() if commit},
         not_shown=tuple(sorted(set(study.strata) - set(data.strata_shown))),
         counts=counts,
+        noted=data.noted | shared_texts(data.responses) | _unheard_of(data),
         earlier=earlier,
         judge=judge,
         seed=study.seed,
     )
+
+
+def _unheard_of(data: StudyData) -> dict[str, int]:
+    """What stands in the ratings' tables and is not counted as rated or declared, where there is any."""
+    rated, terms = (
+        data.responses["response_id"].isin(data.ratings["response_id"]),
+        data.participants[attributes_of(data.participants)],
+    )
+    counts = {
+        "responses that nobody rated": int((~rated).sum()),
+        "participants who declare nothing": int(terms.map(len).eq(0).all(axis=1).sum()),
+    }
+    return {what: n for what, n in counts.items() if n}

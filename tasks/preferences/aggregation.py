@@ -1,7 +1,8 @@
 """How the labels of a response become those that train (paper, Experiment 3).
 
 Every function takes labels (response_id, prompt_id, participant_id, order, label) and gives those that remain, in the
-same columns. Labels are oriented: more is better.
+same columns. Labels are oriented: more is better. Where they have a `weight`, their rater's, votes and means are
+weighted by it, and a label that remains has the mean weight of the ratings that it was made of.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ def aggregate(labels: pd.DataFrame, how: str) -> pd.DataFrame:
     """`how`: all, majority, consensus, first or average."""
     if how == "all":
         return labels
-    return {"majority": _majority, "consensus": _consensus, "first": _first, "average": _average}[how](labels)
+    kept = {"majority": _majority, "consensus": _consensus, "first": _first, "average": _average}[how](labels)
+    if "weight" not in labels:
+        return kept
+    parts = behind(labels, kept, how)["part"] * labels["weight"]
+    return kept.assign(weight=kept["response_id"].map(parts.groupby(labels["response_id"]).sum()))
 
 
 def behind(labels: pd.DataFrame, kept: pd.DataFrame, how: str) -> pd.DataFrame:
@@ -39,7 +44,8 @@ def behind(labels: pd.DataFrame, kept: pd.DataFrame, how: str) -> pd.DataFrame:
 
 def _majority(labels: pd.DataFrame) -> pd.DataFrame:
     """The label given most often; a tie keeps none."""
-    counts = labels.groupby(["response_id", "label"], sort=False).size().rename("n").reset_index()
+    votes = labels.groupby(["response_id", "label"], sort=False)
+    counts = (votes["weight"].sum() if "weight" in labels else votes.size()).rename("n").reset_index()
     top = counts[counts["n"] == counts.groupby("response_id")["n"].transform("max")]
     winner = top[~top["response_id"].duplicated(keep=False)].set_index("response_id")["label"]
     return _one_each(labels, winner)
@@ -59,8 +65,16 @@ def _first(labels: pd.DataFrame) -> pd.DataFrame:
 
 def _average(labels: pd.DataFrame) -> pd.DataFrame:
     """The mean label, rounded to the nearest category; a half goes to the better one."""
-    mean = labels.groupby("response_id", sort=False)["label"].mean().astype(float)
-    return _one_each(labels, np.floor(mean + 0.5).astype("int64"))
+    return _one_each(labels, np.floor(mean_label(labels) + 0.5).astype("int64"))
+
+
+def mean_label(labels: pd.DataFrame) -> pd.Series:
+    """The mean label of each response, weighted where labels have a weight."""
+    response = labels["response_id"]
+    if "weight" not in labels:
+        return labels["label"].groupby(response, sort=False).mean().astype(float)
+    total = (labels["label"].astype(float) * labels["weight"]).groupby(response, sort=False).sum()
+    return total / labels["weight"].groupby(response, sort=False).sum()
 
 
 def _one_each(labels: pd.DataFrame, label: pd.Series) -> pd.DataFrame:

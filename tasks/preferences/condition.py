@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from configs.schema import Condition, Experiment, Study
-from tasks.preferences.aggregation import aggregate
-from tasks.preferences.pairs import count_preferences, unite
+from tasks.preferences.aggregation import aggregate, mean_label
+from tasks.preferences.pairs import count_preferences, differing, has_partner, unite
 from tasks.preferences.scales import middle_of, to_scale
 from tasks.preferences.strata import compared_groups, equal_numbers
 from tasks.ratings.study_data import StudyData
 
+ONE_RESPONSE = "prompts with one labelled response"
+NOBODY_TWO = "prompts of which nobody labelled two responses"
 KEYS = ["participant_id", "response_id", "prompt_id", "order"]
 PAIRS = ["prompt_id", "a", "b", "n", "target", "weight", "prompt", "text_a", "text_b"]
 REWARDS = ["response_id", "dimension", "prompt", "response", "reward", "n"]
@@ -79,9 +81,10 @@ def _of_stratum(data: StudyData, ratings: pd.DataFrame, condition: Condition) ->
     answered = ratings.dropna(subset=list(condition.dimensions), how="all")
     silent = len(ratings) - len(answered)
     drops: list[Drop] = [("stratum", "ratings without an answer on its dimensions", silent, len(answered))]
-    if condition.stratum is None:
+    people = data.raters(condition)
+    if people is None:
         return answered, drops
-    kept = answered[answered["participant_id"].isin(data.strata[condition.stratum])]
+    kept = answered[answered["participant_id"].isin(people)]
     return kept, [*drops, ("stratum", "ratings of other strata", len(answered) - len(kept), len(kept))]
 
 
@@ -109,14 +112,41 @@ def condition_data(
         whose = f"stratum {condition.stratum!r} has" if condition.stratum else "there is"
         no_pairs = f"{whose} no rating of a training prompt on {', '.join(condition.dimensions)}"
     elif united.empty:
-        no_pairs = (
-            f"no preference pair: after scale {condition.scale!r} and aggregation {condition.aggregation!r} no prompt "
-            "has two responses with different labels"
-        )
+        no_pairs = f"no preference pair: {_why_none(condition, list(final.values()))}"
     elif pairs.empty:
         no_pairs = "no preference pair: all pairs are of responses with the same text"
     preferences = {name: int(table["n_a"].sum() + table["n_b"].sum()) for name, table in counts.items()}
     return ConditionData(labels, pairs, _rewards(final, texts), drops, preferences, no_pairs)
+
+
+def reweighted(condition: Condition, data: ConditionData, responses: pd.DataFrame, weights: pd.Series) -> ConditionData:
+    """The same ratings with other weights of the raters: participant → weight above zero. No drops are told.
+
+    A response that raters are tied on, or agree on, may keep another label than before, and two responses may come to
+    differ or to be alike.
+    """
+    texts, labels = responses.set_index("response_id"), {}
+    for name, table in data.labels.items():
+        scaled = table.scaled.assign(weight=table.scaled["participant_id"].map(weights))
+        labels[name] = Labels(scaled, aggregate(scaled, condition.aggregation), table.middle)
+    final = {name: table.final for name, table in labels.items()}
+    united = unite([count_preferences(table, condition.within) for table in final.values()])
+    pairs = _with_texts(united, texts, []) if len(united) else pd.DataFrame(columns=PAIRS)
+    return ConditionData(labels, pairs, _rewards(final, texts), [], no_pairs="" if len(pairs) else data.no_pairs)
+
+
+def _why_none(condition: Condition, labels: list[pd.DataFrame]) -> str:
+    """After which step nothing is left to compare."""
+    after = (
+        f"after scale {condition.scale!r} and aggregation {condition.aggregation!r} no prompt has two responses with"
+    )
+    if not any(_prompts_with_two(table, ["prompt_id"]) for table in labels):
+        return f"{after} labels"
+    if condition.within == "prompt":
+        return f"{after} different labels"
+    if not any(_prompts_with_two(table, ["prompt_id", "participant_id"]) for table in labels):
+        return "within: participant, and no participant labelled two responses to one prompt"
+    return f"within: participant, and {after} different labels by one participant"
 
 
 def _labels(study: Study, name: str, condition: Condition, ratings: pd.DataFrame, drops: list[Drop]) -> Labels:
@@ -138,12 +168,30 @@ def _labels(study: Study, name: str, condition: Condition, ratings: pd.DataFrame
 def _preferences(name: str, labels: pd.DataFrame, condition: Condition, drops: list[Drop]) -> pd.DataFrame:
     """Pairs of one dimension; prompts with one labelled response, or with equal labels only, have none."""
     counts = count_preferences(labels, condition.within)
-    sizes = labels.groupby("prompt_id")["response_id"].nunique()
-    several = int((sizes > 1).sum())
-    paired = counts["prompt_id"].nunique()
-    drops.append(("pairs", f"{name}: prompts with one labelled response", len(sizes) - several, several))
-    drops.append(("pairs", f"{name}: prompts whose labels don't differ", several - paired, paired))
+    if condition.within == "participant":
+        with_partner = int(has_partner(labels).sum()) if len(labels) else 0
+        drops.append(
+            ("pairs", f"{name}: labels of who labelled one response", len(labels) - with_partner, with_partner)
+        )
+    left = labels["prompt_id"].nunique()
+    for reason, prompts in _steps_to_pairs(labels, counts, condition.within):
+        drops.append(("pairs", f"{name}: {reason}", left - prompts, prompts))
+        left = prompts
     return counts
+
+
+def _steps_to_pairs(labels: pd.DataFrame, counts: pd.DataFrame, within: str) -> list[tuple[str, int]]:
+    """Why prompts have no pair, and how many are left after each reason."""
+    steps = [(ONE_RESPONSE, _prompts_with_two(labels, ["prompt_id"]))]
+    if within == "participant":
+        steps.append((NOBODY_TWO, _prompts_with_two(labels, ["prompt_id", "participant_id"])))
+    return [*steps, ("prompts whose labels don't differ", counts["prompt_id"].nunique())]
+
+
+def _prompts_with_two(labels: pd.DataFrame, by: list[str]) -> int:
+    """How many prompts have two labelled responses in any group."""
+    sizes = labels.groupby(by)["response_id"].nunique()
+    return int(sizes.index.get_level_values("prompt_id")[sizes > 1].nunique())
 
 
 def _with_texts(pairs: pd.DataFrame, texts: pd.DataFrame, drops: list[Drop]) -> pd.DataFrame:
@@ -153,22 +201,23 @@ def _with_texts(pairs: pd.DataFrame, texts: pd.DataFrame, drops: list[Drop]) -> 
         text_a=pairs["a"].map(texts["response"]),
         text_b=pairs["b"].map(texts["response"]),
     )
-    kept = pairs[pairs["text_a"] != pairs["text_b"]].reset_index(drop=True)
+    differ = differing(pairs["text_a"], pairs["text_b"])
+    kept = pairs[differ].reset_index(drop=True)
     drops.append(("pairs", "pairs of responses with the same text", len(pairs) - len(kept), len(kept)))
     return kept.assign(weight=kept["weight"] / kept["weight"].mean())
 
 
 def _rewards(labels: Mapping[str, pd.DataFrame], texts: pd.DataFrame) -> pd.DataFrame:
-    """Each response's mean label, a dimension's labels stretched to [0, 1]."""
+    """Each response's mean label, a dimension's labels stretched to [0, 1]; n labels, or their weight."""
     tables = []
     for name, table in labels.items():
         if table.empty:
             continue
         low, high = table["label"].min(), table["label"].max()
-        means = table.groupby("response_id")["label"].agg(["mean", "size"]).reset_index()
-        reward = (means["mean"].astype(float) - low) / max(high - low, 1)
-        columns = {"response_id": means["response_id"], "dimension": name, "reward": reward, "n": means["size"]}
-        tables.append(pd.DataFrame(columns))
+        by_response = table.groupby("response_id")
+        n = by_response["weight"].sum() if "weight" in table else by_response.size()
+        reward = (mean_label(table)[n.index] - low) / max(high - low, 1)
+        tables.append(pd.DataFrame({"dimension": name, "reward": reward, "n": n}).reset_index())
     if not tables:
         return pd.DataFrame(columns=REWARDS)
     rewards = pd.concat(tables, ignore_index=True)

@@ -13,7 +13,7 @@ from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 3
+VERSION = 4
 TABLES = ("labels", "pairs", "rewards")
 
 

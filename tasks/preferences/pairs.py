@@ -2,7 +2,8 @@
 
 Two labels of two different responses to one prompt that differ are one preference. A pair's preferences n(a ≻ b) and
 n(b ≻ a) are kept as target = n(a ≻ b) / n and weight ∝ n: weight · [target · ℓ(a, b) + (1 - target) · ℓ(b, a)] is the
-loss of the n expanded rows, to the digit.
+loss of the n expanded rows, to the digit. Where labels have a weight, their rater's, a preference between labels of r
+and s counts w_r · w_s, and one within a rater w_r.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tasks.ratings.reading.same_text import same_response
+from tasks.ratings.reading.source import by_text
+
 
 def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
     """Labels (response_id, prompt_id, participant_id, label) → prompt_id, a, b, n_a, n_b with n_a = n(a ≻ b).
 
     `within="prompt"` compares any two labels of a prompt, `within="participant"` only those of one participant. Pairs
-    that no two labels tell apart are left out; a < b.
+    that no two labels tell apart are left out; a < b. With a column weight, n are sums of the preferences' weights.
     """
     if labels.empty:
         return pd.DataFrame(columns=["prompt_id", "a", "b", "n_a", "n_b"])
     if within == "participant":
         pairs = pairs_of_participants(labels)
-        pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]).astype("int64")
-        pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]).astype("int64")
+        counts_as = pairs["weight_a"] if "weight" in labels else np.int64(1)
+        pairs["n_a"] = (pairs["label_a"] > pairs["label_b"]) * counts_as
+        pairs["n_b"] = (pairs["label_b"] > pairs["label_a"]) * counts_as
         counts = pairs.groupby(["prompt_id", "a", "b"], as_index=False)[["n_a", "n_b"]].sum()
     else:
         counts = _by_prompt(labels)
@@ -33,8 +38,9 @@ def count_preferences(labels: pd.DataFrame, within: str) -> pd.DataFrame:
 
 def _by_prompt(labels: pd.DataFrame) -> pd.DataFrame:
     """Through each response's histogram h over the ordered labels: n(a ≻ b) = Σ_k h_a[k] Σ_{j<k} h_b[j]."""
-    histogram = labels.groupby(["prompt_id", "response_id", "label"]).size().unstack(fill_value=0)
-    h = histogram.to_numpy(dtype=np.int64)
+    groups = labels.groupby(["prompt_id", "response_id", "label"])
+    histogram = (groups["weight"].sum() if "weight" in labels else groups.size()).unstack(fill_value=0)
+    h = histogram.to_numpy()
     below = np.cumsum(h, axis=1) - h
     rows = histogram.index.to_frame(index=False).assign(row=np.arange(len(h)))
     pairs = pairs_sharing(rows, on=["prompt_id"])
@@ -46,10 +52,15 @@ def pairs_of_participants(labels: pd.DataFrame) -> pd.DataFrame:
     """Every two labels that one participant gave to two responses of a prompt.
 
     Returns:
-        prompt_id, participant_id, a, label_a, b, label_b; a < b.
+        prompt_id, participant_id, a, label_a, b, label_b, and both weights where labels have one; a < b.
     """
-    columns = ["prompt_id", "participant_id", "response_id", "label"]
+    columns = ["prompt_id", "participant_id", "response_id", "label", *labels.columns.intersection(["weight"])]
     return pairs_sharing(labels[columns], on=["prompt_id", "participant_id"])
+
+
+def has_partner(labels: pd.DataFrame) -> pd.Series:
+    """Which labels are by a participant who labelled another response to the prompt too."""
+    return labels.groupby(["prompt_id", "participant_id"])["response_id"].transform("nunique") > 1
 
 
 def pairs_sharing(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
@@ -57,6 +68,12 @@ def pairs_sharing(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
     pairs = rows.merge(rows, on=on, suffixes=("_a", "_b"))
     pairs = pairs.rename(columns={"response_id_a": "a", "response_id_b": "b"})
     return pairs[pairs["a"] < pairs["b"]].reset_index(drop=True)
+
+
+def differing(first: pd.Series, second: pd.Series) -> pd.Series:
+    """Where two responses can be told apart, by whoever reads them and once their chat template has stripped them."""
+    a, b = (pd.Series(by_text(texts, same_response), index=texts.index, dtype="str") for texts in (first, second))
+    return a != b
 
 
 def unite(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -11,10 +11,11 @@ from tasks.runtime.fingerprint import stable_hash
 
 
 def compared_groups(experiment: Experiment) -> list[set[str]]:
-    """Conditions with a stratum that contrasts tie together, directly or through others."""
+    """Conditions of some raters only that contrasts tie together, directly or through others."""
     groups: list[set[str]] = []
     for contrast in experiment.contrasts:
-        tied = {side for side in contrast.sides if side != CONTROL and experiment.conditions[side].stratum}
+        sides = [side for side in contrast.sides if side != CONTROL]
+        tied = {side for side in sides if experiment.conditions[side].stratum or experiment.conditions[side].half}
         if not tied:
             continue
         for group in [group for group in groups if group & tied]:

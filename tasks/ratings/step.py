@@ -18,8 +18,9 @@ from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 3
+VERSION = 4
 TABLES = ("ratings", "participants", "responses")
+COUNTS = ("categories", "dropped", "noted")
 
 
 @task(name="read ratings", cache_policy=NO_CACHE)
@@ -47,7 +48,7 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
         data = read()
         for name in TABLES:
             getattr(data, name).to_parquet(folder / f"{name}.parquet", index=False)
-        return {"categories": data.categories, "dropped": data.dropped} | origin
+        return {name: getattr(data, name) for name in COUNTS} | origin
 
     artifact = store.make("ratings", fingerprint([VERSION, codebooks, source, dimensions]), build)
     check_strata(study, load_data(study, artifact).participants)
@@ -57,5 +58,5 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
 def load_data(study: Study, artifact: Artifact) -> StudyData:
     """The tables of a `read_ratings` artifact, as the study splits and groups them."""
     tables = {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in TABLES}
-    counts = {name: artifact.record[name] for name in ("categories", "dropped")}
+    counts = {name: artifact.record[name] for name in COUNTS if name in artifact.record}
     return StudyData(**tables, **counts, study=study)

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import pandas as pd
 
-from configs.schema import Stratum, Study
+from configs.schema import Condition, Stratum, Study
 from tasks.ratings.reading.load import Data
+from tasks.ratings.reading.same_text import prompt_groups
 from tasks.runtime.fingerprint import stable_share
 
 
@@ -25,14 +26,31 @@ class StudyData(Data):
         return cls(**tables, study=study)
 
     @cached_property
+    def prompt_groups(self) -> dict[str, str]:
+        """Prompt id → the smallest id that its text stands under."""
+        return prompt_groups(self.responses)
+
+    @cached_property
     def held_out_prompts(self) -> frozenset[str]:
-        """Ids of the prompts that train nothing."""
-        return held_out(self.responses["prompt_id"], self.study.evaluation.share, self.study.seed)
+        """Ids of the prompts that train nothing; all ids of a text are on one side."""
+        groups = self.prompt_groups
+        apart = held_out(pd.Series(list(groups.values())), self.study.evaluation.share, self.study.seed)
+        return frozenset(prompt for prompt, first in groups.items() if first in apart)
 
     @cached_property
     def strata(self) -> dict[str, set[str]]:
         """Stratum → ids of its participants."""
         return {name: members(self.participants, stratum) for name, stratum in self.study.strata.items()}
+
+    def raters(self, condition: Condition) -> set[str] | None:
+        """Ids of those whose ratings a condition trains on; None for everybody."""
+        if condition.stratum is not None:
+            return self.strata[condition.stratum]
+        if condition.half is None:
+            return None
+        half, seed = condition.half, self.study.seed
+        together = set().union(*(self.strata[name] for name in half.of))
+        return {name for name in together if (stable_share("half", seed, half.number, name) >= 0.5) == half.second}
 
     @property
     def strata_shown(self) -> dict[str, set[str]]:
@@ -47,6 +65,14 @@ class StudyData(Data):
     def evaluation(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table with a prompt_id whose prompts are held out."""
         return table[table["prompt_id"].isin(self.held_out_prompts)]
+
+    @property
+    def evaluation_prompts(self) -> pd.DataFrame:
+        """prompt_id and prompt of the held-out prompts, each text once; at most `evaluation.max_prompts`."""
+        prompts = self.evaluation(self.responses).drop_duplicates("prompt_id")[["prompt_id", "prompt"]]
+        prompts = prompts[prompts["prompt_id"].map(self.prompt_groups) == prompts["prompt_id"]]
+        most = self.study.evaluation.max_prompts or len(prompts)
+        return prompts.sort_values("prompt_id", ignore_index=True).head(most)
 
 
 def held_out(prompt_ids: pd.Series, share: float, seed: int) -> frozenset[str]:

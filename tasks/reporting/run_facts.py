@@ -37,6 +37,8 @@ class Facts:
     """Groups of raters that are too few to show."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What is counted (participants, ratings, training prompts, …) → how many."""
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """What is no loss, but worth knowing of the ratings → how many."""
     earlier: Earlier | None = None
     judge: Mapping[str, Any] | None = None
     """What this run spent on the judge, calls and dollars; empty where it costs nothing, None without a judge."""

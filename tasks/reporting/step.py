@@ -15,6 +15,7 @@ from configs.schema import Study
 from tasks.reporting.report import write_report
 from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
+from tasks.runtime.spreadsheet import as_csv
 
 VERSIONS = (
     "pluralign",
@@ -35,7 +36,7 @@ def write_outputs(study: Study, tables: dict[str, pd.DataFrame], facts: Facts, f
     """`tables/*.csv`, `figures/`, `report.html`, `report.md` and `study.json`; returns the report's path."""
     facts = replace(facts, versions={name: version(name) for name in VERSIONS})
     for name, table in tables.items():
-        write_atomically(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        write_atomically(folder / "tables" / f"{name}.csv", as_csv(table))
     report = write_report(study, tables, facts, folder)
     everything = {"settings": study.model_dump(mode="json"), **facts.as_json()}
     write_atomically(folder / "study.json", json.dumps(everything, indent=1, ensure_ascii=False))

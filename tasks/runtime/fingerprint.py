@@ -35,6 +35,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
 
 
+def content_digest(content: bytes) -> str:
+    """As `file_digest`, of what was read of a file."""
+    return hashlib.sha256(content).hexdigest()[:LENGTH]
+
+
 def frame_digest(frame: pd.DataFrame) -> str:
     """SHA-256 of a table's columns and rows, in their order."""
     return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()[:LENGTH]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from pydantic import ConfigDict
+
 from configs.errors import InputError
 from configs.schema import Frozen
 from tasks.runtime.store import Store
@@ -24,6 +26,8 @@ Progress = Callable[[str], None]
 
 class Result(Frozen):
     """What a job says of its artifact; each kind of job adds its own. It is kept as the artifact's record."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # a figure that there is none of is NaN
 
     seconds: float = 0.0
     """Wall time where it was done; waiting for a place is not in it."""

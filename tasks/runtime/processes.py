@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a command to stop."""
 
 
 def adopt_orphans() -> None:
@@ -62,12 +66,13 @@ def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Proces
     deadline = time.monotonic() + seconds
     while True:
         psutil.wait_procs(processes, timeout=0.05)
-        left = [process for process in processes if _runs(process)]
+        left = [process for process in processes if runs_on(process)]
         if not left or time.monotonic() >= deadline:
             return left
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs_on(process: psutil.Process) -> bool:
+    """Whether a process has not ended; a zombie has."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -83,3 +88,47 @@ def _each(processes: Iterable[psutil.Process], action: Callable[[psutil.Process]
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             action(process)
+
+
+@contextmanager
+def stopped_in_time(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
+    """Within it, a signal that asks to stop raises KeyboardInterrupt, and so many seconds later `give_up` is called.
+
+    It is called at once by a second Ctrl-C, and whatever a library does with the signal: a thread hears of each. A
+    signal that is ignored, as under nohup, stays so. To be used in the first thread of a process.
+    """
+    heard, tell = os.pipe()
+    os.set_blocking(tell, False)
+    asked = threading.Event()
+
+    def listen() -> None:
+        deadline: threading.Timer | None = None
+        while signals := os.read(heard, 1):
+            if deadline is None and signals[0] in STOPPING:
+                asked.set()
+                deadline = threading.Timer(seconds, give_up)
+                deadline.daemon = True
+                deadline.start()
+            elif signals[0] == signal.SIGINT:
+                give_up()
+
+    def stop(*_: object) -> None:
+        asked.set()
+        for number in STOPPING:
+            signal.signal(number, lambda *_: None)  # what ends in order is not to be interrupted again
+        raise KeyboardInterrupt
+
+    earlier = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handler in earlier.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    earlier_tell = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        yield
+    finally:
+        if not asked.is_set():  # else the end of the process is waited for too
+            signal.set_wakeup_fd(earlier_tell)
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+            os.close(tell)

@@ -8,6 +8,7 @@ or the artifact, for a folder with its files.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -22,9 +23,10 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from configs.schema import Frozen
-from tasks.runtime.files import locked, write_atomically
+from tasks.runtime.files import Damaged, file_digest, locked, read_sealed, write_atomically, write_sealed
 from tasks.runtime.home import home
 
+log = logging.getLogger(__name__)
 Record = dict[str, Any]
 R = TypeVar("R", default=Record)
 
@@ -76,7 +78,7 @@ class Store(ABC):
 
     @abstractmethod
     def find(self, stage: str, key: str) -> Artifact | None:
-        """The finished artifact, or None."""
+        """The finished artifact, or None; one whose files are not what was published is said and counts as none."""
 
     @abstractmethod
     def fetch(self, stage: str, key: str) -> Path:
@@ -95,7 +97,10 @@ class Store(ABC):
 
     @abstractmethod
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
-        """Keep what `building` gave and a stage has filled, whole or not at all, under a key that is not there yet."""
+        """Keep what `building` gave and a stage has filled, whole or not at all.
+
+        Nothing that `find` finds is there yet under the key; a damaged artifact gives way.
+        """
 
     def where(self, stage: str, key: str) -> str:
         """Where an artifact lies, for a person to read."""
@@ -128,23 +133,56 @@ class FolderStore(Store):
     """Artifacts at `ROOT/STAGE/KEY/`.
 
     One is built in a folder beside that and renamed into place, so a killed run leaves nothing half-written; a kernel
-    lock lets one process build while others wait, and is gone with its holder.
+    lock lets one process build while others wait, and is gone with its holder. The record holds the digest of every
+    file; a process compares them when it first meets an artifact.
     """
 
-    __slots__ = ("address", "root")  # with slots, Prefect stores nothing of it as a parameter
+    __slots__ = ("_damaged", "_whole", "address", "root")  # with slots, Prefect stores nothing of it as a parameter
 
     def __init__(self, root: Path) -> None:
         self.root, self.address = root, str(root.absolute())
+        self._whole: set[str] = set()
+        self._damaged: set[str] = set()
 
     def find(self, stage: str, key: str) -> Artifact | None:
-        record = self.root / place(stage, key) / "record.json"
-        return Artifact(stage, key, json.loads(record.read_text()), self) if record.exists() else None
+        where = place(stage, key)
+        try:
+            record, files = self._read_record(where)
+            if where not in self._whole:
+                self._compare(where, files)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Damaged as error:
+            if where not in self._damaged:
+                log.warning("%s: %s; it counts as not there, and is made again", self.where(stage, key), error)
+            self._damaged.add(where)
+            return None
+        self._whole.add(where)
+        return Artifact(stage, key, record, self)
+
+    def _read_record(self, where: str) -> tuple[Record, dict[str, str]]:
+        """What the stage said, and file → digest; no digests where an earlier version kept the artifact."""
+        try:
+            content = read_sealed(self.root / where / "record.json")
+        except Damaged as error:
+            raise Damaged(f"record.json is {error}") from None
+        if set(content) == {"record", "files"}:
+            return content["record"], content["files"]
+        return content, {}
+
+    def _compare(self, where: str, files: dict[str, str]) -> None:
+        """Raises `Damaged` with the first file that is not what was published."""
+        for name, digest in files.items():
+            path = self.root / where / name
+            if not path.is_file():
+                raise Damaged(f"{name} is gone")
+            if file_digest(path) != digest:
+                raise Damaged(f"{name} is not what was written")
 
     def fetch(self, stage: str, key: str) -> Path:
-        folder = self.root / place(stage, key)
-        if not (folder / "record.json").exists():
-            raise FileNotFoundError(f"{folder}: no such artifact")
-        return folder
+        if place(stage, key) not in self._whole and self.find(stage, key) is None:
+            raise FileNotFoundError(f"{self.where(stage, key)}: no such artifact")
+        return self.root / place(stage, key)
 
     @contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
@@ -158,8 +196,16 @@ class FolderStore(Store):
                 shutil.rmtree(partial, ignore_errors=True)
 
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
-        write_atomically(folder / "record.json", json.dumps(record, indent=1))
-        os.rename(folder, self.root / place(stage, key))
+        files = {
+            str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        }
+        write_sealed(folder / "record.json", {"record": record, "files": files})
+        final = self.root / place(stage, key)
+        if final.is_dir():
+            shutil.rmtree(final)
+        final.unlink(missing_ok=True)
+        os.rename(folder, final)
+        self._whole.add(place(stage, key))
         return Artifact(stage, key, record, self, fresh=True)
 
     def workspace(self, *names: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +16,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tasks.runtime.files import locked, write_atomically
+from configs.errors import without_credentials
+from tasks.runtime.databases import Product, make_database
+from tasks.runtime.files import locked, read_or_set_aside, write_sealed
 
 log = logging.getLogger(__name__)
 KEY, CELLS = "pluralign.training_run", "pluralign.cells"
 PAGES = "PLURALIGN_MLFLOW_PAGES"
 """The variable with the address where a browser finds MLflow's pages, if that is not the tracking URI."""
+
+
+def tracking_uri(folder: Path) -> str:
+    """Where runs are logged: `MLFLOW_TRACKING_URI`, by default a SQLite file in `folder`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+
+
+def local_file(uri: str) -> Path | None:
+    """The SQLite file of a URI; None where it names a server."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 class Tracker:
@@ -32,8 +45,8 @@ class Tracker:
 
     def __init__(self, study: str, folder: Path) -> None:
         self.study, self.folder = study, folder
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-        self._local_file = Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+        self.uri = tracking_uri(folder)
+        self._local_file = local_file(self.uri)
         self._path = folder / "mlflow" / f"{study}.json"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self._broken = threading.Event()
@@ -47,6 +60,13 @@ class Tracker:
         """
         return self._thread.submit(self._careful, lambda: self._training_run(key, scores, facts))
 
+    def replicates(self, key: str, scores: str, of: str, name: str, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """Log the rater replicates of the training run `of` as one child of it, a replicate a step of its metrics.
+
+        key: of the replicates' training runs; `scores` as in `training_run`. Logged once, after the training run.
+        """
+        self._thread.submit(self._careful, lambda: self._replicates(key, scores, of, name, metrics))
+
     def study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
         """Log the study's results into the parent run, unless those of `key` are there; returns the parent's id."""
         return self._thread.submit(self._careful, lambda: self._study_results(key, metrics, folder)).result()
@@ -57,7 +77,7 @@ class Tracker:
         experiment = self._remembered().get("experiment")
         if not (server and run and experiment):
             return ""
-        return f"{server}/#/experiments/{experiment}/runs/{run}/artifacts/{artifact}"
+        return f"{without_credentials(server)}/#/experiments/{experiment}/runs/{run}/artifacts/{artifact}"
 
     def _careful(self, action: Callable[[], str]) -> str:
         if self._broken.is_set():
@@ -66,8 +86,9 @@ class Tracker:
             return action()
         except Exception as error:  # whatever the server or its client raises: the study goes on without it
             self._broken.set()
-            reason = " ".join(str(error).split())[:300]
-            log.warning("MLflow failed (%s): nothing more is logged now, the next run catches up", reason)
+            reason, place = (without_credentials(" ".join(str(text).split())) for text in (error, self.uri))
+            note = "MLflow failed (%s: %s): nothing more is logged now, the next run catches up"
+            log.warning(note, place, reason[:200])
             return ""
 
     def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
@@ -83,6 +104,24 @@ class Tracker:
             run_id = self._log_run(client, parent, key, facts)
         self._remember(lambda known: known["runs"].update({key: {"id": run_id, "scores": scores}}))
         return run_id
+
+    def _replicates(self, key: str, scores: str, of: str, name: str, metrics: Mapping[int, Mapping[str, float]]) -> str:
+        from mlflow.entities import Metric
+
+        runs = self._remembered()["runs"]
+        if key in runs and runs[key]["scores"] == scores:
+            return runs[key]["id"]
+        client, parent = self._client(), runs[of]["id"] if of in runs else self._parent()
+        tags = {KEY: key, CELLS: name, "mlflow.parentRunId": parent, "pluralign.study": self.study}
+        run = client.create_run(self._experiment(), tags=tags, run_name=name).info.run_id
+        now = int(time.time() * 1000)
+        points = [
+            Metric(metric, value, now, number) for number, own in metrics.items() for metric, value in own.items()
+        ]
+        client.log_batch(run, metrics=[point for point in points if point.value == point.value])
+        client.set_terminated(run)
+        self._remember(lambda known: known["runs"].update({key: {"id": run, "scores": scores}}))
+        return run
 
     def _study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
         known = self._remembered()
@@ -160,7 +199,9 @@ class Tracker:
             from mlflow import MlflowClient
 
             self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(self.folder / "mlflow.lock"):  # two processes that create one SQLite file break each other
+            with locked(self.folder / "mlflow.lock"):
+                if self._local_file:
+                    make_mlflow_database(self._local_file)
                 self._mlflow = MlflowClient(self.uri)
                 self._experiment()
         return self._mlflow
@@ -190,12 +231,37 @@ class Tracker:
     # ---- what has been logged
 
     def _remembered(self) -> dict[str, Any]:
-        known = json.loads(self._path.read_text()) if self._path.exists() else {}
+        known = read_or_set_aside(self._path, "MLflow is asked what it has") or {}
         gone = self._local_file is not None and not self._local_file.exists()
-        return {"uri": self.uri, "runs": {}} if gone or known.get("uri") != self.uri else known
+        place = without_credentials(self.uri)
+        return {"uri": place, "runs": {}} if gone or known.get("uri") != place else known
 
     def _remember(self, change: Any) -> None:
         with locked(self._path.with_suffix(".lock")):
             known = self._remembered()
             change(known)
-            write_atomically(self._path, json.dumps(known, indent=1))
+            write_sealed(self._path, known)
+
+
+# ---- MLflow's SQLite file
+
+
+MLFLOW = Product("MLflow", "runs", lambda file: (["mlflow", "db", "upgrade", f"sqlite:///{file}"], {}))
+
+
+def make_mlflow_database(file: Path) -> None:
+    """MLflow's SQLite file, whole and of this version, and nothing remembered of one that is gone; in its lock.
+
+    Raises:
+        OSError: MLflow can't make it, or can't bring up one that holds runs.
+    """
+    if make_database(file, MLFLOW):
+        for memory in (file.parent / "mlflow").glob("*.json"):
+            memory.unlink()
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    if (file := local_file(tracking_uri(place))) is not None:
+        with locked(place / "mlflow.lock"):
+            make_mlflow_database(file)

@@ -5,6 +5,7 @@ It runs in a session of its own, so that Ctrl-C reaches the command alone.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -18,19 +19,30 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
 
+from configs.errors import without_credentials
 from configs.load import OWN_STUDY, shipped
-from tasks.runtime.files import locked, write_atomically
+from tasks.runtime.files import write_atomically
 from tasks.runtime.processes import adopt_orphans, bury_orphans, children, descendants, end, existing
-from tasks.runtime.tracking import PAGES
+from tasks.runtime.tracking import PAGES, local_file, tracking_uri
+from tasks.serving.doors import (
+    link,
+    password_of,
+    with_password,
+    write_exports,
+    write_opening,
+)
 
 POOL = "pluralign"
 HOST = "127.0.0.1"
 ELSEWHERE = ("PREFECT_API_", "PREFECT_CLOUD_", "PREFECT_PROFILE", "PREFECT_SERVER_API_", "PREFECT_SERVER_DATABASE_")
 """How variables begin that would lead to another server than this one."""
+JOINING = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PLURALIGN_HOME")
+"""What another terminal needs."""
 SECONDS_TO_START = 180.0
 SECONDS_TO_STOP = {"runs": 8.0, "worker": 1.0, "servers": 3.0}
 LINES_OF_LOG = 5
@@ -70,25 +82,29 @@ class Keeper:
         self.home, self.definitions, self.study, self.stopped = home, definitions, study, stopped
         self.prefect, self.mlflow = f"http://{HOST}:{port}", f"http://{HOST}:{mlflow_port}"
         self.port, self.mlflow_port = port, mlflow_port
-        self.tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+        self.password = password_of(home / "serve")
+        self.tracking = tracking_uri(home)
         self.environment = self._environment()
         self.services: list[Service] = []
         self._started: set[int] = set()
 
     def run(self) -> None:
         """Start everything, say where it is, and wait; raises `Stopped` or `Died`."""
+        self._run("Prefect database", "tasks.serving.prefect_database", str(self.home / "prefect"))
         self._start("Prefect server", "prefect", "server", "start", "--host", HOST, "--port", str(self.port))
         if self._shows_mlflow:
             self._start_mlflow()
         self._until(lambda: _ask(self.port, "/api/health") is not None)
-        if _ask(self.port, f"/api/work_pools/{POOL}") is None:
-            _ask(self.port, "/api/work_pools/", {"name": POOL, "type": "process"})
+        write_opening(self._pages)
+        if self._ask(f"/api/work_pools/{POOL}") is None:
+            self._ask("/api/work_pools/", {"name": POOL, "type": "process"})
         self._close_stale_runs()
         self._start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here")
         self._deploy()
         self._until(self._worker_is_ready)
         if self._shows_mlflow:
             self._until(lambda: _ask(self.mlflow_port, "/health") is not None)
+        write_exports(self._exports, {name: self.environment[name] for name in JOINING})
         print(self._addresses(), flush=True)
         self._until(lambda: False, seconds=None)
 
@@ -102,7 +118,17 @@ class Keeper:
     @property
     def _shows_mlflow(self) -> bool:
         """Whether the runs are in a file; a tracking server has pages of its own."""
-        return self.tracking.startswith("sqlite:///")
+        return local_file(self.tracking) is not None
+
+    @property
+    def _pages(self) -> Path:
+        """Where Prefect puts its pages."""
+        return self.home / "prefect" / "pages"
+
+    @property
+    def _exports(self) -> Path:
+        """What another terminal sources."""
+        return self.home / "serve" / "env"
 
     def _environment(self) -> dict[str, str]:
         mine = {name: value for name, value in os.environ.items() if not name.startswith(ELSEWHERE)}
@@ -110,9 +136,16 @@ class Keeper:
         return mine | {
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": f"{self.prefect}/api",
+            "PREFECT_API_AUTH_STRING": self.password,
+            "PREFECT_SERVER_API_AUTH_STRING": self.password,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.prefect,
             "PREFECT_SERVER_UI_API_URL": f"{self.prefect}/api",
+            "PREFECT_UI_STATIC_DIRECTORY": str(self._pages),
+            "PLURALIGN_HOME": str(self.home),
             "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{self.mlflow_port},localhost:{self.mlflow_port}",
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": self.mlflow,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "NO_PROXY": local,
             "no_proxy": local,
@@ -139,19 +172,19 @@ class Keeper:
             service.check()
 
     def _start_mlflow(self) -> None:
-        with locked(self.home / "mlflow.lock"):  # as flows do: two that create one SQLite file break each other
-            self._run("MLflow upgrade", "mlflow", "db", "upgrade", self.tracking)
+        self._run("MLflow database", "tasks.runtime.tracking", str(self.home))
         artifacts = (self.home / "mlflow" / "artifacts").as_uri()
         places = ["--backend-store-uri", self.tracking, "--default-artifact-root", artifacts]
         address = ["--host", HOST, "--port", str(self.mlflow_port), "--workers", "1"]
-        self._start("MLflow", "mlflow", "server", *places, *address)
+        door = ["--gunicorn-opts", "--config python:tasks.serving.mlflow_door"]
+        self._start("MLflow", "mlflow", "server", *places, *address, *door)
 
     def _close_stale_runs(self) -> None:
         """Mark the runs that never ended, since the machine went down, as crashed; else others would wait for them."""
         running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-        for run in _ask(self.port, "/api/flow_runs/filter", running) or ():
+        for run in self._ask("/api/flow_runs/filter", running) or ():
             crashed = {"type": "CRASHED", "name": "Crashed", "message": "the server went down while this was running"}
-            _ask(self.port, f"/api/flow_runs/{run['id']}/set_state", {"state": crashed})
+            self._ask(f"/api/flow_runs/{run['id']}/set_state", {"state": crashed})
 
     def _deploy(self) -> None:
         """Register the deployments, unless they are as they were: what was changed in the UI then stays."""
@@ -166,7 +199,7 @@ class Keeper:
             write_atomically(known, now)
 
     def _worker_is_ready(self) -> bool:
-        workers = _ask(self.port, f"/api/work_pools/{POOL}/workers/filter", {})
+        workers = self._ask(f"/api/work_pools/{POOL}/workers/filter", {})
         return any(worker["name"] == "here" and worker["status"] == "ONLINE" for worker in workers or ())
 
     def _until(self, done: Callable[[], bool], seconds: float | None = SECONDS_TO_START) -> None:
@@ -180,13 +213,17 @@ class Keeper:
             if self.stopped.wait(0.2 if seconds else 1.0):
                 raise Stopped
 
+    def _ask(self, path: str, body: Any = None) -> Any:
+        return _ask(self.port, path, body, self.password)
+
     def _addresses(self) -> str:
+        mlflow = with_password(self.mlflow, self.password) if self._shows_mlflow else without_credentials(self.tracking)
         return (
-            f"Prefect  {self.prefect}\n"
-            f"MLflow   {self.mlflow if self._shows_mlflow else self.tracking}\n"
+            f"Prefect  {link(self.prefect, self.password)}\n"
+            f"MLflow   {mlflow}\n"
             f"logs     {self.home / 'serve'}\n"
             f"For other commands to show up there, in another terminal, in {Path.cwd()}:\n"
-            f"  export PREFECT_API_URL={self.prefect}/api PLURALIGN_HOME={self.home}\n"
+            f"  source {quote(str(self._exports))}\n"
             "Ctrl-C ends all."
         )
 
@@ -204,12 +241,14 @@ def deployments(definitions: Path, study: str = "") -> str:
     return yaml.safe_dump(content, sort_keys=False)
 
 
-def _ask(port: int, path: str, body: Any = None) -> Any:
+def _ask(port: int, path: str, body: Any = None, password: str = "") -> Any:
     """The answer as JSON, or as text; None where nobody answers, or there is nothing of that name."""
+    credentials = base64.b64encode(password.encode()).decode()
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Basic {credentials}"} if password else {})
     server = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
-        server.request(method, path, content, {"Content-Type": "application/json"})
+        server.request(method, path, content, headers)
         answer = server.getresponse()
         text = answer.read().decode()
     except (OSError, http.client.HTTPException):

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from configs.errors import InputError
 from tasks.runtime.files import try_lock
-from tasks.runtime.home import home
+from tasks.runtime.home import prepare_home
 from tasks.runtime.processes import adopt_orphans, descendants, end
+from tasks.serving.doors import password_of
 from tasks.serving.keeper import HOST, SECONDS_TO_STOP
 
 
@@ -30,15 +31,15 @@ def serve(port: int, mlflow_port: int, definitions: Path, study: str | None = No
     Raises:
         InputError: a port is taken, or the command already runs for this `PLURALIGN_HOME`.
     """
-    place = home().resolve()
+    place = prepare_home().resolve()
     if port == mlflow_port:
         raise InputError(f"--mlflow-port {mlflow_port}: Prefect has it; choose another")
     for option, number in (("--port", port), ("--mlflow-port", mlflow_port)):
         _check_port(option, number)
-    (place / "serve").mkdir(parents=True, exist_ok=True)
     lock = try_lock(place / "serve" / "lock")
     if lock is None:
         raise InputError(f"{place}: `pluralign serve` already runs here; PLURALIGN_HOME names another place")
+    password_of(place / "serve")  # what is wrong with it is told before anything starts
     adopt_orphans()
     arguments = [str(port), str(mlflow_port), str(definitions), study or ""]
     keeper = subprocess.Popen(

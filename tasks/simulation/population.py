@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ NOT_DECLARED = "not declared"
 NOT_DECLARED_SHARE = 0.015
 SECOND_ETHNICITY_SHARE = 0.05
 SECOND_COUNTRY_SHARE = 0.01
+
+Declarations = dict[frozenset[str], float]
+"""Every set of values that a participant may declare of an attribute → its probability; nobody is asked twice, so they
+sum to one, and the empty set is who declares none."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,52 @@ GERMAN = Population(
 
 def draw_participants(n: int, rng: np.random.Generator) -> pd.DataFrame:
     """`n` participants in the study's terms, the first half (rounded up) English; lists where several may be named."""
-    halves = ((ENGLISH, n - n // 2), (GERMAN, n // 2))
-    return pd.concat([_half(population, size, rng) for population, size in halves], ignore_index=True)
+    return pd.concat([_half(population, size, rng) for population, size in halves(n)], ignore_index=True)
+
+
+def halves(n: int) -> tuple[tuple[Population, int], tuple[Population, int]]:
+    """Each population, and how many of `n` participants are of it."""
+    return (ENGLISH, n - n // 2), (GERMAN, n // 2)
+
+
+def declarations(population: Population) -> dict[str, Declarations]:
+    """Attribute → what a participant of `population` declares of it.
+
+    These are the attributes that `draw_participants` draws independently of each other within a population: all but
+    ancestry and party, which follow from others.
+    """
+    countries = {ENGLISH.country: 0.5, GERMAN.country: 0.5}
+    return {
+        "gender": _declarations(GENDER),
+        "age": _declarations(AGE),
+        "country": _declarations({population.country: 1.0}, countries, SECOND_COUNTRY_SHARE, hidden=0.0),
+        "ethnicity": _declarations(population.ethnicity, population.ethnicity, SECOND_ETHNICITY_SHARE),
+        "political-spectrum": _declarations(population.political_spectrum),
+    }
+
+
+def declarable() -> dict[str, list[str]]:
+    """Attribute → the values that a participant of either population may declare of it."""
+    values: dict[str, dict[str, None]] = {}
+    for population in (ENGLISH, GERMAN):
+        for attribute, sets in declarations(population).items():
+            values.setdefault(attribute, {}).update(dict.fromkeys(value for several in sets for value in several))
+    return {attribute: list(own) for attribute, own in values.items()}
+
+
+def _declarations(
+    first: Mapping[str, float],
+    second: Mapping[str, float] | None = None,
+    share: float = 0.0,
+    hidden: float = NOT_DECLARED_SHARE,
+) -> Declarations:
+    """`first`, for a `share` of participants together with a `second`, and `hidden` by a share of all."""
+    sets: Declarations = defaultdict(float, {frozenset(): hidden})
+    for value, probability in first.items():
+        sets[frozenset({value})] += (1 - hidden) * (1 - share) * probability
+        for other, its_probability in (second or {}).items():
+            sets[frozenset({value, other})] += (1 - hidden) * share * probability * its_probability
+    return dict(sets)
 
 
 def _half(population: Population, n: int, rng: np.random.Generator) -> pd.DataFrame:

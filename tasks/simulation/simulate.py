@@ -1,14 +1,20 @@
 """A simulated export of the survey app: the same files, columns and label texts as the real one, in two languages.
 
 Simulated raters answer by an ordinal model whose demographic effects are the ones that the paper publishes, so that
-whoever analyses the export knows the truth. Sizes are a `Simulation`'s (the paper's by default), all else is here:
+whoever analyses the export knows the truth. Sizes and factors are a `Simulation`'s (the paper's sizes and no factors by
+default), all else is here:
 
     P(rating of response r by participant p on dimension d ≤ j) = logistic(θ_dj − μ_prd)
-    μ_prd = slope_d · z_rd + item_rd + acquiescence_p + participant_pd + Σ log(1 + percent / 100)
+    μ_prd = slope_d · Π factor · z_rd + item_rd + acquiescence_p + participant_pd + Σ log(1 + percent / 100)
 
 z: what the text shows of the dimension (`language.Reply.scores`), standardised over the simulated responses;
 item ~ N(0, item_sd²), acquiescence ~ N(0, acquiescence_sd²), participant ~ N(0, participant_sd²); the sum runs over the
-published effects of what the participant declares.
+published effects of what the participant declares, and so does the product over `Simulation.slopes`: who declares two
+values of an attribute has the effects and the factors of both.
+
+An effect moves all ratings of a group up or down together and leaves open which of two responses is rated higher, so a
+model trained on the group's preferences goes the same way. A factor says how sharply the group tells responses apart,
+and so how far training on its preferences moves a model (`tasks/simulation/truth.py`).
 """
 
 from __future__ import annotations
@@ -23,11 +29,18 @@ import numpy as np
 import pandas as pd
 
 from configs.codebook import Attribute, Codebook
-from configs.errors import InputError
+from configs.errors import InputError, one_of
 from configs.load import load_codebook
 from configs.schema import Simulation
 from tasks.simulation.language import DIMENSIONS, Prompt, Reply, prompts, replies
-from tasks.simulation.population import ENGLISH, GERMAN, NOT_DECLARED, Population, draw_participants
+from tasks.simulation.population import (
+    ENGLISH,
+    GERMAN,
+    NOT_DECLARED,
+    Population,
+    declarable,
+    draw_participants,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,14 +103,36 @@ MODEL = RatingModel(
 emotional awareness with toxicity and bias come close to the paper's; a test holds them there."""
 
 
+def check_slopes(simulation: Simulation) -> None:
+    """See that `simulation.slopes` names what is rated and what participants may declare.
+
+    Raises:
+        InputError: it does not; a line for each fault, with what is allowed.
+    """
+    place, allowed, faults = "ratings.simulate.slopes", declarable(), list[str]()
+    for dimension, attributes in simulation.slopes.items():
+        if dimension not in DIMENSIONS:
+            faults.append(str(one_of(place, dimension, DIMENSIONS)))
+        for attribute, values in attributes.items():
+            own = f"{place}.{dimension}"
+            if attribute not in allowed:
+                faults.append(str(one_of(own, attribute, allowed)))
+                continue
+            faults += [
+                str(one_of(f"{own}.{attribute}", v, allowed[attribute])) for v in values if v not in allowed[attribute]
+            ]
+    if faults:
+        raise InputError("\n  ".join([f"{place}: {len(faults)} faults", *faults] if len(faults) > 1 else faults))
+
+
 def simulate_export(simulation: Simulation, seed: int, folder: Path, model: RatingModel = MODEL) -> None:
     """Write the six CSV files of the survey app's export into `folder`; other files there stay as they are.
 
     The same arguments give the same bytes.
 
     Raises:
-        InputError: the template language has too few prompts or replies, or a participant would have to rate a
-            response twice.
+        InputError: the template language has too few prompts or replies, a participant would have to rate a response
+            twice, or `simulation.slopes` names what nobody is or rates.
     """
     tables = simulate_tables(simulation, seed, model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,15 +143,13 @@ def simulate_export(simulation: Simulation, seed: int, folder: Path, model: Rati
 
 def simulate_tables(simulation: Simulation, seed: int, model: RatingModel = MODEL) -> dict[str, pd.DataFrame]:
     """File name → table, as `simulate_export` writes them. Raises `InputError` like it."""
+    check_slopes(simulation)
     rng = np.random.default_rng(seed)
-    pairs = [
-        (number, prompt, reply)
-        for number, prompt in enumerate(prompts(simulation.prompts), start=1)
-        for reply in replies(prompt, simulation.responses_per_prompt, rng)
-    ]
+    pairs = _pairs(simulation, rng)
     people = draw_participants(simulation.participants, rng)
     who, what = _assignment(simulation, rng)
-    ratings = _rate(_standardised_scores(pairs), _effects(people, model), who, what, model, rng)
+    factors = _factors(people, simulation)
+    ratings = _rate(_standardised_scores(pairs), factors, _effects(people, model), who, what, model, rng)
     rated = pd.DataFrame(ratings, columns=DIMENSIONS).assign(who=people["participant"].to_numpy()[who], what=what)
     return {
         name: table
@@ -130,6 +163,21 @@ def simulate_tables(simulation: Simulation, seed: int, model: RatingModel = MODE
 
 Pair = tuple[int, Prompt, Reply]
 """Number of the prompt, the prompt, one of its replies."""
+
+
+def shown(simulation: Simulation, seed: int) -> np.ndarray:
+    """z of the model above: what the responses of this seed show of each of `DIMENSIONS` (prompts, responses, D)."""
+    z = _standardised_scores(_pairs(simulation, np.random.default_rng(seed)))
+    return z.reshape(simulation.prompts, simulation.responses_per_prompt, len(DIMENSIONS))
+
+
+def _pairs(simulation: Simulation, rng: np.random.Generator) -> list[Pair]:
+    """The responses to each prompt, one prompt after the other."""
+    return [
+        (number, prompt, reply)
+        for number, prompt in enumerate(prompts(simulation.prompts), start=1)
+        for reply in replies(prompt, simulation.responses_per_prompt, rng)
+    ]
 
 
 def _standardised_scores(pairs: Sequence[Pair]) -> np.ndarray:
@@ -147,9 +195,23 @@ def _effects(people: pd.DataFrame, model: RatingModel) -> np.ndarray:
     effects = np.zeros((len(people), len(DIMENSIONS)))
     for column, dimension in enumerate(DIMENSIONS):
         for (attribute, value), log_odds in model.log_odds(dimension).items():
-            answers = [answer if isinstance(answer, list) else [answer] for answer in people[attribute]]
-            effects[:, column] += log_odds * np.array([value in several for several in answers])
+            effects[:, column] += log_odds * _declares(people, attribute, value)
     return effects
+
+
+def _factors(people: pd.DataFrame, simulation: Simulation) -> np.ndarray:
+    """Product of the factors on the slope of what each participant declares (P, D)."""
+    factors = np.ones((len(people), len(DIMENSIONS)))
+    for dimension, attributes in simulation.slopes.items():
+        for attribute, values in attributes.items():
+            for value, factor in values.items():
+                factors[_declares(people, attribute, value), DIMENSIONS.index(dimension)] *= factor
+    return factors
+
+
+def _declares(people: pd.DataFrame, attribute: str, value: str) -> np.ndarray:
+    """Whether each participant declares a value, alone or among others (P,)."""
+    return np.array([value in (answer if isinstance(answer, list) else [answer]) for answer in people[attribute]])
 
 
 # ---- ratings
@@ -200,15 +262,23 @@ def _swapped(who: np.ndarray, what: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def _rate(
-    z: np.ndarray, effects: np.ndarray, who: np.ndarray, what: np.ndarray, model: RatingModel, rng: np.random.Generator
+    z: np.ndarray,
+    factors: np.ndarray,
+    effects: np.ndarray,
+    who: np.ndarray,
+    what: np.ndarray,
+    model: RatingModel,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Ratings 1 to 5 (N, D) by the model in the module's docstring; `z` is (R, D), `effects` (P, D)."""
+    """Ratings 1 to 5 (N, D) by the model in the module's docstring; `z` is (R, D), `factors`, `effects` (P, D)."""
     slopes = np.array([model.slopes[name] for name in DIMENSIONS])
     thresholds = np.array([model.thresholds[name] for name in DIMENSIONS])
-    item = slopes * z + model.item_sd * rng.normal(size=z.shape)
+    item = model.item_sd * rng.normal(size=z.shape)
     acquiescence = model.acquiescence_sd * rng.normal(size=(len(effects), 1))
     person = effects + acquiescence + model.participant_sd * rng.normal(size=effects.shape)
-    latent = item[what] + person[who] + rng.logistic(size=(len(who), len(DIMENSIONS)))
+    latent = (
+        factors[who] * (slopes * z)[what] + item[what] + person[who] + rng.logistic(size=(len(who), len(DIMENSIONS)))
+    )
     return 1 + (latent[:, :, None] > thresholds).sum(axis=2)
 
 

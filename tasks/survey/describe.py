@@ -10,6 +10,9 @@ from pandera.typing import DataFrame
 
 from tasks.survey.tables import Cooccurrence, Disagreement, Participants
 
+CONSTANT = 10 * np.finfo(float).eps
+"""A standard error of at most this share of a mean is rounding, as in R's t.test."""
+
 
 def disagreement(ratings: pd.DataFrame, dimensions: Sequence[str]) -> DataFrame[Disagreement]:
     """Share of responses whose ratings vary, of those with two or more (paper, Pervasive Disagreement)."""
@@ -38,21 +41,30 @@ def group_difference(
 ) -> dict[str, float]:
     """Difference of the mean rating on [0, 1] between two groups of participants, with Welch's 95% interval.
 
-    A participant's mean is one observation, so that somebody's several ratings are not taken for several people.
+    A participant's mean is one observation, so that somebody's several ratings are not taken for several people. Where
+    neither group varies there is no error and no interval, as R's t.test refuses data that are essentially constant.
     """
-    from scipy import stats
-
     means = ratings.dropna(subset=[dimension]).groupby("participant_id")[dimension].mean().astype(float)
     means = (means - 1) / (categories - 1)
     x, y = means[means.index.isin(a)].to_numpy(), means[means.index.isin(b)].to_numpy()
     sizes = {"n_a": len(x), "n_b": len(y)}
     if min(len(x), len(y)) < 2:
         return dict.fromkeys(("estimate", "std_error", "ci_low", "ci_high"), np.nan) | sizes
-    welch = stats.ttest_ind(x, y, equal_var=False)
-    low, high = welch.confidence_interval()
-    error = float(np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))
-    values = {"estimate": float(x.mean() - y.mean()), "std_error": error, "ci_low": float(low), "ci_high": float(high)}
-    return values | sizes
+    difference, (error, reach) = float(x.mean() - y.mean()), _welch(x, y)
+    ends = {"ci_low": difference - reach, "ci_high": difference + reach}
+    return {"estimate": difference, "std_error": error, **ends} | sizes
+
+
+def _welch(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Standard error of a difference of means, and the reach of its 95% interval (Welch 1947); NaN without spread."""
+    from scipy import stats
+
+    parts = np.array([side.var(ddof=1) / len(side) for side in (x, y)])
+    error = float(np.sqrt(parts.sum()))
+    if error <= CONSTANT * max(abs(x.mean()), abs(y.mean())):
+        return np.nan, np.nan
+    df = parts.sum() ** 2 / np.sum(parts**2 / [len(x) - 1, len(y) - 1])
+    return error, float(stats.t.ppf(0.975, df) * error)
 
 
 def attributes_of(participants: pd.DataFrame) -> list[str]:

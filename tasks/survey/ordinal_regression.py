@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,9 @@ def ordinal_regression(study: Study, data: Data) -> tuple[DataFrame[OrdinalRegre
     indicators = indicator_terms(data.participants, study.survey.reference, study.survey.min_participants)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda name: _dimension(study, data, indicators, name), study.dimensions))
+    for rows, facts in parts:  # a thread's log lines would know no flow run
+        if not rows and np.isnan(facts["log_likelihood"]):
+            log.warning("ordinal regression of %s: %s", facts["dimension"], facts["notes"])
     terms = pd.DataFrame([term for rows, _ in parts for term in rows], columns=list(columns_of(OrdinalRegression)))
     terms = terms.assign(p_holm=holm(terms["p"].astype(float)))
     return OrdinalRegression.checked(terms), OrdinalModels.checked([facts for _, facts in parts])
@@ -72,11 +76,11 @@ def indicator_terms(participants: pd.DataFrame, reference: dict[str, str], few: 
 
 def _dimension(
     study: Study, data: Data, indicators: pd.DataFrame, name: str
-) -> tuple[list[dict[str, object]], dict[str, object]]:
+) -> tuple[list[dict[str, object]], dict[str, Any]]:
     """The rows of the dimension's terms, and the row of its model."""
     rated = data.ratings.dropna(subset=[name])
     kept = rated[rated["participant_id"].isin(indicators.index)]
-    facts: dict[str, object] = {
+    facts: dict[str, Any] = {
         "dimension": name,
         "reference": "; ".join(f"{attribute}: {value}" for attribute, value in study.survey.reference.items()),
         "n_ratings": len(kept),
@@ -92,7 +96,6 @@ def _dimension(
     try:
         result = fit(kept[name].to_numpy(float), rows.set_axis(_names(rows), axis=1), groups)
     except InputError as error:
-        log.warning("ordinal regression of %s: %s", name, error)
         return [], {**facts, "notes": str(error)}
     counts = present.sum().astype(int)
     sds = {f"sd_{group}": float(result.random_effects["sd"][group]) for group in groups}

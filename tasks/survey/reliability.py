@@ -7,6 +7,9 @@ import pandas as pd
 
 from configs.schema import Level
 
+ROUNDING = 1e-12
+"""Two values of α no farther apart are the same."""
+
 
 def value_counts(ratings: pd.DataFrame, dimension: str, categories: int) -> np.ndarray:
     """How often each response got each category; shape (responses, categories)."""
@@ -52,23 +55,33 @@ def _distance(n_c: np.ndarray, level: Level) -> np.ndarray:
 
 def reliability(
     ratings: pd.DataFrame, dimension: str, categories: int, draws: int, seed: int, level: Level = "ordinal"
-) -> dict[str, float]:
-    """α, its 95% percentile interval, and the numbers behind it.
+) -> dict[str, float | str]:
+    """α, its level of measurement, its 95% percentile interval, and the numbers behind it.
 
     The bootstrap draws responses with replacement: coincidence matrices add up over responses, so a draw is a
-    weighted sum of theirs.
+    weighted sum of theirs. A draw of equal ratings has no α: `undefined` counts these, and the interval rests on the
+    others. Where all draws have the same α, as with one response, they tell no error, and there is no interval.
     """
     parts = coincidences(value_counts(ratings, dimension, categories))
     rated = ratings.dropna(subset=[dimension])
+    point, low, high, undefined = np.nan, np.nan, np.nan, 0
+    if len(parts):
+        point = float(alpha(parts.sum(0), level))
+        drawn = (_drawn(len(parts), draws, seed) @ parts.reshape(len(parts), -1)).reshape(draws, categories, categories)
+        low, high, undefined = _ends(alpha(drawn, level))
     sizes = {"n_participants": rated["participant_id"].nunique(), "n_responses": len(parts), "n_ratings": len(rated)}
-    if len(parts) == 0:
-        return {"alpha": np.nan, "ci_low": np.nan, "ci_high": np.nan, **sizes}
-    weights = _drawn(len(parts), draws, seed)
-    drawn = (weights @ parts.reshape(len(parts), -1)).reshape(draws, categories, categories)
-    alphas = alpha(drawn, level)
+    counts = {"draws": draws if len(parts) else 0, "undefined": undefined}
+    return {"alpha": point, "ci_low": low, "ci_high": high, **sizes, "level": level, **counts}
+
+
+def _ends(alphas: np.ndarray) -> tuple[float, float, int]:
+    """The 95% percentile interval of draws (draws,), NaN without width, and how many of them are undefined."""
     known = alphas[np.isfinite(alphas)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-    return {"alpha": float(alpha(parts.sum(0), level)), "ci_low": float(low), "ci_high": float(high), **sizes}
+    undefined = len(alphas) - len(known)
+    if not len(known) or np.ptp(known) <= ROUNDING:
+        return np.nan, np.nan, undefined
+    low, high = np.percentile(known, [2.5, 97.5])
+    return (float(low), float(high), undefined) if high - low > ROUNDING else (np.nan, np.nan, undefined)
 
 
 def _drawn(n: int, draws: int, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from tasks.survey.reliability import reliability
 from tasks.survey.tables import Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
-VERSION = 4
+VERSION = 5
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
@@ -64,10 +65,17 @@ def _reliability(study: Study, data: StudyData) -> DataFrame[Reliability]:
         for stratum, ids in strata.items():
             ratings = data.ratings[data.ratings["participant_id"].isin(ids)]
             values = reliability(ratings, dimension, data.categories, survey.draws, study.seed, survey.level)
-            if values["n_responses"] and np.isnan(values["alpha"]):
-                log.warning("alpha of %s, %s: all ratings equal, so there is none", stratum, dimension)
+            _warn(f"{survey.level} alpha of {stratum}, {dimension}", values)
             rows.append({"dimension": dimension, "stratum": stratum, **values})
     return Reliability.checked(rows)
+
+
+def _warn(what: str, values: dict[str, Any]) -> None:
+    """Log what an alpha lacks."""
+    if values["n_responses"] and np.isnan(values["alpha"]):
+        log.warning("%s: all ratings equal, so there is none", what)
+    elif values["undefined"]:
+        log.warning("%s: undefined in %d of %d draws", what, values["undefined"], values["draws"])
 
 
 def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:

@@ -39,11 +39,16 @@ class Reliability(Table):
     dimension: str = column("what is rated")
     stratum: str = column("the group of raters; all is everybody")
     alpha: float = column("Krippendorff's alpha; missing where all ratings are equal", missing=True)
-    ci_low: float = column("lower end of its 95% bootstrap interval", missing=True)
+    ci_low: float = column("lower end of its 95% bootstrap interval; missing where all draws agree", missing=True)
     ci_high: float = column("upper end of its 95% bootstrap interval", missing=True)
     n_participants: int = column("raters")
     n_responses: int = column("responses that two of them or more rated")
     n_ratings: int = column("ratings")
+    level: str = column("level of measurement of alpha: nominal, ordinal or interval")
+    draws: int = column("bootstrap draws of responses")
+    undefined: int = column(
+        "draws without an alpha, since all their ratings are equal; the interval rests on the others"
+    )
 
 
 class SurveyContrasts(Table):
@@ -52,7 +57,9 @@ class SurveyContrasts(Table):
     contrast: str = column("A - B, the conditions whose groups of raters are compared")
     dimension: str = column("what is rated")
     estimate: float = column("mean rating of A's raters less that of B's", "rating, 0–1", missing=True)
-    std_error: float = column("its standard error, over participants", "rating, 0–1", missing=True)
+    std_error: float = column(
+        "its standard error, over participants; missing where neither side varies", "rating, 0–1", missing=True
+    )
     ci_low: float = column("lower end of Welch's 95% interval", "rating, 0–1", missing=True)
     ci_high: float = column("upper end of Welch's 95% interval", "rating, 0–1", missing=True)
     n_a: int = column("raters on A's side")

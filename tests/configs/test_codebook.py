@@ -56,6 +56,8 @@ def test_the_template_is_valid_as_it_is_and_with_its_long_table() -> None:
         ({"missing": ["VERY"]}, "ratings: labels: the same but for case: 'very', 'VERY'"),
         ({"dimensions": {"a": "q", "b": "q"}, "reversed": []}, "ratings: dimensions: two of them share a column"),
         ({"file": "ratings.xlsx"}, "ratings.file: the end of a file's name: unknown 'ratings.xlsx'; allowed: .csv"),
+        ({"file": "../secret.csv"}, "ratings.file: a file within the export's folder, got '../secret.csv'"),
+        ({"file": "/etc/x.csv"}, "ratings.file: a file within the export's folder, got '/etc/x.csv'"),
         (
             {"dimension": "q", "rating": "a", "dimensions": {"a": "One", "b": "one "}, "reversed": []},
             "ratings: dimensions: the same but for case: 'One', 'one '",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +74,9 @@ def test_every_shipped_recipe_loads(name: str) -> None:
 def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectures(name: str) -> None:
     study = load_study(name)
     conditions = {key: len(experiment.conditions) for key, experiment in study.experiments.items()}
-    ours = {"methods": 2}  # beside the paper's
+    ours = {"methods": 2} | ({"age": 2, "placebo": 2} if name == "demo" else {})  # beside the paper's
     assert conditions == {"demographics": 6, "scale": 3, "disagreement": 5, "optimisation": 4} | ours
-    assert not any(item.published for item in study.experiments["methods"].contrasts.values())
+    assert not any(item.published for key in ours for item in study.experiments[key].contrasts.values())
     assert len(study.architectures) == 7
     for experiment in study.experiments.values():
         sides = {side for contrast in experiment.contrasts for side in contrast.sides}
@@ -86,7 +88,9 @@ def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectu
 
 def test_a_study_that_extends_another_keeps_what_it_does_not_name() -> None:
     paper, demo = load_study("paper"), load_study("demo")
-    assert demo.experiments == paper.experiments
+    assert {
+        name: item for name, item in demo.experiments.items() if name not in ("age", "placebo")
+    } == paper.experiments
     assert demo.ratings.simulate is not None
     assert demo.ratings.folder is None  # a choice between alternatives is replaced whole
     assert demo.judge.kind == "embedded"
@@ -111,6 +115,13 @@ def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> N
     assert set(study.experiments) == {"scale", "disagreement", "scale-steps", "disagreement-steps"}  # null leaves out
     plain, steps = study.experiments["scale"], study.experiments["scale-steps"]
     assert steps == plain.model_copy(update={"title": steps.title, "budget": "steps", "extends": "scale"})
+
+
+def test_an_experiment_that_is_left_out_is_left_out_of_those_with_replicates() -> None:
+    asked = {"raters": {"replicates": 2, "experiments": ["age", "demographics"]}}
+    assert load_study("demo", asked | {"experiments.age": None}).raters.experiments == ("demographics",)
+    with pytest.raises(InputError, match=r"raters\.experiments: unknown 'nope'"):
+        load_study("demo", {"raters.experiments": ["nope"]})
 
 
 def test_an_override_of_the_extended_experiment_reaches_the_one_that_extends_it() -> None:
@@ -259,8 +270,90 @@ def test_an_architecture_named_twice_is_refused() -> None:
     assert "named twice: tiny-llama" in fault("demo", {"architectures": ["tiny-llama", "tiny-falcon", "tiny-llama"]})
 
 
-def test_several_faults_are_counted_after_the_first() -> None:
-    assert "(and 1 more)" in fault("demo", {"seed": "abc", "recipe.lora.rank": 0})
+def test_all_faults_are_told_at_once_each_in_a_line_of_its_own(tmp_path: Path) -> None:
+    text = MINIMAL.replace("title: Toxicity", "titel: Toxicity") + "seed: abc\nsed: 1\nsedd: 2\nseeds: 0\n"
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == f"{path}: 6 faults"
+    places = [line.partition("; allowed")[0].partition(": Input")[0] for line in sorted(lines)]
+    assert places == [
+        "dimensions.toxicity.title: Field required",
+        "dimensions.toxicity: unknown key 'titel'",
+        "seed",
+        "seeds",
+        "unknown key 'sed'",
+        "unknown key 'sedd'",
+    ]
+
+
+def test_a_text_that_yaml_reads_as_something_else_is_to_be_quoted(tmp_path: Path) -> None:
+    text = (SHIPPED / "codebooks" / "spica.yaml").read_text(encoding="utf-8")
+    labels = text[text.index("labels:") :].splitlines()[0]
+    path = write(tmp_path, text.replace(labels, "labels: {No: 1, 2: 2, 2020-01-01: 3, Yes: 4, ~: 5, 1.5: 6}"))
+    with pytest.raises(InputError) as caught:
+        load_codebook(path)
+    for value in ("False", "2", "datetime.date(2020, 1, 1)", "True", "None", "1.5"):
+        (line,) = [line for line in str(caught.value).splitlines() if f"got {value} " in line]
+        assert line.startswith("  ratings.labels: key: ")
+        assert line.endswith("quote it)") or "quote it if it is a text" in line
+    assert "title: Input should be a valid string, got True (yes, no, on, off, true and false" in fault(
+        write(tmp_path, MINIMAL.replace("title: Small", "title: yes"))
+    )
+
+
+# ---- files that are no sane settings
+
+
+def laughs(levels: int, last: str) -> str:
+    """A list of nine aliases of a list of nine aliases …: a few bytes that whoever walks them sees as 9^levels."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]
+    return "\n  ".join(["survey:\n  reference:", *lines]) + f"\n{last}: *a{levels - 1}\n"
+
+
+@pytest.mark.parametrize("last", ["title", "extends", "architectures", "recipe", "7"])
+def test_aliases_that_explode_are_refused_at_once(last: str, tmp_path: Path) -> None:
+    started = time.monotonic()
+    path = write(tmp_path, laughs(12, last))
+    assert "aliases make more than 100,000 values of it" in fault(path)
+    assert time.monotonic() - started < 2
+
+
+def test_what_is_wrong_is_quoted_shortly_however_big_it_is(tmp_path: Path) -> None:
+    for last in ("title", "extends", "architectures", "recipe"):
+        with pytest.raises(InputError) as caught:
+            load_study(write(tmp_path, laughs(4, last)))
+        assert max(map(len, str(caught.value).splitlines())) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("title: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("title: " + "[" * 60 + "]" * 60, "line 1, column 58: nested more than 50 levels deep"),
+        ("title: &a [*a]", "nested more than 50 levels deep"),
+        ("title: &a {b: *a}", "nested more than 50 levels deep"),
+        ("title: 2026-13-45", "line 1, column 8: '2026-13-45' can't be read: month must be in 1..12"),
+        (f"seed: {'9' * 5000}", "can't be read: Exceeds the limit"),
+        ("? [a, b]\n: 1", "line 1, column 3"),
+        ("? {a: b}\n: 1", "line 1, column 3"),
+        ("# " + "x" * 2_000_000, "bytes; settings take at most 2,000,000"),
+    ],
+)
+def test_a_hostile_file_is_one_short_line(text: str, told: str, tmp_path: Path) -> None:
+    message = fault(write(tmp_path, text))
+    assert told in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e999"])
+@pytest.mark.parametrize("key", ["recipe.dpo.learning_rate", "limits.margin", "judge.proof.floor.agreement"])
+def test_a_number_that_is_not_finite_is_refused(key: str, value: str) -> None:
+    assert f"{key.split('.')[-1]}: Input should be a finite number" in fault(
+        "demo", parse_overrides([f"{key}={value}"])
+    )
 
 
 def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
@@ -334,3 +427,36 @@ def test_a_codebook_without_a_label_for_a_category_is_refused(tmp_path: Path) ->
     path = write(tmp_path, text.replace('"4": 4, ', ""))
     with pytest.raises(InputError, match=r"ratings\.labels: no label for category 4"):
         load_codebook(path)
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    books, studies = tmp_path / "mine" / "books", tmp_path / "mine"
+    books.mkdir(parents=True)
+    (books / "own.yaml").write_text((SHIPPED / "codebooks" / "popquorn.yaml").read_text())
+    (studies / "base.yaml").write_text((SHIPPED / "studies" / "popquorn.yaml").read_text())
+    (studies / "study.yaml").write_text(
+        "extends: base.yaml\nratings: {folder: export, codebooks: [books/own.yaml, popquorn]}\n"
+    )
+    (studies / "export").mkdir()
+    for place in (tmp_path, tmp_path / "mine", books):
+        monkeypatch.chdir(place)
+        study = load_study(os.path.relpath(studies / "study.yaml"))
+        assert Path(str(study.ratings.folder)).samefile(studies / "export")
+        assert study.ratings.codebooks[1] == "popquorn"
+        assert load_codebook(study.ratings.codebooks[0]) == load_codebook("popquorn")
+
+
+def test_a_path_that_only_the_working_directory_has_is_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "own.yaml").write_text((SHIPPED / "codebooks" / "popquorn.yaml").read_text())
+    study = "extends: popquorn\nratings: {folder: export, codebooks: [own.yaml]}\n"
+    (tmp_path / "studies" / "study.yaml").write_text(study)
+    (tmp_path / "export").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ratings = load_study("studies/study.yaml").ratings
+    assert (ratings.folder, ratings.codebooks) == ("export", ("own.yaml",))
+    (tmp_path / "own.yaml").unlink()
+    with pytest.raises(InputError, match=r"studies/own\.yaml: No such file"):
+        load_codebook(load_study("studies/study.yaml").ratings.codebooks[0])

@@ -15,6 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.runtime.tracking import make_mlflow_database
+
 STUDY = """
 name: small
 title: A small study
@@ -102,7 +104,7 @@ class Place:
 
     def has(self, databases: Path) -> Place:
         """With Prefect's and MLflow's databases; without them, the first start takes seconds to make each."""
-        for name, place in {"prefect.db": "prefect", "mlflow.db": "home"}.items():
+        for name, place in {"prefect.db": "prefect", "mlflow.db": "home", "mlflow.version": "home"}.items():
             (self.folder / place).mkdir(exist_ok=True)
             shutil.copy(databases / name, self.folder / place)
         return self
@@ -132,14 +134,13 @@ def prefect() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def databases(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `prefect.db` and `mlflow.db`, both without any run."""
-    from mlflow import MlflowClient
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL as SERVER
 
     folder = tmp_path_factory.mktemp("databases")
     served = SERVER.value().removeprefix("sqlite+aiosqlite:///")
     with closing(sqlite3.connect(served)) as source, closing(sqlite3.connect(folder / "prefect.db")) as copy:
         source.backup(copy)
-    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    make_mlflow_database(folder / "mlflow.db")
     return folder
 
 

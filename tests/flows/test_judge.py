@@ -10,6 +10,7 @@ import pytest
 
 from flows.cli import FAILED
 from flows.outcome import Outcome
+from tasks.judging.llm.client import most_tokens
 from tests.endpoint import OK, Endpoint
 from tests.flows.conftest import Place, new_place, read, run
 
@@ -92,8 +93,9 @@ def test_the_ceiling_fails_the_cells_that_meet_it_and_the_next_run_asks_only_for
     judged: tuple[Place, Endpoint], tmp_path: Path
 ) -> None:
     place = Place(judged[0].folder)  # the same training runs, another judge
-    texts = {json.dumps(request["messages"][1]) for request in judged[1].requests}
-    most = (len(texts) - 20) * (300 * 0.15 + 12 * 0.6) / 1e6  # a few calls less than it takes
+    requests = {json.dumps(request["messages"][1]): request for request in judged[1].requests}.values()
+    cost, worst = (300 * 0.15 + 12 * 0.6) / 1e6, sum(most_tokens(request)[0] for request in requests) / len(requests)
+    most = (len(requests) - 1.5) * cost + (worst * 0.15 + 200 * 0.6) / 1e6  # one call less than it takes
     with Endpoint(grade=by_words) as endpoint:
         poor = settings(endpoint, model="n", max_cost=most, at_once=2)  # what is in flight counts at its worst
         state = run(place, judge=poor, **ONE_BASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -9,10 +10,12 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +43,14 @@ class Served:
 
     place: Place
     port: int
+    mlflow_port: int
     process: subprocess.Popen[str]
     output: str
 
     def ask(self, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api{path}", None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": self.authorization},
         )  # fmt: skip
         for _ in range(BUSY_TRIES):
             try:
@@ -78,6 +82,22 @@ class Served:
     def home(self) -> Path:
         return self.place.folder / "home"
 
+    @property
+    def password(self) -> str:
+        return f"pluralign:{(self.home / 'serve' / 'password').read_text()}"
+
+    @property
+    def authorization(self) -> str:
+        return f"Basic {base64.b64encode(self.password.encode()).decode()}"
+
+    def join(self, command: str) -> subprocess.CompletedProcess[str]:
+        """What a command comes to in another terminal, after the line that is printed for it."""
+        line = next(line for line in self.output.splitlines() if line.startswith("  source "))
+        return subprocess.run(
+            ["bash", "-c", f"{line}; {sys.executable} -m flows.cli {command}"], cwd=self.place.folder,
+            env=self.place.environment(), text=True, capture_output=True, check=False,
+        )  # fmt: skip
+
 
 def start(place: Place, *arguments: str) -> Served:
     port, mlflow_port = free_port(), free_port()
@@ -87,7 +107,7 @@ def start(place: Place, *arguments: str) -> Served:
     for line in process.stdout:
         lines.append(line)
         if READY in line:
-            return Served(place, port, process, "".join(lines))
+            return Served(place, port, mlflow_port, process, "".join(lines))
     pytest.fail(f"ended before it was ready:\n{''.join(lines)}")
 
 
@@ -156,11 +176,22 @@ def following_study() -> str:
     return yaml.safe_dump(study | own)
 
 
+def spoil_databases(home: Path) -> None:
+    """What starts that were killed while they made their databases have left."""
+    (home / "prefect").mkdir(parents=True)
+    for file in (home / "prefect" / "prefect.db", home / "mlflow.db"):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("CREATE TABLE alembic_version (version_num)")
+            database.execute("INSERT INTO alembic_version VALUES ('never heard of')")
+            database.commit()
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     place = new_place(tmp_path_factory.mktemp("served"))
     (place.folder / "following.yaml").write_text(following_study())
     write_exports(place)
+    spoil_databases(place.folder / "home")
     running = start(place, "--study", "following.yaml")
     yield running
     running.process.kill()
@@ -179,12 +210,51 @@ def test_a_port_that_is_taken_is_one_clear_line(capsys, tmp_path, monkeypatch) -
 
 
 def test_it_says_where_everything_is_and_how_to_join(served: Served) -> None:
-    assert f"Prefect  http://127.0.0.1:{served.port}\n" in served.output
-    assert f"export PREFECT_API_URL=http://127.0.0.1:{served.port}/api PLURALIGN_HOME={served.home}" in served.output
+    assert f"Prefect  http://127.0.0.1:{served.port}/open.html#{served.password}\n" in served.output
+    assert f"MLflow   http://{served.password}@127.0.0.1:{served.mlflow_port}/open\n" in served.output
+    assert f"  source {served.home}/serve/env\n" in served.output
+    damaged = {path.name for path in served.home.rglob("*.damaged")}
+    assert damaged == {"prefect.db.damaged", "mlflow.db.damaged"}  # kept, and the start went on
     again = served.place.start("serve", "--port", str(free_port()), "--mlflow-port", str(free_port()))
     output, _ = again.communicate(timeout=60)
     assert again.returncode == 2, output
     assert "`pluralign serve` already runs here" in output
+
+
+def answer(address: str, **headers: str) -> tuple[int, str | None]:
+    """Status, and the origin whose pages may read the answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as reply:
+            return reply.status, reply.headers["Access-Control-Allow-Origin"]
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Access-Control-Allow-Origin"]
+
+
+def test_nobody_comes_in_without_the_password_and_no_other_page_with_it(served: Served) -> None:
+    prefect, mlflow = (f"http://127.0.0.1:{port}" for port in (served.port, served.mlflow_port))
+    search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    right = {"Authorization": served.authorization}
+    for own, address in ((prefect, f"{prefect}/api/admin/version"), (mlflow, search)):
+        assert answer(address) == (401, None)
+        assert answer(address, Authorization="Basic cGx1cmFsaWduOg==") == (401, None)
+        assert answer(address, **right) in {(200, None), (200, own)}
+        assert answer(address, Origin=own, **right) == (200, own)
+        for page in ("https://elsewhere.example", "http://127.0.0.1:1", "null"):
+            assert answer(address, Origin=page) == (401, None)
+            assert answer(address, Origin=page, **right)[1] is None
+    assert answer(search, Host="elsewhere.example", **right)[0] == 403
+    page = urllib.request.urlopen(f"{prefect}/open.html").read().decode()
+    assert 'localStorage.setItem("prefect-password"' in page
+
+
+def test_the_password_is_its_owners_alone(served: Served) -> None:
+    secret = served.password.partition(":")[2]
+    assert len(secret) == 64
+    keeping = {path.name for path in served.home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()}
+    assert keeping == {"password", "env"}
+    assert {(served.home / "serve" / name).stat().st_mode & 0o777 for name in keeping} == {0o600}
+    assert (served.home / "serve").stat().st_mode & 0o777 == 0o700
+    assert not [one for one in served.family() if secret in " ".join(one.cmdline())]
 
 
 def test_the_deployments_are_there_with_their_schedules_and_the_trigger(served: Served) -> None:
@@ -236,7 +306,8 @@ def test_an_export_in_the_inbox_lands_and_the_study_that_follows_runs(served: Se
 
 
 def test_more_ratings_run_only_what_they_change(served: Served) -> None:
-    served.trigger("land-ratings", exports=["second"])
+    landed = served.join("land second --study following.yaml")
+    assert landed.returncode == 0, landed.stderr
     cells, seconds = followed(served, 2)
     print(f"{seconds:.1f} s from the landing to the start of the study")
     assert cells == {"control": "control", "female": "cached", "male": "trained"}

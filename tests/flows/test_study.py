@@ -27,24 +27,31 @@ def test_every_table_has_its_columns(finished):
     columns = {
         "disagreement": "dimension n_responses disagreement",
         "cooccurrence": "row column probability n",
-        "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings",
-        "cells": "experiment architecture condition seed training_run status n_pairs weight seconds "
+        "reliability": "dimension stratum alpha ci_low ci_high n_participants n_responses n_ratings level "
+        "draws undefined",
+        "cells": "experiment architecture condition seed replicate training_run status n_pairs weight seconds "
         "mlflow_run_id error",
         "scores": "experiment architecture condition seed training_run prompt_id dimension score",
         "judge_agreement": " ".join(columns_of(DECLARED["judge_agreement"])),
-        "judge_strata": "dimension contrast measure difference ci_low ci_high",
+        "judge_strata": "dimension contrast measure difference ci_low ci_high draws undefined",
         "judge_calibration": " ".join(columns_of(DECLARED["judge_calibration"])),
         "unscored": "experiment condition reason n",
-        "effects": "experiment contrast dimension architecture estimate std_error n_prompts n_seeds n_unscored "
+        "effects": "experiment contrast dimension architecture estimate std_error seed_variance n_prompts n_seeds "
+        "n_unscored "
         "n_malformed marked corrected corrected_std_error",
         "pooled": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 q q_p i2 pi_low pi_high "
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
-        "corrected_ci_high published_low published_high published_at_most",
+        "corrected_ci_high published_low published_high n_replicates raters_std_error total_std_error total_df "
+        "total_ci_low total_ci_high total_p total_p_holm corrected_total_ci_low corrected_total_ci_high "
+        "published_at_most shared_std_error shared_hksj_std_error mean_correlation",
+        "effect_covariances": "experiment contrast dimension architecture other covariance correlation n_prompts",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
-        "hksj_ci_high hksj_p p_holm hksj_p_holm",
-        "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high published",
+        "hksj_ci_high hksj_p p_holm hksj_p_holm n_replicates raters_std_error total_std_error total_df total_ci_low "
+        "total_ci_high total_p total_p_holm",
+        "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high n_replicates total_ci_low "
+        "total_ci_high published",
     }
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
     files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
@@ -79,7 +86,7 @@ def test_the_pool_is_without_each_architecture_in_turn_and_by_every_method(finis
     pooled, without, methods = (read(finished, name) for name in ("pooled", "leave_one_out", "pooling_methods"))
     assert len(without) == 2 * len(pooled)
     assert set(without["without"]) == {"tiny-llama", "tiny-gptneox"}
-    assert len(methods) == 4 * len(pooled)
+    assert len(methods) == 8 * len(pooled)
 
 
 def test_an_effect_is_traced_to_its_runs_and_ratings(finished, monkeypatch, capsys):
@@ -168,7 +175,8 @@ def test_an_architecture_that_cannot_be_loaded_fails_alone_with_its_reason(besid
     assert state.name == "Finished in part"
     cells = read(beside, "cells").set_index("architecture")
     assert set(cells.loc["missing", "status"]) == {"failed"}
-    assert set(cells.loc["missing", "error"]) == {"its base failed: /nowhere: no model here (no config.json)"}
+    reason = "its base failed: missing: can't load /nowhere: no model here (no config.json)"
+    assert set(cells.loc["missing", "error"]) == {reason}
     assert set(cells.loc["tiny-llama", "status"]) == {"control", "cached", "shared"}
     assert (read(beside, "pooled")["k"] == 1).all()
 

@@ -140,6 +140,14 @@ def test_settings_of_another_version_are_one_line(finished: Study, capsys: pytes
     )
 
 
+@pytest.mark.parametrize("content", ["", '{"ratings_digest": "ab', "[]", "{}"])
+def test_damaged_facts_of_a_run_are_one_line(content: str, finished: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs/demo/study.json").write_text(content)
+    assert main(["trace", "demo", EFFECT]) == 2
+    error = "pluralign: outputs/demo/study.json: not what a run wrote; run the study again\n"
+    assert capsys.readouterr().err == error
+
+
 # ---- whose ratings a condition is made of
 
 
@@ -148,7 +156,7 @@ def settings(aggregation: str) -> Study:
         "title": "e", "question": "e?", "contrasts": {"c - control": {}},
         "conditions": {"c": {"dimensions": ["toxicity"], "scale": "5-point", "aggregation": aggregation}},
     }  # fmt: skip
-    return load_study("demo", {"experiments": {"e": experiment}, "evaluation.share": 1e-9})
+    return load_study("demo", {"experiments": {"e": experiment}, "placebo": 0, "raters": {}, "evaluation.share": 1e-9})
 
 
 ROWS = [("p1", "q1", "a", 1), ("p2", "q1", "a", 1), ("p3", "q1", "a", 5), ("p1", "q1", "b", 4), ("p4", "q2", "c", 2)]
@@ -171,7 +179,7 @@ def test_ratings_count_whose_label_trains(aggregation: str, expected: set[tuple[
 def test_counts_by_stratum_leave_out_small_groups() -> None:
     genders = {f"p{n}": (("she/her/hers",) if n < 12 else ("he/him/his",)) for n in range(14)}
     rows = [(person, "q1", response, 1 + (response == "b")) for person in genders for response in "ab"]
-    attributes = {name: {} for name in ("political-spectrum", "ethnicity")} | {"gender": genders}
+    attributes = {name: {} for name in ("political-spectrum", "ethnicity", "age")} | {"gender": genders}
     data = make_data(rows, attributes=attributes)
     study = settings("all")
     counts = by_stratum(StudyData.of(study, data), used_ratings_of(study, data, "e", ["c"])["c"])

@@ -1,7 +1,8 @@
 """Verdicts by OpenAI's Batch API: submitted, waited for, collected.
 
 A batch is noted before it is submitted and carries its name at the endpoint, so that a run that is killed at any point
-is followed by one that waits for the same batch.
+is followed by one that waits for the same batch. What there is of a batch's output is taken, however the batch ended;
+what it did not answer, or all of it where the endpoint no longer knows it, is asked for anew.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from configs.schema import LlmJudgeSettings
-from tasks.judging.llm.client import ABOUT_THE_TEXT, NO_ANSWER, Client, JudgeFailed, most_tokens
+from tasks.judging.judge import JudgeFailed
+from tasks.judging.llm.client import NO_ANSWER, Client, decoded, most_tokens
 from tasks.judging.llm.limits import CeilingReached
-from tasks.judging.llm.rubric import Rubric
+from tasks.judging.llm.replies import ErrorReply, fault_of, model_of, printable, read_reply, tokens_of
+from tasks.judging.llm.rubric import FILTERED, TOO_LONG, Rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts
 
 if TYPE_CHECKING:
+    from openai import APIError
     from openai.types import Batch
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,7 @@ ENDPOINT: Final = "/v1/chat/completions"
 NAME = "pluralign"
 """The key of a batch's name in its metadata."""
 Texts = Mapping[bytes, tuple[str, str]]
+Result = TypeVar("Result")
 
 
 class Batches:
@@ -46,6 +52,8 @@ class Batches:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._faults: dict[bytes, Verdict] = {}
         """What was no verdict, and may be asked for once more."""
+        self._reasons: list[str] = []
+        """Why batches failed, in the endpoint's words."""
 
     async def verdicts(self, texts: Texts) -> dict[bytes, Verdict]:
         """A verdict for each text, from batches that run already and from a new one for the rest.
@@ -53,19 +61,23 @@ class Batches:
         Raises:
             JudgeFailed: the endpoint takes no batch or loses part of it, or the batch might pass the cost ceiling.
         """
-        for _ in range(self._settings.tries):
-            kept = self._store.find(list(texts))
-            if len(kept) == len(texts):
-                return kept
+        rounds = 0
+        while len(kept := self._known(texts)) < len(texts) and rounds < self._settings.tries:
+            form = replace(self._client.form)
             async with self._planning:
                 running = await self._batches_for({key: pair for key, pair in texts.items() if key not in kept})
             await asyncio.gather(*running)
-        kept = self._store.find(list(texts))
+            rounds += form == self._client.form  # a batch that taught the form does not count
         unscored = {key: self._faults[key] for key in texts if key not in kept and key in self._faults}
-        self._store.add(self._judge, unscored.items())
         if lost := len(texts) - len(kept) - len(unscored):
-            raise self._failed(f"{lost} of {len(texts)} verdicts are missing after {self._settings.tries} batches")
+            why = "".join(f"{reason}; " for reason in self._reasons)
+            raise self._failed(f"{why}{lost} of {len(texts)} verdicts are missing after {rounds} batches")
         return kept | unscored
+
+    def _known(self, texts: Texts) -> dict[bytes, Verdict]:
+        """The kept verdicts, and what is not asked again in this run: texts that the endpoint has refused."""
+        refused = {key: verdict for key, verdict in self._faults.items() if verdict.reason in (TOO_LONG, FILTERED)}
+        return {key: refused[key] for key in texts if key in refused} | self._store.find(list(texts))
 
     async def _batches_for(self, missing: Texts) -> list[asyncio.Task[None]]:
         """The batches, running or submitted now, that hold these keys."""
@@ -97,15 +109,32 @@ class Batches:
                 aside = True
                 id = await self._submit(name, requests)
             self._store.submit_batch(name, id)
-            spent = await self._collect(name, await self._ended(id))
+            if batch := await self._ended(name, id):
+                spent = await self._collect(name, batch, requests)
+            else:
+                self._give_up(name, id, len(texts))
         except openai.APIError as error:
-            raise self._failed(" ".join(error.message.split())[:300]) from None
+            raise self._failed(self._words(error)) from None
         finally:
             self._running.pop(name)
             if aside:
                 self._client.budget.settle(worst, spent)
             else:
                 self._client.budget.spent += spent
+
+    def _words(self, error: APIError) -> str:
+        """What the endpoint says, without the key."""
+        status = getattr(error, "status_code", None)
+        if status is None:
+            return "no connection"
+        fault = fault_of(status, error.body)
+        spent = " (a quota is used up)" if fault.spends_a_quota else ""
+        return self._client.clean(f"HTTP {status}: {fault.message}{spent}")
+
+    def _give_up(self, name: str, id: str, n: int) -> None:
+        lost = f"the endpoint no longer knows batch {id}; its {n:,} answers are asked for anew"
+        log.warning("judge %s: %s", self._settings.model, lost)
+        self._store.collect_batch(name)
 
     async def _set_aside(self, worst: float) -> None:
         """Wait until the worst case of a batch fits under the ceiling: what others set aside may turn out less."""
@@ -121,7 +150,8 @@ class Batches:
         import openai
 
         call = {"method": "POST", "url": ENDPOINT}
-        lines = [{"custom_id": key.hex(), **call, "body": request} for key, request in requests.items()]
+        form = self._client.form
+        lines = [{"custom_id": key.hex(), **call, "body": form.apply(request)} for key, request in requests.items()]
         content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
         file = await self._api.files.create(file=("verdicts.jsonl", content), purpose="batch")
         for attempt in range(self._settings.retries + 1):
@@ -150,61 +180,110 @@ class Batches:
                 break
         return None
 
-    async def _ended(self, id: str) -> Batch:
-        while (batch := await self._api.batches.retrieve(id)).status not in ENDED:
+    async def _ended(self, name: str, id: str) -> Batch | None:
+        """The batch when it has ended; None where the endpoint does not know it any more."""
+        while True:
+            batch = await self._look(id) or await self._look(await self._find(name))
+            if batch is None or batch.status in ENDED:
+                return batch
             if done := batch.request_counts:
                 log.info("judge %s: batch %s: %d of %d done", self._settings.model, id, done.completed, done.total)
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        return batch
 
-    async def _collect(self, name: str, batch: Batch) -> float:
+    async def _look(self, id: str | None) -> Batch | None:
+        return await _unless_gone(self._api.batches.retrieve(id)) if id else None
+
+    async def _collect(self, name: str, batch: Batch, requests: Mapping[bytes, dict[str, Any]]) -> float:
         """Keep the verdicts of a batch, also of one that expired on the way; what it cost."""
-        files = [await self._api.files.content(id) for id in (batch.output_file_id, batch.error_file_id) if id]
-        answers: dict[bytes, Verdict] = {}
-        for key, verdict in _verdicts((file.content for file in files), self._rubric):
-            answers.setdefault(key, verdict)
+        answers = self._read(await self._lines(batch), requests)
         known = {key for name_, _, keys in self._store.open_batches() if name_ == name for key in keys}
         mine = {key: verdict for key, verdict in answers.items() if key in known}
         if len(mine) < len(answers):
             log.warning("judge %s: batch %s answers what it was not asked", self._settings.model, batch.id)
-        final = ABOUT_THE_TEXT.values()  # reasons that asking again does not change
-        kept = {key: verdict for key, verdict in mine.items() if verdict.grades or verdict.reason in final}
         if any(not verdict.reason.startswith(NO_ANSWER) for verdict in mine.values()):
-            self._faults.update({key: verdict for key, verdict in mine.items() if key not in kept})
-        self._store.add(self._judge, kept.items())
+            self._faults.update({key: verdict for key, verdict in mine.items() if not verdict.lasts})
+        self._store.add(self._judge, mine.items())
         self._store.collect_batch(name)
-        counts = f"{len(kept)} of {len(known)} verdicts"
-        log.info("judge %s: batch %s %s: %s", self._settings.model, batch.id, batch.status, counts)
-        if batch.status == "failed":
-            errors = [error.message or "" for error in (batch.errors.data if batch.errors else None) or []]
-            raise self._failed(f"batch {batch.id}: {'; '.join(errors) or 'failed'}")
+        self._log_end(batch, sum(verdict.lasts for verdict in mine.values()), len(known))
         return sum(self._client.budget.cost(verdict.input, verdict.output) for verdict in mine.values())
+
+    def _log_end(self, batch: Batch, verdicts: int, asked: int) -> None:
+        """What a batch gave, and why one failed."""
+        errors = [printable(error.message or "") for error in (batch.errors.data if batch.errors else None) or []]
+        if batch.status == "failed":
+            self._reasons.append(f"batch {batch.id}: {self._client.clean('; '.join(errors)) or 'failed'}")
+        rest = "" if verdicts == asked else "; the rest is asked for anew"
+        level = logging.INFO if verdicts == asked else logging.WARNING
+        what = f"batch {batch.id} {batch.status}: {verdicts:,} of {asked:,} verdicts{rest}"
+        log.log(level, "judge %s: %s", self._settings.model, what)
+
+    async def _lines(self, batch: Batch) -> list[bytes]:
+        """The lines of a batch's files; one that is gone has none, and is told."""
+        lines: list[bytes] = []
+        for id in filter(None, (batch.output_file_id, batch.error_file_id)):
+            file = await _unless_gone(self._api.files.content(id))
+            if file is None:
+                log.warning("judge %s: a file of batch %s is gone", self._settings.model, batch.id)
+            else:
+                lines += file.content.splitlines()
+        return lines
+
+    def _read(self, lines: Iterable[bytes], requests: Mapping[bytes, dict[str, Any]]) -> dict[bytes, Verdict]:
+        """The verdict of every line that has one, the best one of each key. A line without tokens counts at its most,
+        or that of all requests at hand where its own is not known."""
+        sent = {key: self._client.form.apply(request) for key, request in requests.items()}
+        most = {key: most_tokens(request) for key, request in requests.items()}
+        answers: dict[bytes, Verdict] = {}
+        for key, status, body in _answers(lines):
+            reply = read_reply(status, body)
+            if isinstance(reply, ErrorReply) and self._client.form.learn(reply, sent.get(key, {})):
+                continue
+            verdict = self._verdict(reply, most.get(key, max(most.values())))
+            if key not in answers or (verdict.grades and not answers[key].grades):
+                answers[key] = verdict
+        return answers
+
+    def _verdict(self, reply: Mapping[str, Any] | ErrorReply | None, most: tuple[int, int]) -> Verdict:
+        if isinstance(reply, ErrorReply):
+            return Verdict((), reply.about_the_text or f"{NO_ANSWER}: HTTP {reply.status}")
+        read, written, told = tokens_of(reply, most)
+        if not told:
+            self._client.log_unmetered()
+        if reply is None:
+            return Verdict((), f"{NO_ANSWER}: no completion", "", read, written)
+        return Verdict(*self._rubric.read(reply), model_of(reply), read, written)
 
     def _failed(self, reason: str) -> JudgeFailed:
         return JudgeFailed(f"judge {self._settings.model}: {reason}")
 
 
-def _verdicts(files: Iterator[bytes], rubric: Rubric) -> Iterator[tuple[bytes, Verdict]]:
-    """Key and verdict of every line that has them; a line that can't be read says nothing."""
-    for content in files:
-        for line in content.splitlines():
-            try:
-                answer = json.loads(line)
-                key = bytes.fromhex(answer["custom_id"])
-            except (ValueError, KeyError, TypeError):
-                continue
-            if (answer.get("error") or {}).get("code") not in ABOUT_THE_BATCH:
-                yield key, _verdict(answer, rubric)
+async def _unless_gone(call: Awaitable[Result]) -> Result | None:
+    """What the endpoint gives; None where it does not know it, or no longer."""
+    import openai
+
+    try:
+        return await call
+    except openai.APIStatusError as error:
+        if error.status_code not in (404, 410):
+            raise
+        return None
 
 
-def _verdict(answer: Mapping[str, Any], rubric: Rubric) -> Verdict:
-    response = answer.get("response") or {}
-    body = response.get("body") or {}
-    error = answer.get("error") or body.get("error") or {}
-    if response.get("status_code") != 200:
-        code = str(error.get("code") or response.get("status_code"))
-        return Verdict((), ABOUT_THE_TEXT.get(code, f"{NO_ANSWER}: {code}"))
-    usage = body.get("usage") or {}
-    grades, reason = rubric.read(body)
-    read, written = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
-    return Verdict(grades, reason, str(body.get("model", "")), read, written)
+def _answers(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int, Any]]:
+    """Key, status and body of every line that has them; a line that can't be read says nothing."""
+    for line in lines:
+        answer = decoded(line)
+        if not isinstance(answer, dict):
+            continue
+        try:
+            key = bytes.fromhex(answer.get("custom_id"))  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            continue
+        error, response = answer.get("error"), answer.get("response")
+        if isinstance(error, dict) and error.get("code") in ABOUT_THE_BATCH:
+            continue
+        response = response if isinstance(response, dict) else {}
+        status, body = response.get("status_code"), response.get("body")
+        if error and not body:
+            status, body = status if status != 200 else 502, {"error": error}
+        yield key, status if isinstance(status, int) else 502, body

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,10 +16,12 @@ import numpy as np
 
 from configs.errors import InputError
 from configs.schema import LlmJudgeSettings
-from tasks.judging.judge import EMPTY, Judge, JudgeScores, Material
+from configs.urls import host_of, is_encrypted, is_this_machine
+from tasks.judging.judge import EMPTY, Judge, JudgeFailed, JudgeScores, Material
 from tasks.judging.llm.batch import Batches
-from tasks.judging.llm.client import CHARACTERS_A_TOKEN, Client, JudgeFailed
-from tasks.judging.llm.rubric import Rubric, make_rubric
+from tasks.judging.llm.client import CHARACTERS_A_TOKEN, NO_KEY, Client
+from tasks.judging.llm.replies import model_of
+from tasks.judging.llm.rubric import NOT_JSON, Rubric, make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
 from tasks.runtime.fingerprint import fingerprint
 
@@ -72,7 +75,8 @@ class LlmJudge(Judge):
         unscored = (np.nan,) * len(self._rubric.dimensions)
         grades = np.array([verdict.grades or unscored for verdict in verdicts], dtype=float)
         values = (grades.reshape(len(answers), -1) - 1) / (self._rubric.categories - 1)
-        return JudgeScores(values, [verdict.reason for verdict in verdicts])
+        final = all(verdict.lasts or verdict.reason == EMPTY for verdict in verdicts)
+        return JudgeScores(values, [verdict.reason for verdict in verdicts], final)
 
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """The verdict of each prompt and answer. Raises `JudgeFailed` like `score`."""
@@ -82,6 +86,7 @@ class LlmJudge(Judge):
         missing = {key: pair for key, pair in texts.items() if key not in verdicts}
         if missing:
             verdicts |= self._run(lambda: self._ask_all(missing))
+            self._log_unscored([verdicts[key] for key in missing])
         return [verdicts.get(key) or Verdict((), EMPTY) for key in keys]
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
@@ -100,8 +105,10 @@ class LlmJudge(Judge):
 
     @property
     def account(self) -> dict[str, float]:
-        calls, spent = (self._client.calls, self._client.budget.spent) if self._client else (0, 0.0)
-        return {"calls": calls, "dollars": round(spent, 6)}
+        if self._client is None:
+            return {"calls": 0, "dollars": 0.0}
+        unmetered = {"unmetered": self._client.unmetered} if self._client.unmetered else {}
+        return {"calls": self._client.calls, "dollars": round(self._client.budget.spent, 6), **unmetered}
 
     def close(self) -> None:
         with self._starting:
@@ -131,7 +138,8 @@ class LlmJudge(Judge):
             self._asked.pop(key, None)  # who asks next, asks anew
         if failed:
             error = next(iter(failed.values()))
-            raise JudgeFailed(f"{error}; {len(failed)} of {len(texts)} verdicts are missing") from error
+            missing = f"{len(failed)} of {len(texts)} verdicts are missing, which the next run asks for"
+            raise JudgeFailed(f"{error}; {missing}") from error
         return {key: verdict for key, verdict in verdicts.items() if isinstance(verdict, Verdict)}
 
     async def _ask(self, key: bytes, pair: tuple[str, str]) -> Verdict:
@@ -149,13 +157,14 @@ class LlmJudge(Judge):
             reply = await self._client.ask(request)
             read, written = read + reply.input, written + reply.output
             grades, reason = self._rubric.read(reply.completion) if reply.completion else ((), reply.reason)
-            if grades or not reply.completion:
+            if grades or not (reply.completion or reason == NOT_JSON):
                 break
-        model = str((reply.completion or {}).get("model", ""))
-        return Verdict(grades, reason, model, read, written)
+        return Verdict(grades, reason, model_of(reply.completion or {}), read, written)
 
     async def _keep(self, key: bytes, verdict: Verdict) -> None:
-        """On disk before it counts, with all that come while verdicts are gathered."""
+        """On disk before it counts, with all that come while verdicts are gathered; what may pass is not kept."""
+        if not verdict.lasts:
+            return
         self._waiting.append((key, verdict))
         if self._write is None:
             self._write = asyncio.create_task(self._write_soon())
@@ -165,6 +174,13 @@ class LlmJudge(Judge):
         await asyncio.sleep(SECONDS_TO_GATHER)
         rows, self._waiting, self._write = self._waiting, [], None
         await asyncio.to_thread(self._store.add, self.identity, rows)
+
+    def _log_unscored(self, verdicts: Sequence[Verdict]) -> None:
+        passing = Counter(verdict.reason for verdict in verdicts if not verdict.lasts)
+        if passing:
+            reasons = "; ".join(f"{reason}: {n}" for reason, n in passing.most_common())
+            counts = f"{passing.total():,} of {len(verdicts):,} answers are unscored ({reasons})"
+            log.warning("judge %s: %s; the next run asks for them again", self._settings.model, counts)
 
     def _log_progress(self) -> None:
         self._done += 1
@@ -188,9 +204,10 @@ class LlmJudge(Judge):
     def _start(self) -> None:
         """The thread, and the client, whose account goes on where there was one."""
         key, before = self._key(), self._client
-        self._client = Client(self._settings, key)
+        self._client = Client(self._settings, key, before.form if before else None)
         if before:
-            self._client.calls, self._client.budget.spent = before.calls, before.budget.spent
+            self._client.calls, self._client.unmetered = before.calls, before.unmetered
+            self._client.budget.spent = before.budget.spent
         self._open = asyncio.Semaphore(OPEN * self._settings.at_once)
         if self._settings.batch:
             self._batches = Batches(self._settings, self._rubric, self._store, self.identity, self._client)
@@ -200,14 +217,22 @@ class LlmJudge(Judge):
 
 
 def endpoint_key(settings: LlmJudgeSettings, secret: Callable[[str], str | None]) -> str:
-    """The endpoint's key; an address of one's own may need none.
+    """The key of the host that is asked; an address that is not OpenAI's may need none.
 
     Raises:
-        InputError: there is no key.
+        InputError: there is no key, or it can't be one, or it would travel unencrypted to another machine.
     """
-    if key := secret(settings.key):
+    host, name = host_of(settings.address), settings.key
+    if key := (secret(name) or "").strip():
+        if not (key.isascii() and key.isprintable()):
+            raise InputError(f"judge {settings.model}: the key in {name} holds a character that no key has")
+        if not is_encrypted(settings.address) and not is_this_machine(host):
+            raise InputError(
+                f"judge {settings.model}: base_url is http://, over which the key in {name} would travel unencrypted "
+                f"to {host}; use https://, reach it through localhost, or unset the key where it needs none"
+            )
         return key
     if not settings.needs_key:
-        return "none"
-    block = settings.key.lower().replace("_", "-")
-    raise InputError(f"judge {settings.model}: needs a key in {settings.key}, or in Prefect's Secret block {block}")
+        return NO_KEY
+    block = name.lower().replace("_", "-")
+    raise InputError(f"judge {settings.model}: needs a key in {name}, or in Prefect's Secret block {block}")

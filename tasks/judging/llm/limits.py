@@ -34,11 +34,17 @@ Outcome = Literal["answered", "refused", "broken"]
 """Of a call: answered in any way, refused for coming too soon, or without an answer."""
 RESERVE, RESERVED_CALLS = 0.2, 5
 """Part of a bucket that is left in it, at most so many calls' worth; it costs a run no more than that once."""
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+LONGEST_PAUSE = 300.0
+"""Seconds that an endpoint may make its callers wait; one that wants more has failed, and the next run goes on."""
+UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class CeilingReached(RuntimeError):
     """The next call might cost more than is left."""
+
+
+class UsedUp(RuntimeError):
+    """The endpoint allows no further call for so long that it is not waited for."""
 
 
 @dataclass
@@ -96,9 +102,10 @@ class Bucket:
     taken: float = 0.0
     _longest: float = 0.0
 
-    def wait(self, need: float, now: float) -> float:
+    def wait(self, need: float, now: float, reserved: bool = True) -> float:
         """Seconds until `need` is there, and some more: what arrives late, or is another's, is not known here."""
-        lacking = min(need + min(RESERVE * self.limit, RESERVED_CALLS * need), self.limit) - self._now(now)
+        reserve = min(RESERVE * self.limit, RESERVED_CALLS * need) if reserved else 0.0
+        lacking = min(need + reserve, self.limit) - self._now(now)
         return 0.0 if lacking <= 0 else lacking / self.rate if self.rate > 0 else math.inf
 
     def take(self, need: float, now: float) -> None:
@@ -192,6 +199,7 @@ class RateLimits:
 
         Raises:
             CeilingReached: it would pass the cost ceiling.
+            UsedUp: a limit of the endpoint holds it back for longer than is waited for, such as a daily one.
         """
         turn: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (not again, next(self._number), tokens, worst, turn))
@@ -225,7 +233,7 @@ class RateLimits:
             _, _, tokens, worst, turn = self._waiting[0]
             try:
                 wait = 0.0 if turn.cancelled() else self._wait(tokens, worst)
-            except CeilingReached as error:
+            except (CeilingReached, UsedUp) as error:
                 turn.set_exception(error)
                 wait = 0.0
             if wait > 0:
@@ -251,8 +259,8 @@ class RateLimits:
         if self.in_flight >= self.window or not self.budget.fits(worst):
             return math.inf  # until a call ends
         now = time.monotonic()
-        waits = self._requests.wait(1, now), self._tokens.wait(tokens, now), self._pace.wait(now)
-        return max(self._paused_until - now, *waits)
+        limits = _allowed_in(self._requests, 1, now, "calls"), _allowed_in(self._tokens, tokens, now, "tokens")
+        return max(self._paused_until - now, self._pace.wait(now), *limits)
 
     def _adapt(self, overloaded: bool) -> None:
         """After each window of calls: half as many where a quarter failed, else twice as many, or a quarter more once
@@ -279,13 +287,28 @@ class RateLimits:
         return has_headers
 
 
+def _allowed_in(bucket: Bucket, need: float, now: float, what: str) -> float:
+    """Seconds until a bucket has enough; what is long to wait for is waited for without a reserve.
+
+    Raises:
+        UsedUp: that takes longer than is waited for.
+    """
+    wait = bucket.wait(need, now)
+    if wait > LONGEST_PAUSE:
+        wait = bucket.wait(need, now, reserved=False)
+    if LONGEST_PAUSE < wait < math.inf:
+        limit = f"the endpoint's limit of {bucket.limit:,.0f} {what}"
+        raise UsedUp(f"{limit} is used up, and the next one is allowed in {wait / 60:,.0f} minutes")
+    return wait
+
+
 def seconds(text: str | None) -> float | None:
     """`1m30.5s`, `120ms` or plain `0.5` in seconds; None for anything else."""
     if not text:
         return None
     if (plain := _number(text)) is not None:
         return plain
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", text)
     return sum(float(value) * UNITS[unit] for value, unit in parts) if parts else None
 
 

@@ -31,7 +31,7 @@ bitten.""",
 """The instructions; the German ones are ours."""
 
 REFUSED, CUT_OFF, FILTERED = "refused", "cut off", "kept back by the provider's filter"
-TOO_LONG, NOT_JSON, NOT_A_VERDICT = "too long for the judge", "not JSON", "not a verdict"
+TOO_LONG, NO_TEXT, NOT_JSON, NOT_A_VERDICT = "too long for the judge", "no text", "not JSON", "not a verdict"
 """Why an answer is unscored."""
 
 
@@ -51,14 +51,13 @@ class Rubric:
     def request(self, settings: LlmJudgeSettings, prompt: str, answer: str) -> dict[str, Any]:
         """The body of a chat completion. The texts travel as JSON strings in a message of their own, so that no quote
         in them ends the data, and the schema allows grades and nothing else."""
-        texts = json.dumps({"prompt": prompt, "answer": answer}, ensure_ascii=False)
-        user = {"role": "user", "content": texts.encode(errors="replace").decode()}
+        user = {"role": "user", "content": _sendable({"prompt": prompt, "answer": answer})}
         verdict = {"name": "verdict", "strict": True, "schema": self.schema}
         return {
             "model": settings.model,
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
-            "messages": [{"role": "system", "content": self.text}, user],
+            "messages": [{"role": "system", "content": self.text.encode(errors="replace").decode()}, user],
             "response_format": {"type": "json_schema", "json_schema": verdict},
         }
 
@@ -69,28 +68,45 @@ class Rubric:
         return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
     def read(self, completion: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
-        """The grades of a chat completion, or none and the reason; what is not exactly a verdict is not guessed at."""
-        choice = (completion.get("choices") or [{}])[0]
-        message = choice.get("message") or {}
+        """The grades of a chat completion, or none and the reason; what is not exactly a verdict is not guessed at.
+
+        completion: with a first choice that has a message.
+        """
+        choice = completion["choices"][0]
+        message = choice["message"]
         if choice.get("finish_reason") == "content_filter":
             return (), FILTERED
         if message.get("refusal"):
             return (), REFUSED
         if choice.get("finish_reason") == "length":
             return (), CUT_OFF
-        return self.parse(message.get("content"))
+        return self.parse(_text_of(message.get("content")))
 
-    def parse(self, content: object) -> tuple[tuple[int, ...], str]:
+    def parse(self, content: str) -> tuple[tuple[int, ...], str]:
         """The grades in the order of the dimensions, or none and the reason."""
+        if not content.strip():
+            return (), NO_TEXT
         try:
-            verdict = json.loads(content if isinstance(content, str) else "")
-        except (json.JSONDecodeError, RecursionError):
+            verdict = json.loads(content)
+        except (ValueError, RecursionError):
             return (), NOT_JSON
         if not isinstance(verdict, dict) or set(verdict) != set(self.dimensions):
             return (), NOT_A_VERDICT
         grades = [verdict[name] for name in self.dimensions]
         whole = all(type(grade) is int and 1 <= grade <= self.categories for grade in grades)
         return (tuple(grades), "") if whole else ((), NOT_A_VERDICT)
+
+
+def _sendable(texts: Mapping[str, str]) -> str:
+    """Texts as JSON, which escapes control characters; half a surrogate pair, which no one can send, becomes `?`."""
+    return json.dumps(texts, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def _text_of(content: object) -> str:
+    """A message's text, also where it comes in parts; "" where it has none."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def make_rubric(settings: LlmJudgeSettings, dimensions: Mapping[str, Dimension], categories: int) -> Rubric:

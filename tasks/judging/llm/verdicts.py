@@ -1,5 +1,8 @@
 """Verdicts, kept so that none is paid for twice: append-only, one SQLite file for all studies of a store.
 
+Kept are grades, and the model's own refusal of a text. Whatever else left an answer unscored may pass: nothing of it is
+kept, and the next run asks again.
+
 A verdict's key is the SHA-256 of the judge's model, the rubric's version, the decoding settings, the prompt and the
 answer, so another judge or rubric never reads another's verdicts.
 
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import LlmJudgeSettings
+from tasks.judging.llm.rubric import REFUSED
 
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
@@ -33,11 +37,21 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS submitted (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS collected (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS verdicts_stay BEFORE DELETE ON verdicts
-    BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
 CREATE TRIGGER IF NOT EXISTS verdicts_hold BEFORE UPDATE ON verdicts
     BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
+CREATE TRIGGER IF NOT EXISTS verdicts_stay BEFORE DELETE ON verdicts
+    BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
 """
+WITHOUT_PASSING = f"""
+BEGIN IMMEDIATE;
+DROP TRIGGER verdicts_stay;
+DELETE FROM verdicts WHERE length(grades) = 0 AND reason <> '{REFUSED}';
+CREATE TRIGGER verdicts_stay BEFORE DELETE ON verdicts
+    BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
+PRAGMA user_version = 1;
+COMMIT;
+"""  # noqa: S608 (a constant)
+"""What a file of version 0 takes: in it stand failures that may have passed."""
 KEY_BYTES = 32
 
 
@@ -52,6 +66,11 @@ class Verdict:
     input: int = 0
     output: int = 0
     """Tokens read and written, of all tries together."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether asking the same model again would give no other."""
+        return bool(self.grades) or self.reason == REFUSED
 
 
 def verdict_key(settings: LlmJudgeSettings, rubric: str, prompt: str, answer: str) -> bytes:
@@ -81,11 +100,11 @@ class Verdicts:
         return verdicts
 
     def add(self, judge: str, verdicts: Iterable[tuple[bytes, Verdict]]) -> None:
-        """Keep verdicts, all or none; the first one of a key counts."""
-        rows = [(key, judge, bytes(v.grades), v.reason, v.model, v.input, v.output) for key, v in verdicts]
+        """Keep those verdicts that last, all or none; the first one of a key counts."""
+        rows = [(key, judge, bytes(v.grades), v.reason, v.model, v.input, v.output) for key, v in verdicts if v.lasts]
         self._write(
-            "INSERT OR IGNORE INTO verdicts (key, judge, grades, reason, model, input, output) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO verdicts (key, judge, grades, reason, model, input, output) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (key) DO NOTHING",
             rows,
         )
 
@@ -131,4 +150,6 @@ class Verdicts:
             self._open = sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
             self._open.execute("PRAGMA synchronous = FULL")
             self._open.executescript(SCHEMA)
+            if self._open.execute("PRAGMA user_version").fetchone()[0] < 1:
+                self._open.executescript(WITHOUT_PASSING)
         return self._open

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from configs.errors import InputError
 from tasks.runtime.files import write_atomically
 
 DONE, REFUSED = "done", "refused"
@@ -25,10 +26,16 @@ def waiting(inbox: Path, quiet_seconds: float) -> list[Path]:
 
 
 def put_away(export: Path, place: str, reason: str) -> Path:
-    """Move an export to the folder `place` beside it, with the reason in NAME.txt; a taken name gets a number."""
+    """Move an export to the folder `place` beside it, with the reason in NAME.txt; a taken name gets a number.
+
+    Raises:
+        InputError: the folder is a link.
+    """
     folder, number = export.parent / place, 1
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link, which is not followed; make it a folder")
     target = folder / export.name
-    while target.exists() or _reason_of(target).exists():
+    while os.path.lexists(target) or _reason_of(target).exists():
         number += 1
         target = folder / f"{export.stem}-{number}{export.suffix}"
     write_atomically(_reason_of(target), reason.strip() + "\n")
@@ -52,8 +59,8 @@ def _changed(entry: Path) -> float | None:
 
 
 def _files(entry: Path) -> Iterator[Path]:
-    """The entry itself, or all files and folders in it."""
-    if not entry.is_dir():
+    """The entry itself, or all files and folders in it; no link is followed."""
+    if entry.is_symlink() or not entry.is_dir():
         yield entry
         return
     for folder, folders, files in os.walk(entry):

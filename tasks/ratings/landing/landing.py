@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from tasks.ratings.landing.exports import Export, find_exports
 from tasks.ratings.landing.merge import Changes, Tables, canonical, merge, no_tables, ordered
 from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
 from tasks.ratings.landing.snapshot import Collection, Snapshot
-from tasks.ratings.reading.faults import describe_fault, faults_of, ids_of, rejected_of
-from tasks.ratings.reading.load import check_scales
+from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
+from tasks.ratings.reading.load import check_scales, total, with_prompts
 from tasks.ratings.reading.rejected import write_rejected
+from tasks.ratings.reading.same_text import shared_texts
 from tasks.ratings.reading.source import Source, read_source
 from tasks.ratings.reading.validate import TABLES, Known, Valid, read_export, validate
 from tasks.runtime.files import locked
-from tasks.runtime.fingerprint import file_digest, fingerprint
+from tasks.runtime.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Landing:
     snapshot: the latest one now; fresh: whether this landing made it so. rows: for each table of each export how many
     rows were read, kept (whole or in part), repeated (nothing new), rejected, dropped. changes: table → what is new,
     and what replaces another value. rejected: as rejected.csv has it. dropped: reason → rows lost without a fault.
-    absent: codebooks of which the exports hold nothing. folder: where all of this is written.
+    absent: codebooks of which the exports hold nothing. folder: where all of this is written. noted: what is no loss,
+    but worth knowing → how many.
     """
 
     snapshot: Snapshot
@@ -49,6 +52,7 @@ class Landing:
     dropped: dict[str, int]
     absent: list[str]
     folder: Path
+    noted: dict[str, int] = field(default_factory=dict)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -76,9 +80,9 @@ def land(
         strict: refuse everything because of one fault.
 
     Raises:
-        InputError: no file of any codebook, or not all of one; a file that can't be read at all; a recruitment
-            platform's ids; another key or scale than the collection's; no rating that can be used; with `strict`, a
-            fault. Nothing is landed then.
+        InputError: no file of any codebook, or not all of one; a file that can't be read at all, or that a link takes
+            out of its export; a recruitment platform's ids; another key or scale than the collection's; no rating that
+            can be used; with `strict`, a fault. Nothing is landed then.
     """
     check_scales(codebooks)
     matched = find_exports(exports, codebooks)
@@ -88,9 +92,10 @@ def land(
         _check_same(before, key, codebooks)
         reads, tables, changes = _merged(before, matched, codebooks, key)
         rejected = _all_rejected(reads)
-        dropped = count_reasons(pd.concat([part.dropped for read in reads for part in read.valid.parts.values()]))
+        dropped = count_reasons(pd.concat([_dropped(read) for read in reads]))
+        noted = total(read.valid.noted for read in reads) | shared_texts(tables.responses)
         absent = [codebook.name for codebook in codebooks if codebook not in [one.codebook for one in matched]]
-        about = _about(reads, changes, rejected, dropped, absent)
+        about = _about(reads, changes, rejected, dropped, noted, absent)
         folder = collection.path / "landings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{about['exports']['digest'][:8]}"
         refusal = _refusal(reads, rejected, strict)
         if refusal:
@@ -99,7 +104,7 @@ def land(
         snapshot = collection.add(tables, _lost(before, reads, key), _manifest(about, before, tables, codebooks, key))
         fresh = before is None or snapshot.id != before.id
         _write(folder, rejected, about | {"snapshot": snapshot.id, "fresh": fresh})
-    return Landing(snapshot, fresh, about["rows"], changes, rejected, dropped, absent, folder)
+    return Landing(snapshot, fresh, about["rows"], changes, rejected, dropped, absent, folder, noted)
 
 
 def _check_same(before: Snapshot | None, key: bytes, codebooks: Sequence[Codebook]) -> None:
@@ -138,7 +143,7 @@ def _merged(
 
 def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tables) -> _Read:
     codebook = export.codebook
-    sources = read_export(codebook, export.paths, read_source)
+    sources = read_export(codebook, export.paths, partial(read_source, within=export.folder))
     people, texts = tables.participants, tables.responses
     known = Known(
         participants=set(people.loc[people["codebook"] == codebook.name, "participant_id"]),
@@ -146,6 +151,13 @@ def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tab
     )
     siblings = [other for other in codebooks if other.name != codebook.name]
     return _Read(export, sources, validate(codebook, sources, pseudonyms(key, codebook.name), siblings, known))
+
+
+def _dropped(read: _Read) -> pd.DataFrame:
+    """row, reason, file: what is lost of an export without a fault; a label row of a file of several tables once."""
+    book, parts = read.export.codebook, read.valid.parts
+    stacked = pd.concat([part.dropped.assign(file=getattr(book, name).file) for name, part in parts.items()])
+    return stacked.drop_duplicates()
 
 
 def _all_rejected(reads: Sequence[_Read]) -> pd.DataFrame:
@@ -175,7 +187,7 @@ def _texts(source: Source, rows: pd.Series) -> dict[int, str]:
     """Row → its text, for the rows asked for."""
     asked = source.frame[source.frame.index.isin(rows)]
     read = dict(zip(asked.index, map("\x1f".join, asked.to_numpy().tolist()), strict=True))
-    return read | {one.row: one.text for one in source.unread}
+    return read | {one.row: one.text for one in (*source.unread, *source.labels)}
 
 
 # ---- what a landing reports
@@ -189,12 +201,12 @@ def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
 def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
     """Why nothing is landed, if so."""
     faults = faults_of(rejected)
-    first = f"the first: {describe_fault(faults.iloc[0], faults)}" if len(faults) else ""
+    first = f"the first: {describe_faults(faults)}" if len(faults) else ""
     if strict and first:
         sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
-        total = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
+        rows = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
         bad = len(faults[["file", "row"]].drop_duplicates())
-        return f"{bad:,} of {total:,} rows can't be used; {first}"
+        return f"{bad:,} of {rows:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
         return f"no rating can be used; {first}" if first else "no rating in the export can be used"
     return None
@@ -205,15 +217,15 @@ def _about(
     changes: dict[str, Changes],
     rejected: pd.DataFrame,
     dropped: dict[str, int],
+    noted: dict[str, int],
     absent: list[str],
 ) -> dict[str, Any]:
     """What there is to tell of a landing."""
-    exports = [read.export for read in reads]
-    files = {export.names[file]: file_digest(path) for export in exports for file, path in export.paths.items()}
-    rows = []
+    files, rows = dict[str, str](), []
     for read in reads:
         book, names = read.export.codebook, read.export.names
         for name, part in read.valid.parts.items():
+            files[names[getattr(book, name).file]] = read.sources[name].digest
             rows.append({"codebook": book.name, "file": names[getattr(book, name).file], "table": name, **part.rows})
     return {
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -222,6 +234,7 @@ def _about(
         "changes": {name: asdict(change) for name, change in changes.items()},
         "rejected": count_reasons(rejected),
         "dropped": dropped,
+        "noted": noted,
         "absent": absent,
     }
 
@@ -238,6 +251,7 @@ def _manifest(
     }
     changed = about["changes"]["ratings"]
     answers = tables.ratings.drop(columns=["codebook", "participant_id", "response_id", "order"])
+    rated = with_prompts(tables.ratings, tables.responses.drop_duplicates("response_id"))
     return {
         "parents": [before.id] if before else [],
         "codebooks": (before.manifest["codebooks"] if before else {}) | own,
@@ -245,8 +259,7 @@ def _manifest(
         "key": key_check(key),
         "counts": {
             "ratings": int(answers.notna().to_numpy().sum()),
-            "participants": len(tables.participants),
-            "responses": int(tables.responses["response_id"].nunique()),
+            **{f"{name}s": int(rated[f"{name}_id"].nunique()) for name in ("participant", "response", "prompt")},
             "added": changed["added"],
             "superseded": changed["superseded"],
             "dropped": sum(about["dropped"].values()),

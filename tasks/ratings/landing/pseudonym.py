@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from configs.errors import InputError
+from tasks.runtime.files import kept_secret
 
 VARIABLE = "PLURALIGN_SECRET"
 DIGITS = 20
@@ -46,26 +46,7 @@ def find_key(home: Path, kept_elsewhere: Callable[[str], str | None] = lambda na
         return _long_enough(given.encode(), VARIABLE)
     if (kept := kept_elsewhere(VARIABLE)) is not None:
         return _long_enough(kept.encode(), "the secret block")
-    return _long_enough(_kept(home / "secret"), str(home / "secret"))
-
-
-def _kept(path: Path) -> bytes:
-    """What the file holds: a random key that only its owner can read, made if there is none, whoever is first."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(32))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, path)  # fails where another maker was first, whose key then counts
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    return path.read_bytes().strip()
+    return _long_enough(kept_secret(home / "secret"), str(home / "secret"))
 
 
 def _long_enough(key: bytes, place: str) -> bytes:

@@ -5,17 +5,18 @@
     COLLECTION/landings/…       the report of each landing (landing.py)
 
 An id is the digest of the three tables' content, in one order. A snapshot is built in a folder beside its place and
-renamed into it before the pointer moves, so a kill at any point leaves the latest one whole.
+renamed into it before the pointer moves, so a kill at any point leaves the latest one whole. Its manifest has each
+table's digest: ratings can't be made again, so a damaged snapshot is refused, and the whole ones are named.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,17 @@ from typing import Any
 import pandas as pd
 
 from configs.codebook import Codebook
-from configs.errors import InputError, one_of
+from configs.errors import InputError, one_of, short
 from configs.schema import Study
 from tasks.ratings.landing.merge import FIXED, Tables
 from tasks.ratings.reading.answers import NO_ANSWER_AT_ALL
-from tasks.ratings.reading.load import Data, stack, with_prompts
-from tasks.runtime.files import write_atomically
+from tasks.ratings.reading.load import Data, of_raters, stack, with_prompts
+from tasks.runtime.files import Damaged, file_digest, read_sealed, write_atomically, write_sealed
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 
 log = logging.getLogger(__name__)
 LATEST = "latest"
+LOST = "lost"
 FEWEST_DIGITS = 6
 
 
@@ -45,15 +47,35 @@ class Snapshot:
     manifest: dict[str, Any]
 
     def tables(self) -> Tables:
-        frames = {name: pd.read_parquet(self.path / f"{name}.parquet") for name in FIXED}
+        """Raises `InputError` if one of them is damaged."""
+        frames = {name: self._table(name) for name in FIXED}
         people = frames["participants"]
         for attribute in people.columns.drop(FIXED["participants"]):
             people[attribute] = people[attribute].map(tuple)
         return Tables(**frames)
 
     def lost(self) -> pd.DataFrame:
-        """codebook, reason, identity of each row (or answer) that could not be used in any landing up to this."""
-        return pd.read_parquet(self.path / "lost.parquet")
+        """codebook, reason, identity of each row (or answer) that could not be used in any landing up to this.
+
+        Raises:
+            InputError: the table is damaged.
+        """
+        return self._table(LOST)
+
+    def damaged(self) -> list[str]:
+        """The files that are gone or do not hold what was written."""
+        return [f"{name}.parquet" for name in (*FIXED, LOST) if not self._is_whole(name)]
+
+    def _table(self, name: str) -> pd.DataFrame:
+        if not self._is_whole(name):
+            raise Collection(self.path.parents[1]).refusal(self.id, f"{name}.parquet does not hold what was written")
+        return pd.read_parquet(self.path / f"{name}.parquet")
+
+    def _is_whole(self, name: str) -> bool:
+        """Against the manifest's digest; one of an earlier version has none, and is taken as it is."""
+        file = self.path / f"{name}.parquet"
+        written = self.manifest.get("digests", {}).get(file.name)
+        return file.is_file() and written in (None, file_digest(file))
 
 
 @dataclass(frozen=True)
@@ -67,29 +89,51 @@ class Collection:
         return self.path.name
 
     def snapshots(self) -> list[Snapshot]:
-        """All of them, the oldest first."""
-        whole = [path.parent for path in (self.path / "snapshots").glob("*/manifest.json") if not path.parent.suffix]
-        return sorted(map(self._read, whole), key=lambda snapshot: (snapshot.manifest["created"], snapshot.id))
+        """All whose manifest can be read, the oldest first."""
+        found = []
+        for path in (self.path / "snapshots").glob("*/manifest.json"):
+            if not path.parent.suffix:
+                with suppress(Damaged):
+                    found.append(_read(path.parent))
+        return sorted(found, key=lambda snapshot: (snapshot.manifest["created"], snapshot.id))
 
     def latest(self) -> Snapshot | None:
-        """The one that the pointer names; None before the first landing."""
+        """The one that the pointer names; None before the first landing.
+
+        Raises:
+            InputError: it is gone or its manifest is damaged.
+        """
         try:
             name = (self.path / LATEST).read_text().strip()
         except FileNotFoundError:
             return None
-        return self._read(self.path / "snapshots" / name)
+        try:
+            return _read(self.path / "snapshots" / name)
+        except FileNotFoundError:
+            raise self.refusal(name, "manifest.json is gone") from None
+        except Damaged as error:
+            raise self.refusal(name, f"manifest.json is {error}") from None
+
+    def refusal(self, name: str, what: str) -> InputError:
+        """Why a snapshot can't be used, and what can be done."""
+        whole = [snapshot.id for snapshot in self.snapshots() if snapshot.id != name and not snapshot.damaged()]
+        way_out = f"move {self.path} away and land the exports again"
+        if whole:
+            way_out = f"write the id of a whole one into {self.path / LATEST} and land the later exports again"
+        older = f"; whole ones, which a study reads by ratings.snapshot: {', '.join(whole)}" if whole else ""
+        place = f"collection {self.name!r}, snapshot {short(name)}: {what}"
+        return InputError(f"{place}; restore it from a backup, or {way_out}{older}")
 
     def find(self, which: str = LATEST) -> Snapshot:
         """The latest snapshot, or one by its id or the first six digits or more of it.
 
         Raises:
-            InputError: there is none, or there are several.
+            InputError: there is none, or there are several; it is damaged.
         """
-        latest = self.latest()
-        if latest is None:
+        if not (self.path / LATEST).exists():
             how = "land an export: pluralign land EXPORT --study STUDY"
             raise InputError(f"collection {self.name!r} has no snapshot yet; {how}")
-        if which == LATEST:
+        if which == LATEST and (latest := self.latest()):
             return latest
         if not re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},}}", which):
             raise InputError(f"snapshot {which!r}: expected {LATEST!r} or {FEWEST_DIGITS} or more digits of an id")
@@ -103,10 +147,10 @@ class Collection:
         """Make canonical tables the latest snapshot, kept now or found; the caller holds the collection's lock."""
         name = content_id(tables)
         final = self.path / "snapshots" / name
-        if not (final / "manifest.json").exists():
+        if all(snapshot.id != name or snapshot.damaged() for snapshot in self.snapshots()):
             self._write(final, tables, lost, {"id": name, "collection": self.name, **manifest})
         write_atomically(self.path / LATEST, name)
-        return self._read(final)
+        return _read(final)
 
     def clear(self) -> None:
         """Remove what a killed landing left half-written; the caller holds the collection's lock."""
@@ -123,14 +167,18 @@ class Collection:
             for path in partial.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())  # on the disk before something points to it
-            write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+            digests = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
+            write_sealed(partial / "manifest.json", {**manifest, "digests": digests})
+            if final.exists():  # damaged, and the same ratings have landed again
+                shutil.rmtree(final)
             os.rename(partial, final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    @staticmethod
-    def _read(path: Path) -> Snapshot:
-        return Snapshot(path.name, path, json.loads((path / "manifest.json").read_text()))
+
+def _read(path: Path) -> Snapshot:
+    """Raises `FileNotFoundError`, or `Damaged`."""
+    return Snapshot(path.name, path, read_sealed(path / "manifest.json"))
 
 
 def collection_of(study: Study, home: Path) -> Collection:
@@ -174,7 +222,7 @@ def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequ
     if silent.any():
         dropped[NO_ANSWER_AT_ALL] = dropped.get(NO_ANSWER_AT_ALL, 0) + int(silent.sum())
     answered = data.ratings[~silent].sort_values("order", ignore_index=True)
-    return replace(data, ratings=answered, dropped=dropped)
+    return of_raters(replace(data, ratings=answered, dropped=dropped))
 
 
 def _of_codebook(tables: Tables, codebook: Codebook, dimensions: Sequence[str]) -> Tables:

@@ -18,7 +18,8 @@ def lines(landing: Landing) -> list[str]:
     for what, reasons in (("rejected", landing.reasons), ("dropped", landing.dropped)):
         if reasons:
             texts.append(f"{what}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
-    return [*texts, changed(landing), f"landing: {landing.folder}"]
+    texts += [f"{what}: {n:,}" for what, n in landing.noted.items()]
+    return [*texts, *filter(None, [changed(landing), together(landing)]), f"landing: {landing.folder}"]
 
 
 def changed(landing: Landing) -> str:
@@ -34,9 +35,21 @@ def changed(landing: Landing) -> str:
     return f"snapshot {name}: {'; '.join(parts)}"
 
 
+def together(landing: Landing) -> str:
+    """Who rated and what was rated in the latest snapshot; "" for one that was made before this was counted."""
+    counts = landing.snapshot.manifest.get("counts", {})
+    if "prompts" not in counts:
+        return ""
+    participants, ratings, responses, prompts = (
+        f"{counts[name]:,} {name if counts[name] != 1 else name[:-1]}"
+        for name in ("participants", "ratings", "responses", "prompts")
+    )
+    return f"it holds {ratings} by {participants}, of {responses} to {prompts}"
+
+
 def paragraph(landing: Landing) -> str:
     """All of it in one paragraph."""
-    return "; ".join(line for line in lines(landing) if line)
+    return "; ".join(lines(landing))
 
 
 def page(landing: Landing) -> str:
@@ -48,6 +61,7 @@ def page(landing: Landing) -> str:
     parts = [f"# {landing.snapshot.manifest['collection']}", changed(landing), _table(columns, rows)]
     if reasons:
         parts.append(_table(["", "reason", "rows or answers"], reasons))
+    parts += [*filter(None, [together(landing)]), *(f"{what}: {n:,}" for what, n in landing.noted.items())]
     return "\n\n".join([*parts, f"`{landing.folder.resolve()}`"]) + "\n"
 
 

@@ -32,6 +32,7 @@ from tasks.ratings.reading.table_result import (
     names_of_first,
     renamed,
     table_result,
+    tidied,
 )
 
 NO_ANSWER_AT_ALL = "no answer on any dimension"
@@ -39,14 +40,12 @@ REPEATED = "rated twice alike"
 LEFT_BEHIND = "about a dimension that the codebook ignores"
 CONFLICTING = "rated twice with different values (the first counts)"
 UNKNOWN_RESPONSE, REJECTED_RESPONSE = "unknown response", "rating of a rejected response"
-UNKNOWN_PARTICIPANT = "unknown participant"
 
 
 @dataclass(frozen=True)
 class References:
-    """The participants and responses that a rating may name; `rejected`: responses of the export that can't be used."""
+    """The responses that a rating may name; `rejected`: those of the export that can't be used."""
 
-    participants: Collection[str]
     responses: Collection[str]
     rejected: Collection[str]
 
@@ -61,11 +60,11 @@ def usable_ratings(
     rules, details = ratings_rules(table, siblings), _details(table, siblings)
     broken = _one_reason_a_row(broken_rules(asked, rules, table.participant, details))
     frame = asked[~asked.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
-    who, what = renamed(frame[table.participant], rename), frame[table.response].str.strip()
+    who, what = renamed(frame[table.participant], rename), tidied(frame[table.response])
     pairs = pd.factorize(who)[0].astype("int64") * what.nunique() + pd.factorize(what)[0]
     cells = _cells(table, frame, pairs)
     answered = frame.index.isin(cells["row"]) | frame.index.isin(broken["row"])
-    strange = _strange(codebook, who[answered], what[answered], references)
+    strange = _strange(codebook, what[answered], references)
     broken, cells = (rows[~rows["row"].isin(strange["row"])] for rows in (broken, cells))
     first = first_like(cells["pair"].to_numpy() * len(table.dimensions) + cells["dimension"].to_numpy())
     own = first == np.arange(len(cells))
@@ -133,18 +132,15 @@ def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.Da
     return pd.DataFrame(columns)
 
 
-def _strange(codebook: Codebook, who: pd.Series, what: pd.Series, references: References) -> pd.DataFrame:
-    """Rows whose participant or response is unknown or can't be used; no value is shown of an unknown participant."""
-    table = codebook.ratings
-    nobody = ~who.isin(references.participants)
-    no_response = ~what.isin(references.responses) & ~nobody
+def _strange(codebook: Codebook, what: pd.Series, references: References) -> pd.DataFrame:
+    """Rows whose response is unknown or can't be used."""
+    column, no_text = codebook.ratings.response, f"{codebook.responses.file} does not hold it"
+    no_response = ~what.isin(references.responses)
     refused = no_response & what.isin(references.rejected)
     unknown = no_response & ~refused
-    no_text, no_row = f"{codebook.responses.file} does not hold it", f"{codebook.participants.file} does not hold it"
     parts = [
-        entries(what.index[refused], REJECTED_RESPONSE, table.response, what[refused]),
-        entries(what.index[unknown], UNKNOWN_RESPONSE, table.response, what[unknown], no_text),
-        entries(who.index[nobody], UNKNOWN_PARTICIPANT, table.participant, detail=no_row),
+        entries(what.index[refused], REJECTED_RESPONSE, column, what[refused]),
+        entries(what.index[unknown], UNKNOWN_RESPONSE, column, what[unknown], no_text),
     ]
     return pd.concat(parts)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import pandas as pd
 import pandera.pandas as pa
 
-from configs.codebook import Attribute, Codebook, ParticipantsTable, RatingsTable, ResponsesTable, normal
+from configs.codebook import Attribute, Codebook, ParticipantsTable, RatingsTable, ResponsesTable, normal, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.rejected import PLATFORM_ID, entries
-from tasks.ratings.reading.source import by_text
+from tasks.ratings.reading.source import Source, by_text
 
 NO_ID, CONTROL = "empty id", "control character in an id"
 ATTENTION = "attention check failed"
@@ -24,10 +24,18 @@ UNKNOWN_LABEL, FOREIGN_LABEL = "unknown label", "label of the wrong language"
 UNKNOWN_DIMENSION = "unknown dimension"
 UNKNOWN_ANSWER, NO_LIST = "unknown answer", "not a JSON list of texts"
 NO_TEXT = "empty response text"
+LIST, OBJECT = "a list", "an object"
+NESTED_ID, NESTED_ANSWER, NESTED_TEXT = (
+    {kind: f"{kind} where {expected} is expected" for kind in (LIST, OBJECT)}
+    for expected in ("an id", "one answer", "a text")
+)
+"""`LIST` or `OBJECT` → why it can't be used."""
 
-ROW_LEVEL = (NO_ID, CONTROL, ATTENTION, UNKNOWN_DIMENSION)
+ROW_LEVEL = (NO_ID, CONTROL, *NESTED_ID.values(), ATTENTION, UNKNOWN_DIMENSION)
 """Reasons for which a whole row can't be used, the weightiest first."""
 
+BLANK, NOTHING_CHOSEN = "an empty cell", "an empty list"
+"""Why a participant's cell declares nothing, where that is no fault."""
 NO_ANSWER, NOT_KNOWN, OF_A_SIBLING = 0, -1, -2
 """What a label reads as where it is no category."""
 IGNORED, NO_DIMENSION = -1, -2
@@ -55,14 +63,23 @@ def dimension_reader(table: RatingsTable) -> Callable[[str], int]:
 
 
 def attribute_reader(attribute: Attribute, table: ParticipantsTable) -> Callable[[str], tuple[tuple[str, ...], str]]:
-    """Cell → the study's terms that are declared, and the reason why it declares no more, if any."""
+    """Cell → the study's terms that are declared, and the reason why it declares no more, if any.
+
+    `BLANK` and `NOTHING_CHOSEN` are no faults: such a cell says nothing, also not that somebody would rather not say.
+    """
     silent = {normal(text) for text in table.not_declared} | {""}
     terms = {normal(text): term for text, term in (attribute.values or {}).items()}
 
     def read(text: str) -> tuple[tuple[str, ...], str]:
-        texts = _several(text, attribute.separator) if attribute.many and text.strip() else [text.strip()]
+        if not tidy(text):
+            return (), BLANK
+        if not attribute.many and (kind := nested_kind(text)):
+            return (), NESTED_ANSWER[kind]
+        texts = _several(text, attribute.separator) if attribute.many else [tidy(text)]
         if texts is None:
             return (), NO_LIST
+        if not any(texts):
+            return (), NOTHING_CHOSEN
         texts = [item for item in texts if normal(item) not in silent]
         if attribute.values is None:
             return tuple(texts), ""
@@ -73,14 +90,27 @@ def attribute_reader(attribute: Attribute, table: ParticipantsTable) -> Callable
 
 
 def _several(text: str, separator: str | None) -> list[str] | None:
-    if separator is not None:
-        return [item.strip() for item in text.split(separator)]
+    if separator is not None and not nested_kind(text):
+        return [tidy(item) for item in text.split(separator)]
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
         return None
     good = isinstance(items, list) and all(isinstance(item, str) for item in items)
-    return [item.strip() for item in items] if good else None
+    return [tidy(item) for item in items] if good else None
+
+
+def nested_kind(text: str) -> str:
+    """`LIST` or `OBJECT` where the text is one in JSON, or as Python writes them; "" for any other text."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}"):
+        return ""
+    for quoted in (text, text.replace("'", '"')):
+        try:
+            return OBJECT if isinstance(json.loads(quoted), dict) else LIST
+        except (ValueError, RecursionError):
+            continue
+    return ""
 
 
 # ---- the rules
@@ -89,6 +119,7 @@ def _several(text: str, separator: str | None) -> list[str] | None:
 def ratings_rules(table: RatingsTable, siblings: Iterable[Codebook]) -> Rules:
     label = label_reader(table, siblings)
     of_a_label = [
+        *_not_nested(NESTED_ANSWER),
         (FOREIGN_LABEL, lambda text: label(text) != OF_A_SIBLING),
         (UNKNOWN_LABEL, lambda text: label(text) != NOT_KNOWN),
     ]
@@ -99,7 +130,10 @@ def ratings_rules(table: RatingsTable, siblings: Iterable[Codebook]) -> Rules:
         rules[column].append((ATTENTION, _is_like(answer)))
     if table.dimension and table.rating:
         place = dimension_reader(table)
-        rules[table.dimension].append((UNKNOWN_DIMENSION, lambda text: place(text) != NO_DIMENSION))
+        rules[table.dimension] += [
+            *_not_nested(NESTED_ID),
+            (UNKNOWN_DIMENSION, lambda text: place(text) != NO_DIMENSION),
+        ]
         rules[table.rating] += of_a_label
         return rules
     for column in table.dimensions.values():
@@ -112,7 +146,7 @@ def participants_rules(table: ParticipantsTable) -> Rules:
     rules[table.participant] += _of_an_id()
     for attribute in table.attributes.values():
         read = attribute_reader(attribute, table)
-        for reason in (NO_LIST, UNKNOWN_ANSWER):
+        for reason in (NO_LIST, *NESTED_ANSWER.values(), UNKNOWN_ANSWER):
             rules[attribute.column].append((reason, _reads_without(reason, read)))
     return rules
 
@@ -121,7 +155,7 @@ def responses_rules(table: ResponsesTable) -> Rules:
     rules: Rules = defaultdict(list)
     rules[table.response] += _of_an_id()
     if table.prompt:
-        rules[table.prompt] += _of_an_id()
+        rules[table.prompt] += _of_an_id()[:2]  # a prompt may go by its text, which may be code
     rules[table.response_text].append((NO_TEXT, lambda text: bool(text.strip())))
     return rules
 
@@ -136,9 +170,14 @@ def _reads_without(reason: str, read: Callable[[str], tuple[tuple[str, ...], str
 
 def _of_an_id() -> list[tuple[str, Callable[[str], bool]]]:
     return [
-        (NO_ID, lambda text: bool(text.strip())),
+        (NO_ID, lambda text: bool(tidy(text))),
         (CONTROL, lambda text: text.isprintable() or not re.search(r"[\x00-\x1f\x7f-\x9f]", text)),
+        *_not_nested(NESTED_ID),
     ]
+
+
+def _not_nested(reasons: Mapping[str, str]) -> list[tuple[str, Callable[[str], bool]]]:
+    return [(reason, lambda text, kind=kind: nested_kind(text) != kind) for kind, reason in reasons.items()]  # type: ignore[misc]
 
 
 def broken_rules(
@@ -169,9 +208,53 @@ def _check(reason: str, good: Callable[[str], bool]) -> pa.Check:
 def _entries_of(cases: pd.DataFrame, secret: str | None, details: Mapping[str, Callable[[str], str]]) -> pd.DataFrame:
     column, reason = str(cases["column"].iloc[0]), str(cases["check"].iloc[0])
     rows, texts = cases["index"].astype("int64").tolist(), cases["failure_case"].astype("str")
-    of_an_id = reason in (NO_ID, CONTROL)
-    detail = by_text(texts, details[column]) if column in details and not of_an_id else ""
+    without = (NO_ID, CONTROL, *NESTED_ID.values(), *NESTED_ANSWER.values())
+    detail = by_text(texts, details[column]) if column in details and reason not in without else ""
     return entries(rows, reason, column, None if column == secret else texts, detail)
+
+
+def nested_cells(source: Source, column: str, reasons: Mapping[str, str]) -> pd.DataFrame:
+    """Entries for the lists and objects in a column of texts, which a text may look like."""
+    rows = [row for row in source.frame.index if row in source.nested.get(column, ())]
+    kinds = [nested_kind(text) for text in source.frame.loc[rows, column]]
+    parts = [
+        entries([row for row, own in zip(rows, kinds, strict=True) if own == kind], reasons[kind], column)
+        for kind in reasons
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def refuse_nested_columns(codebook: Codebook, sources: Mapping[str, Source]) -> None:
+    """See that no column holds nothing but lists or objects: then it is not what the codebook takes it for.
+
+    Raises:
+        InputError: some do; the message has all of them, with what is expected there, and no value.
+    """
+    faults: dict[str, None] = {}
+    for name, columns in _single_values(codebook).items():
+        source, file = sources[name], getattr(codebook, name).file
+        for column, reasons in columns.items():
+            filled = source.frame[column][by_text(source.frame[column], lambda text: bool(tidy(text)))]
+            kinds = set(by_text(filled, nested_kind))
+            typed = reasons is not NESTED_TEXT or set(filled.index) <= source.nested.get(column, frozenset())
+            if kinds and "" not in kinds and typed:
+                faults[f"{file}: column {column}: {reasons[min(kinds)]} ({len(filled)} rows)"] = None
+    if faults:
+        raise InputError("; ".join(faults))
+
+
+def _single_values(codebook: Codebook) -> dict[str, dict[str, dict[str, str]]]:
+    """Table → column → why a list or an object can't stand in it."""
+    ratings, people, responses = codebook.ratings, codebook.participants, codebook.responses
+    texts = [column for column in (responses.prompt_text, responses.response_text) if column]
+    alone = [attribute.column for attribute in people.attributes.values() if not attribute.many]
+    return {
+        "ratings": dict.fromkeys(ratings.columns, NESTED_ANSWER)
+        | dict.fromkeys([ratings.participant, ratings.response], NESTED_ID),
+        "participants": dict.fromkeys(alone, NESTED_ANSWER) | {people.participant: NESTED_ID},
+        "responses": dict.fromkeys([*texts, *([responses.prompt] if responses.prompt else [])], NESTED_TEXT)
+        | {responses.response: NESTED_ID},
+    }
 
 
 def refuse_platform_ids(file: str, frame: pd.DataFrame, table: ParticipantsTable) -> None:

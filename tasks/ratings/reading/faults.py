@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from configs.codebook import Codebook, normal
-from tasks.ratings.reading.answers import UNKNOWN_PARTICIPANT, UNKNOWN_RESPONSE
+from tasks.ratings.reading.answers import UNKNOWN_RESPONSE
 from tasks.ratings.reading.columns import (
     ATTENTION,
     FOREIGN_LABEL,
@@ -55,18 +55,28 @@ def faults_of(rejected: pd.DataFrame) -> pd.DataFrame:
     return rejected[~rejected["reason"].isin(EXPECTED)]
 
 
+def describe_faults(faults: pd.DataFrame) -> str:
+    """One line: the first fault of each kind in each column, by file and row."""
+    firsts = faults.drop_duplicates(["file", "reason", "column"])
+    return "; ".join(dict.fromkeys(describe_fault(entry, faults) for _, entry in firsts.iterrows()))
+
+
 def describe_fault(entry: pd.Series, faults: pd.DataFrame) -> str:
-    """One line for an entry: file, row, column, value, what is allowed; `faults`: all, to count those of its like."""
+    """One line for an entry: file, row, column, value, what is allowed; `faults`: all, to count those of its like.
+
+    What a participant answers about themselves is not shown: lines are logged.
+    """
     file, reason, value, detail = entry["file"], entry["reason"], entry["value"], entry["detail"]
     place = f"{file}: row {entry['row']}" + (f", column {entry['column']}" if entry["column"] else "")
     alike = faults.loc[(faults["file"] == file) & (faults["reason"] == reason), "row"].nunique()
-    if reason in (UNKNOWN_LABEL, FOREIGN_LABEL, UNKNOWN_ANSWER, UNKNOWN_DIMENSION):
+    if reason in (UNKNOWN_LABEL, FOREIGN_LABEL, UNKNOWN_DIMENSION):
         return f"{place}: unknown '{value}'; {detail}"
+    if reason == UNKNOWN_ANSWER:
+        return f"{place}: {reason}; {detail}"
     if reason == NO_LIST:
         return f"{place}: expected a JSON list of texts"
-    if reason in (UNKNOWN_RESPONSE, UNKNOWN_PARTICIPANT):
-        what = "a participant" if reason == UNKNOWN_PARTICIPANT else f"response '{value}'"
-        return f"{file}: row of {what} that {detail.removesuffix(' it')} ({alike} such rows)"
+    if reason == UNKNOWN_RESPONSE:
+        return f"{file}: row of response '{value}' that {detail.removesuffix(' it')} ({alike} such rows)"
     if reason == CONTRADICTORY:
         return f"{file}: a participant stands twice with different answers ({alike} such)"
     return f"{place}: {reason}" + (f" ({detail})" if detail else "")

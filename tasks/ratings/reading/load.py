@@ -10,8 +10,9 @@ Tables
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,41 +23,66 @@ from configs.errors import InputError, one_of
 from configs.schema import Study
 from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATED
 from tasks.ratings.reading.columns import ATTENTION
-from tasks.ratings.reading.faults import describe_fault, faults_of, ids_of, rejected_of
+from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
+from tasks.ratings.reading.label_rows import LABEL_ROW
 from tasks.ratings.reading.source import read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
 TWICE = "rated twice by the same participant (the first rating counts)"
+RATED_NOTHING = "participants who rated nothing, and count nowhere"
 
 
 @dataclass(frozen=True)
 class Data:
-    """The study's ratings, with what was dropped on the way in: (reason, rows)."""
+    """The study's ratings, and who gave them.
+
+    dropped: what was left out on the way in, reason → rows. noted: what is no loss, but worth knowing → how many.
+    """
 
     ratings: pd.DataFrame
     participants: pd.DataFrame
     responses: pd.DataFrame
     categories: int
     dropped: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
 
 
 def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path) -> Data:
     """All tables of an export; the first codebook's texts stand for a response that several hold.
 
     Raises:
-        InputError: a missing file or column, or the first fault that a row has. What a questionnaire drops by itself is
-            counted: failed attention checks, empty rows, and of two ratings of the same the second.
+        InputError: a missing file or column, or a fault of a row; of each kind of fault the first is told. What a
+            questionnaire drops by itself is counted: failed attention checks, empty rows, label rows, and of two
+            ratings of the same the second.
     """
     codebooks = list(codebooks)
     check_scales(codebooks)
     valid = {codebook.name: _load(narrowed(codebook, dimensions), codebooks, folder) for codebook in codebooks}
-    return stack(
+    data = stack(
         ratings=[with_prompts(one.ratings.table, one.responses.table) for one in valid.values()],
         participants=[one.participants.table for one in valid.values()],
         responses=[one.responses.table for one in valid.values()],
         categories=codebooks[0].ratings.categories,
-        dropped=pd.DataFrame([_dropped(one) for one in valid.values()]).sum().to_dict(),
+        dropped=total(_dropped(codebook, valid[codebook.name]) for codebook in codebooks),
     )
+    return of_raters(replace(data, noted=total(one.noted for one in valid.values())))
+
+
+def total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The sum, key by key."""
+    summed: Counter[str] = Counter()
+    for one in counts:
+        summed.update(one)
+    return dict(summed)
+
+
+def of_raters(data: Data) -> Data:
+    """The same without participants who gave none of the ratings, who are counted."""
+    rated = data.participants["participant_id"].isin(data.ratings["participant_id"])
+    if rated.all():
+        return data
+    people = data.participants[rated].reset_index(drop=True)
+    return replace(data, participants=people, noted=data.noted | {RATED_NOTHING: int((~rated).sum())})
 
 
 def stack(
@@ -69,7 +95,7 @@ def stack(
     """One codebook's tables above another's; ratings without an `order` are interleaved."""
     people = pd.concat(participants, ignore_index=True)
     for name in people.columns.drop(["participant_id", "language"]):  # nobody declares what was not asked
-        people[name] = [() if isinstance(terms, float) else tuple(terms) for terms in people[name]]
+        people[name] = [() if terms is None or isinstance(terms, float) else tuple(terms) for terms in people[name]]
     stacked = pd.concat(ratings, ignore_index=True)
     if "order" not in stacked:
         stacked["order"] = interleaved([len(one) for one in ratings])
@@ -117,15 +143,19 @@ def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Val
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
     faults = faults_of(rejected[rejected["reason"] != CONFLICTING])
     if len(faults):
-        raise InputError(describe_fault(faults.iloc[0], faults))
+        raise InputError(describe_faults(faults))
     return valid
 
 
-def _dropped(valid: Valid) -> dict[str, int]:
-    """Reason → rows."""
+def _dropped(codebook: Codebook, valid: Valid) -> dict[str, int]:
+    """Reason → rows; label rows only where there are any."""
     lost, rejected = valid.ratings.dropped, valid.ratings.rejected
     twice = {*lost.loc[lost["reason"] == REPEATED, "row"], *rejected.loc[rejected["reason"] == CONFLICTING, "row"]}
-    return {
+    labels = [part.dropped[part.dropped["reason"] == LABEL_ROW] for part in valid.parts.values()]
+    files = [getattr(codebook, name).file for name in valid.parts]
+    rows = {(file, row) for file, own in zip(files, labels, strict=True) for row in own["row"]}
+    of_labels = {LABEL_ROW: len(rows)} if rows else {}
+    return of_labels | {
         ATTENTION: int((rejected["reason"] == ATTENTION).sum()),
         NO_ANSWER_AT_ALL: int((lost["reason"] == NO_ANSWER_AT_ALL).sum()),
         TWICE: len(twice),
@@ -160,15 +190,16 @@ def check_strata(study: Study, participants: pd.DataFrame) -> None:
     """See that somebody declares each value that a stratum or the survey's reference names.
 
     Raises:
-        InputError: nobody does; the message has the values that there are.
+        InputError: nobody does; the message has the values that so many declare that a report shows them.
     """
     named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
     named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
     for place, attribute, values in named:
-        declared = sorted({term for terms in participants[attribute] for term in terms})
+        declared = Counter(term for terms in participants[attribute] for term in set(terms))
+        shown = sorted(term for term, n in declared.items() if n >= study.survey.min_participants)
         for value in values:
             if value not in declared:
-                raise one_of(f"{study.name}: {place} (no participant declares it)", value, declared)
+                raise one_of(f"{study.name}: {place} (no participant declares it)", value, shown)
 
 
 def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tasks.runtime.spreadsheet import as_csv
+
 COLUMNS = ["file", "row", "column", "value", "reason", "detail"]
 LONGEST = 80
 WITHHELD = "(withheld: it may be somebody's id)"
@@ -24,7 +26,6 @@ SHORTEST_ID, LONGER_ID = 3, 6
 nobody, and on a scale of numbers a wrong label may well be one."""
 PLATFORM_ID = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{24}|A(?=[A-Z]*[0-9])[0-9A-Z]{12,14})(?![0-9A-Za-z])")
 """A Prolific id, or a worker's of Mechanical Turk. One letter A and twelve more without a digit would be a word."""
-FORMULA = re.compile(r"^\s*[=+\-@\t\r＝＋－＠]")
 
 
 class Ids:
@@ -80,16 +81,6 @@ def in_order(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return stacked.drop_duplicates(["row", "column"]).sort_values("row", kind="stable", ignore_index=True)
 
 
-def for_spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before each text that a spreadsheet would take for a formula."""
-    texts = {
-        name: [f"'{text}" if isinstance(text, str) and FORMULA.match(text) else text for text in frame[name]]
-        for name in frame.columns
-        if not pd.api.types.is_numeric_dtype(frame[name])
-    }
-    return frame.assign(**texts)
-
-
 def write_rejected(rejected: pd.DataFrame, path: Path) -> None:
     """Write the entries as CSV for people."""
-    for_spreadsheet(rejected[COLUMNS]).to_csv(path, index=False)
+    path.write_text(as_csv(rejected[COLUMNS]), encoding="utf-8")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from configs.codebook import tidy
+from tasks.ratings.reading.label_rows import LABEL_ROW
 from tasks.ratings.reading.rejected import entries, in_order
 from tasks.ratings.reading.source import Source, by_text
 
@@ -41,12 +43,13 @@ def table_result(
     """The result, each row counted once: one of `kept` stays so, whatever is rejected or dropped of it."""
     unread = entries([one.row for one in source.unread], "", detail=[one.detail for one in source.unread])
     faults = in_order([unread.assign(reason=[one.reason for one in source.unread]), *rejected])
-    losses = pd.concat([lost([], ""), *dropped], ignore_index=True)
+    labels = lost([one.row for one in source.labels], LABEL_ROW)
+    losses = pd.concat([lost([], ""), labels, *dropped], ignore_index=True)
     is_kept = set(kept)
     is_rejected = set(faults["row"]) - is_kept
     is_dropped = set(losses["row"]) - is_kept - is_rejected
     rows = {
-        "read": len(source.frame) + len(source.unread),
+        "read": len(source.frame) + len(source.unread) + len(source.labels),
         "kept": len(is_kept),
         "repeated": len(set(repeated) - is_rejected),
         "rejected": len(is_rejected),
@@ -62,7 +65,12 @@ def lost(rows: Iterable[int], reason: str) -> pd.DataFrame:
 
 def renamed(ids: pd.Series, rename: Rename) -> pd.Series:
     """The ids that participants go by, one a row."""
-    return pd.Series(by_text(ids, lambda text: rename(text.strip())), index=ids.index, dtype="str")
+    return pd.Series(by_text(ids, lambda text: rename(tidy(text))), index=ids.index, dtype="str")
+
+
+def tidied(texts: pd.Series) -> pd.Series:
+    """Each text as people see it."""
+    return pd.Series(by_text(texts, tidy), index=texts.index, dtype="str")
 
 
 def first_like(values: pd.Series | np.ndarray) -> np.ndarray:

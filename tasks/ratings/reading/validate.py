@@ -6,39 +6,55 @@ A fault costs as little as can be: an unknown label its rating, an unknown answe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from configs.codebook import Attribute, Codebook, ParticipantsTable
+from configs.errors import InputError
 from tasks.ratings.reading.answers import References, usable_ratings
 from tasks.ratings.reading.columns import (
+    NESTED_TEXT,
+    NOTHING_CHOSEN,
     ROW_LEVEL,
     allowed,
     attribute_reader,
     broken_rules,
+    nested_cells,
     participants_rules,
+    refuse_nested_columns,
     refuse_platform_ids,
     responses_rules,
 )
+from tasks.ratings.reading.merged import merged_texts
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
-from tasks.ratings.reading.table_result import Rename, TableResult, first_like, names_of_first, renamed, table_result
+from tasks.ratings.reading.table_result import (
+    Rename,
+    TableResult,
+    first_like,
+    names_of_first,
+    renamed,
+    table_result,
+    tidied,
+)
 
 CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
+WITHOUT_ROW = "raters without a row among the participants (their ratings count, they declare nothing)"
 TABLES = ("responses", "participants", "ratings")
 
 
 @dataclass(frozen=True)
 class Valid:
-    """An export through one codebook."""
+    """An export through one codebook. noted: what is no loss, but worth knowing → how many."""
 
     responses: TableResult
     participants: TableResult
     ratings: TableResult
+    noted: dict[str, int] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, TableResult]:
@@ -73,19 +89,20 @@ def validate(
     """What can be used of an export; `siblings`: other questionnaires, whose labels are told as such.
 
     Raises:
-        InputError: an attribute holds a recruitment platform's ids.
+        InputError: an attribute holds a recruitment platform's ids; a column holds lists or objects alone; nobody who
+            rated is among the participants.
     """
     refuse_platform_ids(codebook.participants.file, sources["participants"].frame, codebook.participants)
+    refuse_nested_columns(codebook, sources)
     responses = usable_responses(codebook, sources["responses"])
     participants = usable_participants(codebook, sources["participants"], rename)
     usable = set(responses.table["response_id"])
-    seen = set(sources["responses"].frame[codebook.responses.response].str.strip())
-    references = References(
-        participants={*participants.table["participant_id"], *known.participants},
-        responses={*usable, *known.responses},
-        rejected=seen - usable,
-    )
-    return Valid(responses, participants, usable_ratings(codebook, sources["ratings"], siblings, rename, references))
+    seen = set(tidied(sources["responses"].frame[codebook.responses.response]))
+    references = References(responses={*usable, *known.responses}, rejected=seen - usable)
+    ratings = usable_ratings(codebook, sources["ratings"], siblings, rename, references)
+    participants, without_row = _with_all_raters(codebook, participants, ratings, known)
+    noted = {WITHOUT_ROW: without_row, **merged_texts(codebook, sources)}
+    return Valid(responses, participants, ratings, {what: n for what, n in noted.items() if n})
 
 
 # ---- responses
@@ -94,11 +111,13 @@ def validate(
 def usable_responses(codebook: Codebook, source: Source) -> TableResult:
     """response_id, prompt_id, prompt, response."""
     table, frame = codebook.responses, source.frame
-    broken = broken_rules(frame, responses_rules(table), None, {})
+    texts = [column for column in (table.prompt, table.prompt_text, table.response_text) if column]
+    nested = [nested_cells(source, column, NESTED_TEXT) for column in dict.fromkeys(texts)]
+    broken = pd.concat([*nested, broken_rules(frame, responses_rules(table), None, {})], ignore_index=True)
     good = frame[~frame.index.isin(broken["row"])]
     columns = {
-        "response_id": good[table.response].str.strip(),
-        "prompt_id": good[table.prompt or table.response].str.strip(),
+        "response_id": tidied(good[table.response]),
+        "prompt_id": tidied(good[table.prompt or table.response]),
         "prompt": good[table.prompt_text] if table.prompt_text else "",
         "response": good[table.response_text],
     }
@@ -123,7 +142,7 @@ def usable_responses(codebook: Codebook, source: Source) -> TableResult:
 def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> TableResult:
     """participant_id, language, one column an attribute: a tuple of declared terms.
 
-    Where the rows of a participant disagree nothing is declared; where no cell can be read, there is None.
+    Where the rows of a participant disagree nothing is declared; where no cell says anything, there is None.
     """
     table = codebook.participants
     broken = broken_rules(source.frame, participants_rules(table), table.participant, _details(table))
@@ -142,6 +161,29 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> T
     return table_result(source, people, kept=rows[own], rejected=rejected, repeated=rows[~own])
 
 
+def _with_all_raters(
+    codebook: Codebook, participants: TableResult, ratings: TableResult, known: Known
+) -> tuple[TableResult, int]:
+    """The participants with those who rated and have no row, who declare nothing; and how many these are.
+
+    Raises:
+        InputError: there are participants, but nobody who rated is among them, so that the ids are not the same.
+    """
+    people, raters = participants.table, ratings.table["participant_id"].drop_duplicates()
+    without = raters[~raters.isin([*people["participant_id"], *known.participants])]
+    if len(people) and len(raters) and len(without) == len(raters):
+        files = f"{codebook.ratings.file}: nobody who rated in it stands in {codebook.participants.file}"
+        raise InputError(
+            f"{files}; do {codebook.ratings.participant} and {codebook.participants.participant} hold the same ids?"
+        )
+    if without.empty:
+        return participants, 0
+    unread = pd.Series([None] * len(without), index=without.index, dtype=object)
+    added = pd.DataFrame({"participant_id": without, "language": codebook.language})
+    added = added.assign(**dict.fromkeys(codebook.participants.attributes, unread))
+    return replace(participants, table=pd.concat([people, added], ignore_index=True)), len(without)
+
+
 def _declared(
     cells: pd.Series, attribute: Attribute, table: ParticipantsTable, first: np.ndarray
 ) -> tuple[pd.Series, np.ndarray]:
@@ -152,11 +194,13 @@ def _declared(
     read = by_text(cells, attribute_reader(attribute, table))
     terms = pd.Series([None if reason and not known else known for known, reason in read], dtype=object)
     codes = pd.factorize(terms.map(lambda known: known and "\x1f".join(sorted(set(known)))))[0]
-    readable = terms.notna().to_numpy()
-    of_participant = pd.Series(np.where(readable, np.arange(len(terms)), len(terms))).groupby(first)
+    says = terms.notna().to_numpy()
+    of_participant = pd.Series(np.where(says, np.arange(len(terms)), len(terms))).groupby(first)
     earliest = of_participant.transform("min").to_numpy()
-    differs = readable & (codes != np.append(codes, 0)[earliest])
+    differs = says & (codes != np.append(codes, 0)[earliest])
     declared = pd.Series([*terms, None], dtype=object).iloc[of_participant.min()]
+    empty = pd.Series([reason == NOTHING_CHOSEN for _, reason in read]).groupby(first).any()
+    declared = [() if terms is None and none else terms for terms, none in zip(declared, empty, strict=True)]
     contradicted = pd.Series(differs).groupby(first).any().to_numpy()
     declared = [() if no else known for no, known in zip(contradicted, declared, strict=True)]
     own = first == np.arange(len(first))

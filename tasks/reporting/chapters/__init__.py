@@ -9,6 +9,7 @@ from tasks.runtime.tables import Table, name_of
 
 READING_ORDER = (
     "method",
+    "certainty",
     "participants",
     "survey",
     "regression",
@@ -17,6 +18,7 @@ READING_ORDER = (
     "published",
     "pooling",
     "budgets",
+    "truth",
     "moved",
     "training_runs",
     "failures",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from configs.schema import CONTROL, Contrast, Experiment, Study
+from configs.placebo import PLACEBO
+from configs.schema import CONTROL, Condition, Contrast, Experiment, Study
 from tasks.effects.identity import EffectKey
 from tasks.effects.tables import Cells, Effects, Scores
 from tasks.meta_analysis.tables import Pooled
@@ -13,6 +14,7 @@ from tasks.reporting.house.columns import counts, dimension_column, effect_of, n
 from tasks.reporting.house.document import Column, Fold, Link, Paragraph, Part, Section, SourceTables, TablePart
 from tasks.reporting.house.effects import (
     SIGNIFICANT,
+    asked,
     by_how_much,
     contrast_text,
     direction,
@@ -54,6 +56,8 @@ def _findings(results: Results) -> list[str]:
     """A sentence for each dimension of each experiment: how many effects are clear, and the largest."""
     study, sentences = results.study, list[str]()
     for name, experiment in study.experiments.items():
+        if name == PLACEBO:  # told by the chapter on how sure the results are
+            continue
         for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
             title = f"{experiment.title}, {spoken(study, dimension)} ({better(study, dimension)}"
             sentences.append(f"{title}; {_ks(own)}): {'; '.join(_how_many_are_clear(own))}.")
@@ -90,10 +94,11 @@ def _how_many_are_clear(pooled: list[Row]) -> list[str]:
 
 def _count_clear(total: int, clear: list[Row]) -> str:
     """`3 are clear, 1 after Holm's adjustment`."""
-    firm = sum(row["hksj_p_holm"] < SIGNIFICANT for row in clear)
+    adjusted = [row["total_p_holm"] if asked(row) else row["hksj_p_holm"] for row in clear]
+    firm = sum(p < SIGNIFICANT for p in adjusted)
     count = "is clear" if total == 1 else f"{len(clear)} {'is' if len(clear) == 1 else 'are'} clear"
     after = ("also" if firm else "not") if total == 1 else firm or "none"
-    known = finite(*(row["hksj_p_holm"] for row in clear))
+    known = finite(*adjusted)
     return f"{count}, {after} after Holm's adjustment" if known else count
 
 
@@ -125,7 +130,7 @@ def _conditions(study: Study, experiment: Experiment) -> TablePart:
     return TablePart.of(
         experiment.conditions.items(),
         ("Condition", "l", lambda item: item[0]),
-        ("Whose ratings", "l", lambda item: stratum_title(study, item[1].stratum) if item[1].stratum else "everybody"),
+        ("Whose ratings", "l", lambda item: _whose(study, item[1])),
         ("Of what", "l", lambda item: ", ".join(title_of(study, dimension) for dimension in item[1].dimensions)),
         ("Scale", "l", lambda item: item[1].scale),
         ("Disagreement", "l", lambda item: AGGREGATIONS[item[1].aggregation]),
@@ -133,12 +138,20 @@ def _conditions(study: Study, experiment: Experiment) -> TablePart:
     )
 
 
+def _whose(study: Study, condition: Condition) -> str:
+    """Whose ratings a condition trains on."""
+    if condition.half:
+        return f"a random half of {joined(stratum_title(study, name) for name in condition.half.of)}"
+    return stratum_title(study, condition.stratum) if condition.stratum else "everybody"
+
+
 def in_words(results: Results, name: str) -> list[str]:
     """A paragraph for each dimension of an experiment: against control, then between conditions."""
     study, paragraphs = results.study, []
     for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
         what, way = spoken(study, dimension), better(study, dimension)
-        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; 95% CI (HKSJ) in brackets)"
+        which = "full 95% CI" if all(map(asked, own)) else "95% CI (HKSJ)"
+        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; {which} in brackets)"
         paragraphs.append(f"{title}: {'; '.join([*_against_control(what, own), *_between(what, own)])}.")
     return paragraphs
 
@@ -174,17 +187,27 @@ def _pooled_table(results: Results, pooled: list[Row]) -> TablePart:
         *(("Contrast", "l", lambda r: _to_forest(results, r)), dimension_column(study), *counts({"k": "k"})),
         *(*numbers({"Effect": "estimate"}), span(), *p_values({"p": "p"}), *numbers({"Published": "published"})),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
-        span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"),
-        *p_values({"p (HKSJ)": "hksj_p", "Holm": "hksj_p_holm"}),
+        *_with_the_interval_to_trust(pooled),
         ("I²", "r", lambda r: f"{number(r['i2'], 0)}%" if finite(r["i2"]) else DASH),
         ("Marked", "r", lambda r: whole(r["n_marked"]) if r["n_marked"] > 0 else DASH),
     ):
         columns += [column] if any(str(column[2](row)) != DASH for row in pooled) else []
     ways = dict.fromkeys(f"{title_of(study, r['dimension'])}: {better(study, r['dimension'])}" for r in pooled)
-    caption = f"Differences in score (0–1). {'; '.join(ways)}. Holm: p (HKSJ) adjusted for all lines of this table."
+    caption = f"Differences in score (0–1). {'; '.join(ways)}. Holm: p adjusted for all lines of this table."
+    if any(map(asked, pooled)):
+        caption += " Full: knows who was asked, too."
     if any(row["n_marked"] > 0 for row in pooled):
         caption += " Marked: architectures whose runs fail a limit of health."
     return TablePart.of(pooled, *columns, caption=caption)
+
+
+def _with_the_interval_to_trust(pooled: list[Row]) -> list[Column]:
+    """The full interval and its p where there is one, else HKSJ's; the other is in pooled.csv."""
+    if any(map(asked, pooled)):
+        columns = p_values({"p (full)": "total_p", "Holm": "total_p_holm"})
+        return [span("Full 95% CI", "total_ci_low", "total_ci_high"), *columns]
+    columns = p_values({"p (HKSJ)": "hksj_p", "Holm": "hksj_p_holm"})
+    return [span("95% CI (HKSJ)", "hksj_ci_low", "hksj_ci_high"), *columns]
 
 
 def _to_forest(results: Results, row: Row) -> str | Link:

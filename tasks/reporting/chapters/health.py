@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from configs.schema import Study
+from configs.schema import CONTROL, Study
 from tasks.generation.tables import Health
 from tasks.meta_analysis.tables import Pooled
 from tasks.methods import methods_of
@@ -29,7 +29,19 @@ def _findings(results: Results) -> list[str]:
         f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
         "toxic, so read these effects with the section on the health of outputs."
     )
-    return [*marked_runs(results), *([text] if poor else [])]
+    return [*broken_controls(results.rows(Health)), *marked_runs(results), *([text] if poor else [])]
+
+
+def broken_controls(cells: list[Row]) -> list[str]:
+    """Architectures that hardly answer untouched, and what that means for their effects."""
+    failing = {row["architecture"]: row["marked"] for row in cells if row["condition"] == CONTROL and row["marked"]}
+    if not failing:
+        return []
+    names = joined(f"{name} ({marked})" for name, marked in failing.items())
+    return [
+        f"Hardly an answer of the untouched architecture is language that ends: {names}. Whatever training does to it "
+        "is doubtful: all its effects are marked, and the pools without marked runs leave it out."
+    ]
 
 
 def marked_runs(results: Results) -> list[str]:
@@ -99,17 +111,18 @@ def _what_it_is(study: Study) -> str:
         f"{percent(limits.well_formed)} as many, its mean length leaves {number(limits.shortest, 1)} to "
         f"{number(limits.longest, 1)} times the control's, its empty outputs rise by more than {percent(limits.empty)} "
         f"or its repetitive ones by more than {percent(limits.repetitive)}, or where at the end of training its margin "
-        f"is not above the limit: {margins}. Below, shares are means over architectures and seeds; steps are those of "
-        "the optimiser."
+        f"is not above the limit: {margins}. An untouched architecture is marked, with all its runs, where less than "
+        f"{percent(limits.control)} of its outputs end by themselves or are well-formed. Below, shares are means over "
+        "architectures and seeds; steps are those of the optimiser."
     )
 
 
 def _marked(cells: list[Row]) -> list[Part]:
     """What is said first, and the list."""
-    failing = [row for row in cells if row["marked"]]
-    trained = sum(finite(row["steps"]) for row in cells)
+    failing = [row for row in cells if row["marked"] and row["condition"] != CONTROL]
+    trained, untouched = sum(finite(row["steps"]) for row in cells), map(Caution, broken_controls(cells))
     if not failing:
-        return [Paragraph(f"None of {trained} cells is marked.")] if trained else []
+        return [*untouched, *([Paragraph(f"None of {trained} cells is marked.")] if trained else [])]
     names = _named(list(dict.fromkeys(map(_cell_name, failing))))
     warning = (
         f"{len(failing)} of {trained} cells are marked ({names}). Their effects are pooled and marked; beside them "
@@ -121,7 +134,7 @@ def _marked(cells: list[Row]) -> list[Part]:
         ("Condition", "l", _cell_name),
         *texts({"Limits it fails": "marked"}),
     )
-    return [Caution(warning), Fold(f"The {len(failing)} marked cells", [table])]
+    return [*untouched, Caution(warning), Fold(f"The {len(failing)} marked cells", [table])]
 
 
 def _interrupted(cells: list[Row]) -> list[Part]:

@@ -55,7 +55,7 @@ def _parts(results: Results) -> list[Part]:
         *(Caution(sentence) for sentence in _findings(results)),
         Paragraph(_how(results)),
         _agreement(study, everybody),
-        Paragraph(_against_ceiling(study, everybody)),
+        Paragraph(f"{_against_ceiling(study, everybody)}{_undefined(study, proved)}".strip()),
         *_strata(results),
         *([Fold("By group of raters", [_agreement(study, groups)])] if groups else []),
         *_unscored(results),
@@ -73,9 +73,10 @@ def _how(results: Results) -> str:
         f"{results.study.judge.subject}, held against the raters of held-out prompts before it judged an output, "
         "response by response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' "
         f"mean on the same side of the middle{experts}. κ: Cohen's with quadratic weights, ρ: Spearman's, both against "
-        "the raters' mean. α: Krippendorff's, of the judge and a single rater. Mean error: judge minus raters. The "
-        "ceiling is what the raters reach among themselves: one against the mean of the others of the same response, "
-        "who are one fewer than the judge is held against; their own α. A judge that foretells their mean can pass it. "
+        "the raters' mean. α: Krippendorff's (ordinal), of the judge and a single rater. Mean error: judge minus "
+        "raters. The ceiling is what the raters reach among themselves: one against the mean of the others of the same "
+        "response, who are one fewer than the judge is held against; their own α. A judge that foretells their mean "
+        "can pass it. "
         f"{label_sentence(results.study)}"
     ).strip()
 
@@ -120,6 +121,18 @@ def _against_ceiling(study: Study, proved: list[Row]) -> str:
             values = f"α {number(judge, 2)} against {number(ceiling, 2)}"
             clauses.append(f"{word} the raters among themselves on {what} ({values})")
     return f"The judge agrees with a single rater {joined(clauses)}." if clauses else ""
+
+
+def _undefined(study: Study, proved: list[Row]) -> str:
+    """A sentence on the draws in which a measure has no value; nothing where all have one."""
+    lost = [
+        f"{whole(row['undefined'])} of {whole(row['draws'])} for {raters_title(study, row['stratum'])} on "
+        f"{spoken(study, row['dimension'])}"
+        for row in proved
+        if row["undefined"] > 0
+    ]
+    start = " Bootstrap draws whose ratings or scores don't vary leave some measure undefined, whose interval rests on "
+    return f"{start}the others: at most {joined(lost)}." if lost else ""
 
 
 def _strata(results: Results) -> list[Part]:
@@ -216,6 +229,8 @@ def _calls(results: Results) -> list[Part]:
     if "calls" not in account:
         return []
     cost = f", ${account['dollars']:,.2f} at the prices of the settings" if account.get("dollars") else ""
+    if unmetered := account.get("unmetered"):
+        cost += f" (the endpoint did not say what {whole(unmetered)} of them took; they count at their most)"
     text = f"This run made {whole(account['calls'])} calls to the judge{cost}; the other verdicts were kept ones."
     return [Paragraph(text)]
 

@@ -62,11 +62,26 @@ def _model_steps(results: Results) -> list[str]:
         "outputs that are not well-formed are scored like any other.",
         "Pooling. Effects are pooled over the architectures by DerSimonian–Laird random effects with a Wald "
         f"interval{', as in the paper' if results.has_published else ''}. Since k, the number of architectures, is "
-        "small, that interval is too narrow; the Hartung–Knapp–Sidik–Jonkman (HKSJ) interval stands beside it. An "
-        "effect is called clear where both exclude zero. p is adjusted by Holm's method within an experiment where it "
-        "says so. No interval knows who was asked: all architectures learn from the same ratings, so other raters "
-        "might have given another effect.",
+        "small, that interval is too narrow; the Hartung–Knapp–Sidik–Jonkman (HKSJ) interval stands beside it. "
+        f"{_who_was_asked(study)} An effect is called clear where all of its intervals exclude zero. p is adjusted by "
+        "Holm's method within an experiment where it says so.",
     ]
+
+
+def _who_was_asked(study: Study) -> str:
+    """Which intervals know that other raters might have given another effect."""
+    count, replicated = study.raters.replicates, [name for name in study.experiments if study.replicates_of(name)]
+    why = "all architectures learn from the same ratings, so other raters might have given another effect"
+    if not replicated:
+        return f"No interval knows who was asked: {why}."
+    where = "" if len(replicated) == len(study.experiments) else (
+        f" in {joined(study.experiments[name].title for name in replicated)}"
+    )  # fmt: skip
+    rest = "" if not where else "; elsewhere no interval knows who was asked"
+    return (
+        f"Since {why}, every model{where} was trained {count} times more with its raters reweighted at random, and the "
+        f"full interval adds the spread of these effects{rest}."
+    )
 
 
 def _budgets(study: Study) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tasks.effects.tables import Doses
+from collections.abc import Mapping
+
+from tasks.effects.tables import Doses, EffectCovariances
 from tasks.meta_analysis.heterogeneity import TITLES
 from tasks.meta_analysis.pooling import EGGER_FROM
+from tasks.meta_analysis.shared_prompts import TITLES as SHARED_TITLES
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
 from tasks.reporting.chapters.dose_figure import draw_doses
 from tasks.reporting.chapters.health import marked_runs
@@ -124,20 +127,50 @@ def _heterogeneity(results: Results, pooled: list[Row]) -> TablePart:
 
 
 def _other_methods(results: Results, focused: list[Row]) -> list[Part]:
-    """Estimates and HKSJ intervals, a column a method."""
+    """Estimates and the intervals to trust, a column a method."""
     known = {(*_key(row), row["method"]): row for row in results.rows(PoolingMethods)}
     if not known:
         return []
 
-    def by(method: str) -> Column:
+    def by(method: str, title: str) -> Column:
         def cell(row: Row) -> str:
             return with_interval(known[*_key(row), method]) if (*_key(row), method) in known else DASH
 
-        return TITLES[method], "r", cell
+        return title, "r", cell
 
-    methods = [by(method) for method in TITLES if any(key[3] == method for key in known)]
-    table = TablePart.of(focused, *effect_of(results.study), *methods, caption="Effect and HKSJ 95% interval.")
-    return [Fold("The same effects by other methods", [table, SourceTables(("pooling_methods",))])]
+    def table(titles: Mapping[str, str], *first: Column, caption: str) -> TablePart:
+        methods = [by(*item) for item in titles.items() if any(key[3] == item[0] for key in known)]
+        return TablePart.of(focused, *effect_of(results.study), *first, *methods, caption=caption)
+
+    alone = table(TITLES, caption="As if the errors of architectures were independent. Effect and HKSJ 95% interval.")
+    shared = table(
+        SHARED_TITLES,
+        caption=f"With the covariance of their errors. {SHARED_CAPTION}",
+    )
+    parts: list[Part] = [alone, *(Paragraph(text) for text in _shared_prompts(focused)), shared]
+    return [
+        Fold("The same effects by other methods", [*parts, SourceTables(("pooling_methods", "effect_covariances"))])
+    ]
+
+
+SHARED_CAPTION = (
+    "DerSimonian–Laird and REML: HKSJ 95% interval. CR2, from the "
+    "residuals of families of architectures: 95% interval with Satterthwaite's degrees of freedom. Half-normal prior: "
+    "posterior mean and 95% credible interval."
+)
+
+
+def _shared_prompts(focused: list[Row]) -> list[str]:
+    """What architectures share, since they answer the same prompts."""
+    known = sorted(row["mean_correlation"] for row in focused if finite(row["mean_correlation"]))
+    if not known:
+        return []
+    return [
+        "All architectures answer the same held-out prompts, so that the errors of their effects are correlated: by "
+        f"{number(known[len(known) // 2], 2)} in the middle of {whole(len(known))} pooled effects (from "
+        f"{number(known[0], 2)} to {number(known[-1], 2)}, each the mean of every two architectures). The methods of "
+        "the next table know it. No method knows that architectures learn from the same raters."
+    ]
 
 
 def _left_out(results: Results, focused: list[Row]) -> list[Part]:
@@ -180,5 +213,9 @@ def _pairs(results: Results) -> list[Part]:
 
 
 CHAPTER = Chapter(
-    "pooling", "Pooling", [Pooled, LeaveOneOut, PoolingMethods, Pairwise, Doses], parts=_parts, figures=draw_doses
+    "pooling",
+    "Pooling",
+    [Pooled, LeaveOneOut, PoolingMethods, EffectCovariances, Pairwise, Doses],
+    parts=_parts,
+    figures=draw_doses,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tasks.effects.tables import Effects
 from tasks.meta_analysis.tables import Pooled, Ratios
 from tasks.reporting.chapters.published_figure import (
@@ -17,7 +19,7 @@ from tasks.reporting.house.document import Paragraph, Part, Section, SourceTable
 from tasks.reporting.house.effects import direction, trusted
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, finite, interval, label_sentence, number, spoken, whole
+from tasks.reporting.house.words import DASH, finite, interval, label_sentence, number, spoken, whole, with_ends
 
 
 def _findings(results: Results) -> list[str]:
@@ -30,10 +32,12 @@ def _ratio_text(results: Results, row: Row) -> str:
     """`5-point moved toxicity 1.20 (0.98 to 1.81) times as much as binary, not clearly different from 1`."""
     first, second = ratio_sides(row)
     what = spoken(results.study, row["dimension"])
-    if not finite(row["ci_low"], row["ci_high"]):
+    if math.isinf(row["ci_low"]):
         return f"{first} to {second} on {what}: no bounds, since the effect of {second} may be zero"
     doubt = ", not clearly different from 1" if row["ci_low"] <= 1 <= row["ci_high"] else ""
-    span = f"{number(row['ratio'], 2)} ({interval(row['ci_low'], row['ci_high'], 2)})"
+    span = with_ends(row["ratio"], row["ci_low"], row["ci_high"], 2) + (
+        "" if finite(row["ci_low"]) else " (no interval)"
+    )
     theirs = f" (published: {number(row['published'], 2)})" if finite(row["published"]) else ""
     return f"{first} moved {what} {span} times as much as {second}{doubt}{theirs}"
 
@@ -53,7 +57,8 @@ def _parts(results: Results) -> list[Part]:
         text = (
             "A claim like “53% more” is a ratio of 1.53 of two pooled effects. Both effects have errors, and they "
             "share prompts, control and architectures; Fieller's interval, with HKSJ variances and covariance, knows "
-            "both. It has no bounds where the effect that is divided by may be zero."
+            "both, and who was asked where raters were replicated. It has no bounds where the effect that is divided "
+            "by may be zero."
         )
         parts += [
             Paragraph(text),
@@ -119,7 +124,7 @@ def _ratios_table(results: Results) -> TablePart:
 
 
 def _bounds(row: Row) -> str:
-    return interval(row["ci_low"], row["ci_high"], 2) if finite(row["ci_low"]) else "no bounds"
+    return "no bounds" if math.isinf(row["ci_low"]) else interval(row["ci_low"], row["ci_high"], 2)
 
 
 class _Beside(Chapter):

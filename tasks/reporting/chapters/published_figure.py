@@ -41,9 +41,12 @@ def published_effects(results: Results) -> list[Row]:
 
 
 def known_ratios(results: Results) -> list[Row]:
-    """Ratios that could be estimated, of experiments that extend no other."""
+    """Ratios that could be estimated, of experiments that extend no other; with the interval that knows who was asked
+    where there is one."""
     own = {name for name, experiment in results.study.experiments.items() if not experiment.extends}
-    return [row for row in results.rows(Ratios) if finite(row["ratio"]) and row["experiment"] in own]
+    rows = [row for row in results.rows(Ratios) if finite(row["ratio"]) and row["experiment"] in own]
+    full = {"ci_low": "total_ci_low", "ci_high": "total_ci_high"}
+    return [row | {end: row[whole] for end, whole in full.items()} if row["n_replicates"] > 1 else row for row in rows]
 
 
 def draw_published(results: Results) -> list[Drawing]:

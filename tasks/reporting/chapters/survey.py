@@ -16,7 +16,7 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import (
     DASH,
     finite,
-    interval,
+    joined,
     number,
     percent,
     raters_title,
@@ -79,6 +79,9 @@ def _differences(results: Results) -> list[str]:
         if direction(row):
             word = "higher" if row["estimate"] > 0 else "lower"
             clauses.append(f"{first} raters gave {word} ratings of {what} than {second} raters, {by_how_much(row)}")
+        elif finite(row["estimate"]) and not finite(row["ci_low"]):
+            size = number(row["estimate"])
+            clauses.append(f"{first} and {second} raters are {size} apart in {what}, and nobody differs within a group")
         elif finite(row["estimate"]):
             clauses.append(f"no clear difference in {what} between {first} and {second} raters {not_clear(row)}")
     return [f"In the survey (0–1; 95% CI in brackets): {'; '.join(clauses)}."] if clauses else []
@@ -129,16 +132,34 @@ def _reliability(results: Results) -> list[Part]:
         for name in strata
     ]
     text = (
-        "Inter-annotator reliability is Krippendorff's α with its bootstrap 95% interval: 1 is perfect agreement, 0 "
-        "what chance would give."
+        f"Inter-annotator reliability is {_named_alpha(alphas)} with its bootstrap 95% interval: 1 is perfect "
+        "agreement, 0 what chance would give."
     )
     known = [row["alpha"] for row in alphas if finite(row["alpha"])]
     if known and max(known) < ALPHA_LIMIT:
         text += " All values are below .667, the least that Krippendorff asks for tentative conclusions"
         text += ": in the paper's words, substantial" if results.has_published else ":"
         text += " within-group variation rather than consensus."
+    text += _undefined(study, alphas)
     header = ["Raters", "Participants", *(title_of(study, dimension) for dimension in dimensions)]
     return [Paragraph(text), TablePart(header, "l" + "r" * (len(header) - 1), body), *results.picture("reliability")]
+
+
+def _named_alpha(alphas: Sequence[Row]) -> str:
+    """`Krippendorff's α (ordinal)`."""
+    return f"Krippendorff's α ({joined(dict.fromkeys(row['level'] for row in alphas))})"
+
+
+def _undefined(study: Study, alphas: list[Row]) -> str:
+    """A sentence on the draws that have no α; nothing where all have one."""
+    draws = [
+        f"{whole(row['undefined'])} of {whole(row['draws'])} for {raters_title(study, row['stratum'])} on "
+        f"{spoken(study, row['dimension'])}"
+        for row in alphas
+        if row["undefined"] and finite(row["alpha"])
+    ]
+    start = " Bootstrap draws whose ratings are all equal have no α, and the interval rests on the others: "
+    return f"{start}{joined(draws)}." if draws else ""
 
 
 # ---- figures
@@ -190,13 +211,14 @@ def _draw_reliability(results: Results) -> list[Drawing]:
     strata = list(dict.fromkeys(row["stratum"] for row in alphas if row["stratum"] != "all"))
     if not strata or not study.strata:
         return []
-    caption = "Krippendorff's α within each group of raters, and of all raters together, with bootstrap 95% intervals."
+    name = _named_alpha(alphas)
+    caption = f"{name} within each group of raters, and of all raters together, with bootstrap 95% intervals."
     each = [
-        f"{title_of(study, row['dimension'])}, {stratum_title(study, row['stratum'])} {number(row['alpha'], 2)}"
-        f" ({interval(row['ci_low'], row['ci_high'], 2)})"
+        f"{title_of(study, row['dimension'])}, {stratum_title(study, row['stratum'])} "
+        f"{with_ends(row['alpha'], row['ci_low'], row['ci_high'], 2)}"
         for row in alphas
     ]
-    alt = f"Dot plot of Krippendorff's alpha. {'; '.join(each)}."
+    alt = f"Dot plot of {name}. {'; '.join(each)}."
     return [Drawing("reliability", "How far raters agree", caption, alt, _alpha_canvas(study, alphas, strata))]
 
 
@@ -243,7 +265,7 @@ def _alpha_panel(
     axes.set_yticks(range(len(strata)), labels, fontsize=8.5)
     axes.tick_params(axis="y", length=0, pad=6)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlabel("Krippendorff's α", fontsize=8.5)
+    axes.set_xlabel(_named_alpha(list(own.values())), fontsize=8.5)
 
 
 CHAPTER = Chapter(

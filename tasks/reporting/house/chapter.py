@@ -47,17 +47,20 @@ class Results:
     def pooled(self, *experiments: str) -> list[Row]:
         """The pooled effects of these experiments, or of all, in the order of the settings.
 
-        Adds `first` and `second` (the sides of the contrast) and `focus` (whether the dimension is what it is about:
-        named in its focus, or no focus given).
+        Adds `first` and `second` (the sides of the contrast), `focus` (whether the dimension is what it is about: named
+        in its focus, or no focus given) and `of_raters` (whether it compares groups of raters).
         """
         by_key = {(row["experiment"], row["contrast"], row["dimension"]): row for row in self.rows(Pooled)}
         pooled = []
         for experiment in experiments or self.study.experiments:
+            conditions = self.study.experiments[experiment].conditions
+            some = {name for name, own in conditions.items() if own.stratum or own.half}
             for contrast, settings in self.study.experiments[experiment].contrasts.items():
                 for dimension in self.study.evaluation.dimensions:
                     if row := by_key.get((experiment, contrast, dimension)):
                         focus = not settings.focus or dimension in settings.focus
-                        pooled.append(row | {"first": contrast.first, "second": contrast.second, "focus": focus})
+                        sides = {"first": contrast.first, "second": contrast.second}
+                        pooled.append(row | sides | {"focus": focus, "of_raters": some.issuperset(contrast.sides)})
         return pooled
 
     def picture(self, *names: str) -> list[Part]:

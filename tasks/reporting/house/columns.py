@@ -53,7 +53,7 @@ def span(heading: str = "95% CI", low: str = "ci_low", high: str = "ci_high", di
 
 def estimate(heading: str) -> list[Column]:
     """An estimate, and the interval to trust."""
-    return [*numbers({heading: "estimate"}), ("95% CI (HKSJ)", "r", lambda row: interval(*trusted(row)))]
+    return [*numbers({heading: "estimate"}), ("95% CI", "r", lambda row: interval(*trusted(row)))]
 
 
 def dimension_column(study: Study) -> Column:

@@ -10,20 +10,21 @@ import io
 import re
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
+from tasks.reporting.house.glyphs import FONT, legible, print_png
 from tasks.reporting.house.words import MINUS, arrow, finite, label_sentence, title_of
 from tasks.runtime.files import write_atomically
 
 PURPLE, BLUE, ORANGE, GREY, INK = "#6a3d9a", "#0072b2", "#c75000", "#8a8a8a", "#222222"
 STYLE: Any = {
     **{"svg.hashsalt": "pluralign", "svg.fonttype": "none", "text.parse_math": False, "text.usetex": False},
-    **{"font.family": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9},
+    **{"font.family": [FONT], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9},
     **{"xtick.labelsize": 8.5, "ytick.labelsize": 9, "legend.fontsize": 8.5},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.unicode_minus": True},
     **{"axes.formatter.useoffset": False, "axes.edgecolor": "#888888", "figure.facecolor": "white"},
@@ -76,18 +77,18 @@ def write_canvas(canvas: Any, place: Path) -> Path:
 
     There is no date in them, so that the same numbers give the same bytes.
     """
-    if canvas.get_layout_engine() is not None:
-        canvas.draw_without_rendering()
-        canvas.set_layout_engine("none")
     svg, png = (place.parent / f"{place.name}.{kind}" for kind in ("svg", "png"))
-    write_atomically(svg, _slim(_printed(canvas, "svg")))
-    write_atomically(png, _printed(canvas, "png"))
+    with legible(canvas) as instead:
+        if canvas.get_layout_engine() is not None:
+            canvas.draw_without_rendering()
+            canvas.set_layout_engine("none")
+        write_atomically(svg, _slim(_printed(canvas, "svg")))
+        write_atomically(png, _printed(canvas, "png", instead))
     return svg
 
 
-def _printed(canvas: Any, kind: str) -> bytes:
+def _printed(canvas: Any, kind: str, instead: Mapping[int, str] | None = None) -> bytes:
     """A laid-out canvas as a file; its own `savefig` would draw it once more before."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
@@ -96,7 +97,7 @@ def _printed(canvas: Any, kind: str) -> bytes:
         FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None})
     else:
         canvas.set_dpi(PNG_DPI)
-        FigureCanvasAgg(canvas).print_png(buffer)
+        print_png(canvas, buffer, instead or {})
     return buffer.getvalue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from configs.schema import CONTROL, Contrast, Study
+from tasks.meta_analysis.trusted import trusted
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, MINUS, finite, interval, number, spoken
 
@@ -14,20 +15,26 @@ SIGNIFICANT = 0.05
 def direction(row: Row) -> int:
     """-1 or 1 where the 95% interval lies wholly below or above zero; 0 where it doesn't, or where there is none.
 
-    A pooled effect has two, Wald's and HKSJ's: both must agree.
+    A pooled effect has up to three, Wald's, HKSJ's and the one that knows who was asked: all must agree.
     """
     if not finite(row["estimate"], row["ci_low"], row["ci_high"]):
         return 0
     low, high = row["ci_low"], row["ci_high"]
-    if finite(row.get("hksj_ci_low", math.nan)):
-        low, high = min(low, row["hksj_ci_low"]), max(high, row["hksj_ci_high"])
+    for kind in ("hksj", "total"):
+        ends = [row.get(f"{kind}_ci_{end}", math.nan) for end in ("low", "high")]
+        if finite(*ends):
+            low, high = min(low, ends[0]), max(high, ends[1])
     return 1 if low > 0 else -1 if high < 0 else 0
 
 
-def trusted(row: Row) -> tuple[float, float]:
-    """The HKSJ interval, which covers as it should also where few are pooled; without one, Wald's."""
-    low, high = row.get("hksj_ci_low", math.nan), row.get("hksj_ci_high", math.nan)
-    return (low, high) if finite(low, high) else (row["ci_low"], row["ci_high"])
+def asked(row: Row) -> bool:
+    """Whether an effect's interval knows who was asked."""
+    return finite(row.get("total_ci_low", math.nan))
+
+
+def not_asked(row: Row) -> str:
+    """What must stand beside the interval of a contrast between groups of raters that does not know who was asked."""
+    return ", not knowing who was asked" if row.get("of_raters") and not asked(row) else ""
 
 
 def unmarked(row: Row) -> Row:
@@ -62,13 +69,13 @@ def side_text(contrast: str) -> str:
 
 def with_interval(row: Row) -> str:
     """`−0.210 (−0.270 to −0.150)`: an estimate and the interval to trust."""
-    return f"{number(row['estimate'])} ({interval(*trusted(row))})"
+    return f"{number(row['estimate'])} ({interval(*trusted(row))}{not_asked(row)})"
 
 
 def by_how_much(row: Row) -> str:
     """`by 0.210 (0.150 to 0.270)`, of a clear difference, without its sign."""
     low, high = sorted(abs(end) for end in trusted(row))
-    return f"by {number(abs(row['estimate']))} ({interval(low, high)})"
+    return f"by {number(abs(row['estimate']))} ({interval(low, high)}{not_asked(row)})"
 
 
 def not_clear(row: Row) -> str:
@@ -76,4 +83,4 @@ def not_clear(row: Row) -> str:
     span = interval(*trusted(row))
     alone = finite(row["ci_low"], row["ci_high"]) and not row["ci_low"] <= 0 <= row["ci_high"]
     doubt = "; Wald's interval alone excludes zero" if alone else ""
-    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span}{doubt})"
+    return f"({number(row['estimate'])}, {'no interval' if span == DASH else span}{not_asked(row)}{doubt})"

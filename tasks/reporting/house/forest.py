@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tasks.meta_analysis.heterogeneity import TITLES
+from tasks.meta_analysis.read_effects import NAME, WEIGHT
 from tasks.reporting.house.drawing import (
     GREY,
     INK,
@@ -24,11 +26,13 @@ from tasks.reporting.house.drawing import (
     write_canvas,
 )
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, with_ends
+from tasks.reporting.house.words import MINUS, finite, with_ends
 from tasks.survey.intervals import Z95
 
 LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
 """Inches: a line, the labels, the axes, and the numbers beside them."""
+MOST_DIGITS = 6
+"""After the point, in the numbers beside a plot."""
 MOST_FORESTS, MOST_LINES = 60, 60
 """So many plots are drawn of any table, of groups of so many effects."""
 
@@ -83,6 +87,10 @@ def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
     if finite(pooled["hksj_ci_low"]):
         rows += [("Pooled, HKSJ 95% CI", at, pooled["hksj_ci_low"], pooled["hksj_ci_high"])]
         rows += [("Prediction 95%", at, pooled["pi_low"], pooled["pi_high"])]
+    if finite(pooled.get("cr2_ci_low", float("nan"))):
+        rows += [("CR2 95% CI", at, pooled["cr2_ci_low"], pooled["cr2_ci_high"])]
+    if finite(pooled.get("half_normal_mean", float("nan"))):
+        rows += [("Half-normal prior 95%", *(pooled[f"half_normal_{name}"] for name in ("mean", "low", "high")))]
     if finite(pooled.get("published", float("nan"))):
         rows.append(("Published", pooled["published"], float("nan"), float("nan")))
     return rows
@@ -92,7 +100,10 @@ def _lines(axes: Any, effects: Sequence[ForestLine]) -> None:
     """Every effect with its interval; the area of its square is its weight."""
     places, ends = range(len(effects)), [line.ends for line in effects]
     axes.hlines(places, [low for low, _ in ends], [high for _, high in ends], color=GREY, lw=1.3, zorder=2)
-    estimates, sizes = [line.estimate for line in effects], [(2.5 + 7 * line.weight**0.5) ** 2 for line in effects]
+    estimates, sizes = (
+        [line.estimate for line in effects],
+        [(2.5 + 7 * max(line.weight, 0) ** 0.5) ** 2 for line in effects],
+    )
     axes.scatter(estimates, places, s=sizes, marker="s", color=INK, ec="white", lw=0.5, zorder=3)
 
 
@@ -130,16 +141,26 @@ def _texts(axes: Any, effects: Sequence[ForestLine], below: Sequence[Any]) -> No
     names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
     places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
     axes.set_yticks(places, names, fontsize=8.5)
-    texts = [f"{with_ends(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
-    texts += [with_ends(*values) for _, *values in below]
+    texts = [f"{readable(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
+    texts += [readable(*values) for _, *values in below]
     for y, text in zip(places, texts, strict=True):
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
+def readable(value: float, low: float, high: float) -> str:
+    """`0.500 (0.304 to 0.696)`, with the digits that show an interval's width, or in powers of ten."""
+    size = max((abs(number) for number in (value, low, high) if finite(number)), default=0.0)
+    if finite(size) and size and not 1e-3 <= size < 1e7:
+        texts = [f"{number:.2e}".replace("-", MINUS) for number in (value, low, high)]
+        return texts[0] + (f" ({texts[1]} to {texts[2]})" if finite(low, high) else "")
+    width = high - low if finite(low, high) else 1.0
+    return with_ends(value, low, high, 3 if width <= 0 else min(max(1 - math.floor(math.log10(width)), 3), MOST_DIGITS))
+
+
 def forest_alt(heading: str, effects: Sequence[ForestLine], pooled: Row) -> str:
     """The plot in words."""
-    each = "; ".join(f"{line.label} {with_ends(line.estimate, *line.ends)}" for line in effects)
-    whole = with_ends(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
+    each = "; ".join(f"{line.label} {readable(line.estimate, *line.ends)}" for line in effects)
+    whole = readable(pooled["estimate"], pooled["ci_low"], pooled["ci_high"])
     return f"Forest plot, {' '.join(heading.split())}. {each}. Pooled: {whole}."
 
 
@@ -154,15 +175,19 @@ def forest_name(pooled: Row) -> str:
 def draw_forests(effects: pd.DataFrame, pooled: pd.DataFrame, by: Sequence[str], method: str, folder: Path) -> int:
     """`folder/forest-001.svg` and `.png`, a plot a group of `by`; how many, `MOST_FORESTS` at most.
 
-    effects: `by`, label, estimate, std_error. Groups of more than `MOST_LINES` effects have none.
+    effects: `by`, `NAME`, estimate, std_error, and `WEIGHT` where errors don't say it. Groups of more than `MOST_LINES`
+    effects have none.
     """
     groups = dict(list(effects.groupby(list(by), sort=False))) if by else {(): effects}
     small = pooled[pooled["k"].between(1, MOST_LINES)].head(MOST_FORESTS)
     keys = small[list(by)].itertuples(index=False, name=None) if by else [()] * len(small)
     with house_style():
         for number, (row, key) in enumerate(zip(small.to_dict("records"), keys, strict=True), start=1):
-            own = groups[key][["label", "estimate", "std_error"]]
-            drawn = lines(list(own.itertuples(index=False, name=None)), row["tau2"])
+            own = groups[key]
+            known = list(own[[NAME, "estimate", "std_error"]].itertuples(index=False, name=None))
+            drawn = lines(known, row["tau2"])
+            if WEIGHT in own:
+                drawn = [replace(line, weight=share) for line, share in zip(drawn, own[WEIGHT], strict=True)]
             heading = ", ".join(map(str, key)) or "All effects"
             canvas = draw_forest(drawn, row, heading, f"Estimate\n{TITLES[method]}")
             write_canvas(canvas, folder / f"forest-{number:03d}")

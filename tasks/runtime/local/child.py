@@ -31,8 +31,8 @@ def main(store: Store) -> None:
     """Answer jobs until standard input ends."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    asked, orders = _own_input(), queue.Queue[str]()
+    threading.Thread(target=_listen, args=(asked, orders), daemon=True).start()
     prepare_process()
     warm = SettledWarm()
     while True:
@@ -63,8 +63,16 @@ class SettledWarm(Warm):
         return super().get(key, load)
 
 
-def _listen(orders: queue.Queue[str]) -> None:
-    for line in sys.stdin:
+def _own_input() -> TextIO:
+    """Standard input, from now on under another number: a library that asks a question finds nobody to answer."""
+    jobs = os.fdopen(os.dup(sys.stdin.fileno()))
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    return jobs
+
+
+def _listen(asked: TextIO, orders: queue.Queue[str]) -> None:
+    for line in asked:
         orders.put(line)
     os._exit(0)  # the parent closed its end or is gone: nobody waits for what is under way
 

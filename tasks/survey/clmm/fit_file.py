@@ -6,7 +6,7 @@ from pathlib import Path
 
 from configs.errors import InputError
 from tasks.runtime.files import write_atomically
-from tasks.survey.clmm.formula import clmm, read_table
+from tasks.survey.clmm.formula import clmm, parse, read_table
 from tasks.survey.clmm.result import to_json
 
 
@@ -25,7 +25,7 @@ def fit_file(data: Path, formula: str, reference: list[str], output: Path | None
     if output is not None and (output.is_dir() or any(parent.is_file() for parent in output.parents)):
         raise InputError(f"--output {output}: not a place for a file")
     try:
-        fit = clmm(formula, read_table(data), levels)
+        fit = clmm(formula, read_table(data, parse(formula).used), levels)
     except InputError as error:
         raise error if str(error).startswith(str(data)) else InputError(f"{data}: {error}") from None
     print(fit.summary())

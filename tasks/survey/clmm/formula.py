@@ -8,7 +8,7 @@ may hold no |).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,23 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, one_of
+from tasks.ratings.reading.delimited import ROW, as_numbers, is_missing, read_delimited, refuse, shown, spans
+from tasks.ratings.reading.rejected import visible
+from tasks.ratings.reading.source import by_text
 from tasks.survey.clmm.model import fit
 from tasks.survey.clmm.result import Fit
 
 RANDOM = re.compile(r"\(([^()|]*)\|([^()|]*)\)")
 FACTOR = re.compile(r"\b(?:C|factor)\(\s*(`[^`]+`|[\w.]+)\s*\)")
+POWER = re.compile(r"(?:\*\*|\^)\s*(\d+)")
+MOST_POWER = 9
+"""Interactions of more columns than this can't be read by anybody, and take formulaic hours to spell out."""
+LARGEST_WHOLE = 2**53
+"""Beyond it not every whole number is a float."""
 LEVEL, CODED = "\ue000{}", re.compile(r"\[(?:T\.)?\ue000(\d+)\]")
 """A level's number as formulaic sees it, and its place in a term; the character is of no language."""
 MOST_LEVELS = 500
 """Of a fixed effect; whoever has more means a random one."""
-MISSING = ["", "NA", "NaN", "nan"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None =
 
     Text columns, `C(column)` and columns with a reference are factors, coded against their reference level (by default
     the first in sorted order; that of a categorical column is its own first); terms are called `column[level]`. Other
-    columns are numbers. Rows with a missing value are left out and counted.
+    columns are numbers. Blanks around a text don't count. Rows with a missing value are left out and counted; rows are
+    called by the table's index where it has the lines of a file, else counted from 1.
 
     Raises:
         InputError: a formula that can't be read, an unknown column or level, a response that is no number, a factor or
@@ -61,10 +69,12 @@ def clmm(formula: str, data: pd.DataFrame, reference: Mapping[str, str] | None =
             raise one_of("formula: column", column, [str(name) for name in data.columns])
         if list(data.columns).count(column) > 1:
             raise InputError(f"formula: {column}: several columns of the table have this name")
-    rows, dropped = _complete(data[parts.used].reset_index(drop=True))
+    levels = {column: level.strip() for column, level in (reference or {}).items()}
+    rows, dropped = _complete(_numbered(data[parts.used]))
+    rows, trimmed = _trimmed(rows)
     ratings = _numbers(rows, parts.response)
-    table = _coded(rows, parts, reference or {})
-    dropped += _almost_numbers(rows, parts, reference or {})
+    table = _coded(rows, parts, levels)
+    dropped += [*trimmed, *_almost_numbers(rows, parts, levels)]
     result = fit(ratings.to_numpy(), _matrix(parts, table), {name: rows[name] for name in parts.groups})
     return replace(result, left_out=len(data) - len(rows), notes=(*dropped, *result.notes))
 
@@ -78,7 +88,7 @@ def parse(formula: str) -> Formula:
     response, tilde, right = formula.partition("~")
     response = _name(response)
     if not tilde or not response:
-        raise InputError(f"formula {formula!r}: expected RATING ~ TERM + … + (1|GROUP)")
+        raise InputError(f"formula {visible(formula)!r}: expected RATING ~ TERM + … + (1|GROUP)")
     groups = []
     for match in RANDOM.finditer(right):
         slope, group = match.groups()
@@ -92,7 +102,8 @@ def parse(formula: str) -> Formula:
         raise InputError(f"formula: a group stands twice: {', '.join(groups)}")
     fixed, factors = RANDOM.sub("0", right), [_name(name) for name in FACTOR.findall(right)]
     if "|" in fixed:
-        raise InputError(f"formula {formula!r}: a random intercept is written (1|GROUP)")
+        raise InputError(f"formula {visible(formula)!r}: a random intercept is written (1|GROUP)")
+    _check_powers(fixed)
     fixed = f"({FACTOR.sub(lambda match: match[1], fixed)}) + 1"
     columns = _columns(formula, fixed)
     if response in (*columns, *groups):
@@ -102,6 +113,12 @@ def parse(formula: str) -> Formula:
     return Formula(response, fixed, columns, tuple(factors), tuple(groups))
 
 
+def _check_powers(fixed: str) -> None:
+    for power in POWER.findall(fixed):
+        if len(power) > 1 or int(power) > MOST_POWER:
+            raise InputError(f"formula: a power of {power[:10]}: at most {MOST_POWER}")
+
+
 def _name(text: str) -> str:
     return text.strip().strip("`")
 
@@ -109,11 +126,13 @@ def _name(text: str) -> str:
 def _columns(formula: str, fixed: str) -> tuple[str, ...]:
     import formulaic
 
+    if re.search(r"(?<![\w.])\.(?![\w.])", fixed):
+        raise InputError(f"formula {visible(formula)!r}: . is not known; name each column")
     try:
         terms = list(formulaic.Formula(fixed))
         factors = [factor for term in terms for factor in term.factors]
     except (formulaic.errors.FormulaicError, SyntaxError) as error:
-        raise InputError(f"formula {formula!r}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"formula {visible(formula)!r}: {visible(str(error).splitlines()[0])}") from None
     for factor in factors:
         if factor.eval_method.value not in ("lookup", "literal"):
             raise InputError(f"formula: {factor.expr!r} is not a column; make one of it first (C(column) is known)")
@@ -122,21 +141,43 @@ def _columns(formula: str, fixed: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(factor.expr for factor in factors if factor.eval_method.value == "lookup"))
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV file, UTF-8, one header line; empty cells and NA are missing.
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A delimited file with one header line, which has `columns`, indexed by line (see `delimited`).
+
+    Columns are numbers, truth values or texts; empty cells, NA, N/A, null, None, - and their like are missing.
 
     Raises:
-        InputError: a missing or empty file, a line longer than the header, other than UTF-8.
+        InputError: what `read_delimited` raises; lines longer than the header or not UTF-8, all of them.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for the rows' names
-        raise InputError(f"{path}: every line has more cells than the header")
-    return table
+    source = read_delimited(path, columns)
+    refuse(path, source.faults)
+    frame = source.frame
+    typed = [_typed(frame.iloc[:, place], source.decimal_comma) for place in range(frame.shape[1])]
+    return pd.concat(typed, axis=1) if typed else frame
+
+
+def _typed(texts: pd.Series, decimal_comma: bool) -> pd.Series:
+    """A column as numbers or as truth values where all of its cells are, else as it stands; missing ones as NaN.
+
+    Whole numbers that a float can't hold stay texts, so that ids stay different.
+    """
+    present = ~pd.Series(by_text(texts, is_missing), index=texts.index, dtype=bool)
+    numbers = as_numbers(texts, decimal_comma)
+    among_numbers = present & (texts.str.strip().str.casefold() != "none")
+    if among_numbers.any() and numbers[among_numbers].notna().all():
+        whole = texts[among_numbers].str.strip().str.fullmatch(r"[+-]?\d+").all()
+        if whole and numbers.abs().max() > LARGEST_WHOLE:
+            return texts.str.strip().where(among_numbers)
+        return numbers.astype("int64") if whole and among_numbers.all() else numbers
+    truths = texts.str.strip().str.casefold()
+    if present.any() and truths[present].isin(("true", "false")).all():
+        return (truths == "true") if present.all() else (truths == "true").astype(object).where(present, np.nan)
+    return texts.where(present)
+
+
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows by their line where the index says so, else by their place from 1."""
+    return rows if rows.index.name == ROW else rows.set_axis(pd.RangeIndex(1, len(rows) + 1, name=ROW))
 
 
 def _complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -148,11 +189,25 @@ def _complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not bad.any():
         return rows, []
     counts = ", ".join(f"{column} {int(n)}" for column, n in missing.sum().items() if n)
-    first = int(bad.to_numpy().argmax()) + 1
     if bad.all():
         raise InputError(f"every row has a missing value ({counts})")
+    first = rows.index[int(bad.to_numpy().argmax())]
     note = f"left out {int(bad.sum())} of {len(rows)} rows with a missing value ({counts}; first: row {first})"
     return rows[~bad], [note]
+
+
+def _trimmed(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows without blanks around texts, and a sentence on each column where labels differ by these only."""
+    plain, notes = {}, []
+    for column, values in rows.items():
+        if pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+            plain[column] = values
+            continue
+        plain[column] = values.map(lambda value: value.strip() if isinstance(value, str) else value)
+        if plain[column].nunique() < values.nunique():
+            row = values.index[int((plain[column] != values).to_numpy().argmax())]
+            notes.append(f"{column}: blanks around a label don't count (first: row {row}, {shown(plain[column][row])})")
+    return pd.DataFrame(plain, index=rows.index), notes
 
 
 def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -162,17 +217,18 @@ def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
         return values.cat.codes.astype(float)
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     if numbers.isna().any():
-        row = int(numbers.isna().to_numpy().argmax())
-        place = f"{column}, row {rows.index[row] + 1}"
-        raise InputError(f"{place}: {values.iloc[row]!r} is not a number, and texts have no order")
+        bad = values[numbers.isna().to_numpy()]
+        others = f"; the same in {spans(bad.index[1:])}" if len(bad) > 1 else ""
+        place = f"{column}, row {bad.index[0]}"
+        raise InputError(f"{place}: {shown(bad.iloc[0])} is not a number, and texts have no order{others}")
     return _finite(numbers, column)
 
 
 def _finite(numbers: pd.Series, column: str) -> pd.Series:
-    wrong = np.isinf(numbers.to_numpy())
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(f"{column}, row {numbers.index[row] + 1}: {numbers.iloc[row]} is not a finite number")
+    bad = numbers[np.isinf(numbers.to_numpy())]
+    if len(bad):
+        others = f"; the same in {spans(bad.index[1:])}" if len(bad) > 1 else ""
+        raise InputError(f"{column}, row {bad.index[0]}: {bad.iloc[0]} is not a finite number{others}")
     return numbers
 
 
@@ -204,7 +260,7 @@ def _almost_numbers(rows: pd.DataFrame, parts: Formula, reference: Mapping[str, 
         wrong = pd.to_numeric(values, errors="coerce").isna().to_numpy()
         if 0 < wrong.sum() < len(rows) / 2:
             row = int(wrong.argmax())
-            notes.append(f"{column} is taken as a factor: row {rows.index[row] + 1} has {str(values.iloc[row])!r}")
+            notes.append(f"{column} is taken as a factor: row {rows.index[row]} has {shown(values.iloc[row])}")
     return notes
 
 

@@ -11,7 +11,7 @@ import pytest
 from configs.load import load_study
 from configs.schema import Study
 from tasks.effects.effects import effects, mean_and_error, pairs, pairwise_effects, two_way_variance
-from tasks.effects.tables import Differences
+from tasks.effects.tables import Differences, ReplicateEffects
 from tasks.meta_analysis.groups import pool_table
 from tasks.meta_analysis.study import KEYS, compare_pairs
 from tasks.runtime.tables import columns_of
@@ -198,7 +198,7 @@ def test_two_conditions_are_compared_by_their_paired_differences() -> None:
     assert found["estimate"].item() == pytest.approx(0.02 * 0.4)
     independent = math.hypot(against_control["5-point - control"], against_control["binary - control"])
     assert found["std_error"].item() < independent / 5
-    assert compare_pairs(found)["hksj_p_holm"].isna().all()  # one architecture
+    assert compare_pairs(found, ReplicateEffects.checked([]))["hksj_p_holm"].isna().all()  # one architecture
 
 
 def test_groups_are_compared_within_one_attribute_and_as_the_study_has_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tasks.generation import greedy
-from tasks.generation.greedy import generate
+from tasks.generation.greedy import generate, generate_together
 from tasks.methods.memory import OutOfMemory
 from tests.models import RECIPE, a_run, some_pairs, some_rewards, train_dpo
 
@@ -60,3 +60,32 @@ def test_all_adapters_are_answered_by_one_base_which_stays_as_it_was(llama, tmp_
     )
     assert before == after
     assert before != adapted
+
+
+@pytest.fixture(scope="module")
+def adapters(llama, tmp_path_factory):
+    architecture, base = llama
+    recipe = RECIPE.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 10, "learning_rate": 5e-3})})
+    runs = [a_run(tmp_path_factory.mktemp("run")) for _ in range(3)]
+    for run, target in zip(runs, (0.0, 0.5, 1.0), strict=True):
+        train_dpo(base, architecture, some_pairs(16).assign(target=target), recipe, run, lambda _: None)
+    return [run.adapter for run in runs]
+
+
+def test_adapters_answer_together_as_each_answers_alone(llama, adapters):
+    together, at_once = generate_together(llama[1], adapters, prompts(), RECIPE, reasoning=False)
+    assert at_once == RECIPE.generation_batch
+    for answers, adapter in zip(together, adapters, strict=True):
+        pd.testing.assert_frame_equal(answers, generate(llama[1], adapter, prompts(), RECIPE, reasoning=False)[0])
+    assert len({tuple(answers["text"]) for answers in together}) == 3
+
+
+def test_adapters_that_do_not_fit_together_answer_in_groups(llama, adapters, monkeypatch):
+    whole, _ = generate_together(llama[1], adapters, prompts(2), RECIPE, reasoning=False)
+    tried = memory_for(2, monkeypatch)
+    recipe = RECIPE.model_copy(update={"generation_batch": 2})
+    parts, at_once = generate_together(llama[1], adapters, prompts(2), recipe, reasoning=False)
+    assert tried == [6, 3, 2, 2, 2]  # three adapters for two prompts, for one, then one adapter at a time
+    assert at_once == 2
+    for one, other in zip(parts, whole, strict=True):
+        pd.testing.assert_frame_equal(one, other)

@@ -53,7 +53,7 @@ def test_health_is_the_shares_and_the_mean_length() -> None:
     }  # fmt: skip
 
 
-CONTROL = {"well_formed": 0.9, "mean_words": 20.0, "empty": 0.0, "repetitive": 0.02}
+CONTROL = {"finished": 1.0, "well_formed": 0.9, "mean_words": 20.0, "empty": 0.0, "repetitive": 0.02}
 TRAINED = {"steps": 40, "margin": 0.3}
 
 
@@ -72,8 +72,19 @@ def test_a_run_is_marked_with_the_limits_that_it_fails(own, training, failed):
     assert marks(CONTROL | own, CONTROL, TRAINED | training, Limits()) == failed
 
 
-def test_a_control_is_never_marked_and_a_run_without_one_only_for_its_training():
-    assert marks(CONTROL | {"well_formed": 0.0}, CONTROL, {}, Limits()) == []
+@pytest.mark.parametrize(("control", "failed"), [
+    ({}, []),
+    ({"finished": 0.1, "well_formed": 0.1}, []),  # at the limit
+    ({"finished": 0.04, "well_formed": 0.0}, ["finished 4%", "well-formed 0%"]),
+    ({"well_formed": 0.09}, ["well-formed 9%"]),
+])  # fmt: skip
+def test_a_control_that_hardly_answers_is_marked_and_so_is_every_run_of_its_architecture(control, failed):
+    own = CONTROL | control
+    assert marks(own, own, {}, Limits()) == failed
+    assert marks(own, own, TRAINED, Limits()) == [f"control: {text}" for text in failed]
+
+
+def test_a_run_without_a_control_is_marked_for_its_training_alone():
     assert marks(CONTROL | {"well_formed": 0.0}, None, TRAINED | {"margin": -1.0}, Limits()) == [
         "margin -1 at the end of training"
     ]

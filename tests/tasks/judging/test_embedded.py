@@ -58,7 +58,8 @@ def test_one_prompt_leaves_nothing_to_try_a_judge_on() -> None:
 
 
 def test_an_empty_text_is_unscored() -> None:
-    scores, reasons = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["why ?"] * 3, ["kind", "", " \n "])
+    scores, reasons, final = EmbeddedJudge(rated().assign(y=0.5), ["x", "y"]).score(["?"] * 3, ["kind", "", " \n "])
+    assert final
     assert scores.shape == (3, 2)
     assert np.isnan(scores).tolist() == [[False, False], [True, True], [True, True]]
     assert reasons == ["", "empty answer", "empty answer"]

@@ -126,6 +126,20 @@ def test_the_table_has_a_row_a_stratum_on_what_both_scored() -> None:
     assert math.isnan(table.loc["nobody", "agreement"])
 
 
+def test_draws_without_a_value_are_counted() -> None:
+    # Two prompts, one response each: a draw of one prompt twice has no variation, so no kappa and no correlation.
+    ratings = rated(("a", "q1", "r1", 5), ("a", "q2", "r2", 1))
+    judge = pd.DataFrame({"response_id": ["r1", "r2"], "x": [1.0, 0.0]})
+    table, compared = prove(judge, {"all": ratings, "a": ratings}, ["x"], 5, [("all", "a")], draws=400, seed=1)
+    weights = bootstrap_weights(2, 400, 1)[1:]
+    one_sided = int((weights == 0).any(axis=1).sum())
+    assert 150 < one_sided < 250
+    assert table[["draws", "undefined"]].to_numpy().tolist() == [[400, one_sided]] * 2
+    assert table["spearman_low"].tolist() == [1.0, 1.0]
+    lost = compared.set_index("measure")["undefined"].to_dict()
+    assert lost == {"mean_error": 0, "alpha": one_sided}
+
+
 def test_human_alpha_is_that_of_the_krippendorff_package() -> None:
     ratings, worth = simulated(80)
     table, _ = prove(judged(worth), {"all": ratings}, ["x"], 5, draws=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from tasks.meta_analysis.groups import LEFT_OUT, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS, EffectGroups, fit, paule_mandel, q_profile, reml
-from tasks.meta_analysis.pooling import MORE, STATISTICS, egger, pool
+from tasks.meta_analysis.pooling import MORE, STATISTICS, egger, pool, pool_groups
+from tests.benchmarks.pooling_fuzz import LIMITS, measure
 
 CLOSE = 1e-9
 """Both sum 13 terms in double precision; metafor's REML stops earlier, which shows where one is left out."""
@@ -193,6 +195,62 @@ def test_equal_estimates_have_no_heterogeneity_and_no_error_of_their_own() -> No
     assert result["estimate"] == pytest.approx(0.1)
     assert (result["tau2"], result["i2"]) == (0, 0)
     assert result["q"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_estimates_have_no_interval_that_rests_on_their_spread(method: str) -> None:
+    result = pool(
+        np.array([0.1 + 0.2, 0.3, 0.3]), np.array([0.1, 0.2, 0.3]), method
+    )  # the first is 0.3 but for rounding
+    assert result["q"] == 0
+    spread = ("pi_low", "pi_high", "hksj_ci_low", "hksj_ci_high", "hksj_p")
+    assert all(math.isnan(result[name]) for name in spread)
+    assert result["ci_low"] < 0.3 < result["ci_high"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_one_effect_that_is_left_stands_as_it_is(method: str) -> None:
+    table = pd.DataFrame({"m": ["a", "b"], "estimate": [0.1, 0.3], "std_error": [0.2, 0.1]})
+    left = leave_one_out(table, [], "m", method)
+    assert left[["estimate", "std_error"]].to_numpy().tolist() == [[0.3, 0.1], [0.1, 0.2]]
+
+
+def test_reml_is_the_highest_top_of_several() -> None:
+    # R 4.2.2, metafor 3.8-1, rma(yi, sei = sei, method = "REML"): tau^2 5.8908, mean 1.0624; a lower top is at 0.1648
+    result = pool(np.array([-0.53, 6.31, 0.16]), np.array([0.44, 2.62, 0.37]), "reml")
+    assert (result["tau2"], result["estimate"]) == (pytest.approx(5.8908, abs=1e-4), pytest.approx(1.0624, abs=1e-4))
+
+
+def test_hostile_tables_have_every_number_that_exists_and_the_right_one() -> None:
+    figures = measure(300, np.random.default_rng(5))
+    assert figures[figures > LIMITS].to_dict() == {}
+
+
+def test_eggers_test_stands_errors_of_any_size() -> None:
+    generator = np.random.default_rng(6)
+    errors = 10.0 ** generator.uniform(-12, 6, (100, 12))
+    for method in METHODS:
+        found = pool_groups(generator.normal(0, 1, errors.shape) + errors, errors**2, method)
+        assert np.isfinite(found["egger_p"]).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "se", "message"),
+    [
+        ([0.5, 0.7], [1e200, 0.2], "standard errors must be from 1e-50 to 1e+50, got 1e+200"),
+        ([0.5, 0.7], [1e-200, 0.2], "standard errors must be from 1e-50 to 1e+50, got 1e-200"),
+        ([1e308, -1e308], [0.1, 0.2], "estimates must be from -1e+50 to 1e+50, got 1e+308"),
+    ],
+)
+def test_numbers_that_no_arithmetic_can_hold_are_refused(y: list[float], se: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        pool(np.array(y), np.array(se))
+
+
+def test_the_widest_numbers_that_are_taken_have_a_finite_pool() -> None:
+    for method in METHODS:
+        result = pool(np.array([1e50, 0.7, -1e50]), np.array([1e-50, 0.2, 1e50]), method)
+        assert all(math.isfinite(result[name]) for name in STATISTICS), method
 
 
 def test_one_estimate_stays_as_it_is_and_has_nothing_that_needs_more() -> None:

@@ -17,6 +17,10 @@ def test_the_published_interval_follows_from_p() -> None:
     assert published_interval(-0.243, "< .001")[2]  # at most so wide
 
 
+def test_an_estimate_printed_as_zero_has_no_interval() -> None:
+    assert all(math.isnan(end) for end in published_interval(0.0, ".9")[:2])
+
+
 @pytest.mark.parametrize("p", ["", "n.s.", "1.5", "0", "<"])
 def test_without_a_p_there_is_no_published_interval(p: str) -> None:
     assert all(math.isnan(end) for end in published_interval(-0.2, p)[:2])

@@ -11,7 +11,8 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_study
 from tasks.meta_analysis.pooling import pool
-from tasks.meta_analysis.ratios import ratio, ratios
+from tasks.meta_analysis.raters import replicate_means
+from tasks.meta_analysis.ratios import Spread, ratio, ratios
 
 ERRORS = np.full(4, 0.01)
 
@@ -21,10 +22,13 @@ def test_a_ratio_is_that_of_the_pooled_effects() -> None:
     assert found.ratio == pytest.approx(0.3 / 0.15)
 
 
-def test_effects_in_exact_proportion_have_an_interval_without_width() -> None:
+@pytest.mark.parametrize("factor", [3, 0.7, 1e-3])
+def test_effects_in_exact_proportion_have_no_interval(factor: float) -> None:
     b = np.array([0.1, 0.2, 0.15, 0.12])
-    found = ratio(3 * b, 3 * ERRORS, b, ERRORS)  # all that differs between architectures is shared
-    assert (found.low, found.high) == (pytest.approx(3), pytest.approx(3))
+    found = ratio(factor * b, factor * ERRORS, b, ERRORS)  # all that differs between architectures is shared
+    assert found.ratio == pytest.approx(factor)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_fiellers_interval_by_hand_where_the_denominator_does_not_vary() -> None:
@@ -55,7 +59,35 @@ def test_swapped_effects_have_the_reciprocal_interval() -> None:
     assert (back.low, back.high) == (pytest.approx(1 / there.high), pytest.approx(1 / there.low))
 
 
+def test_who_was_asked_widens_the_interval_and_one_who_changes_both_alike_widens_it_less() -> None:
+    generator = np.random.default_rng(2)
+    a, b, error = generator.normal(0.3, 0.02, 7), generator.normal(0.2, 0.02, 7), np.full(7, 0.02)
+    widths = [
+        found.high - found.low
+        for asked in (None, Spread(9e-4, 4e-4, 6e-4, 7), Spread(9e-4, 4e-4, 0.0, 7))
+        for found in [ratio(a, error, b, error, asked=asked)]
+    ]
+    assert widths[0] < widths[1] * 1.2 < widths[2]  # 0.03 and 0.02 together leave the ratio of 1.5 as it is
+
+
+def test_fiellers_interval_with_raters_by_hand() -> None:
+    # Equal effects in each architecture: only the raters' error is left. A = 0.4, B = 0.2, V_A = V_B = 0.0001, C = 0.
+    found = ratio(*(np.full(3, value) for value in (0.4, 0.1, 0.2, 0.1)), asked=Spread(1e-4, 1e-4, 0.0, 7))
+    t2 = 2.364624**2 * 1e-4  # 7 degrees of freedom
+    assert t2 == pytest.approx(5.59145e-4, abs=1e-8)
+    # (0.4 - 0.2 r)² = t² V (1 + r²): (0.04 - t2) r² - 0.16 r + 0.16 - t2 = 0
+    ends = sorted(np.roots([0.04 - t2, -0.16, 0.16 - t2]))
+    assert (found.low, found.high) == (pytest.approx(ends[0], abs=1e-5), pytest.approx(ends[1], abs=1e-5))
+
+
 # ---- of a study
+
+
+NO_MEANS = replicate_means(
+    pd.DataFrame(columns=["experiment", "contrast", "dimension", "architecture", "estimate", "std_error"]),
+    pd.DataFrame(columns=["experiment", "contrast", "dimension", "tau2"]),
+    pd.DataFrame(columns=["experiment", "contrast", "dimension", "architecture", "replicate", "estimate"]),
+)
 
 
 def table(*rows: tuple[str, str, float]) -> pd.DataFrame:
@@ -69,7 +101,7 @@ def table(*rows: tuple[str, str, float]) -> pd.DataFrame:
 def test_a_study_names_its_ratios_and_architectures_count_that_have_both() -> None:
     five, binary = "5-point - control", "binary - control"
     effects = table((five, "a", -0.2), (five, "b", -0.3), (binary, "a", -0.1), (binary, "b", -0.2), (five, "c", -9.0))
-    found = ratios(load_study("paper"), effects).set_index(["experiment", "to"])
+    found = ratios(load_study("paper"), effects, NO_MEANS).set_index(["experiment", "to"])
     assert found.loc[("scale", binary), ["k", "published"]].tolist() == [2, 1.22]
     assert found.loc[("scale", binary), "ratio"] == pytest.approx(0.25 / 0.15)
     assert found["k"].sum() == 2  # the others have no effects
@@ -81,3 +113,21 @@ def test_a_ratio_of_what_is_not_there_is_refused(key: str, value: str) -> None:
     item = {"of": "5-point - control", "to": "binary - control", "dimension": "toxicity", key: value}
     with pytest.raises(InputError, match=f"unknown '{value}'; allowed: "):
         load_study("paper", {"experiments.scale.ratios": [item]})
+
+
+def test_replicates_of_both_contrasts_give_the_ratio_a_second_interval() -> None:
+    five, binary = "5-point - control", "binary - control"
+    models = "abcde"
+    effects = table(*((c, m, x + 0.01 * n) for c, x in ((five, -0.4), (binary, -0.2)) for n, m in enumerate(models)))
+    keys = ["experiment", "contrast", "dimension"]
+    replicates = pd.concat([
+        effects[[*keys, "architecture", "estimate"]].assign(replicate=number, estimate=effects["estimate"] + shift)
+        for number, shift in enumerate((-0.01, 0.0, 0.02), start=1)
+    ])  # fmt: skip
+    means = replicate_means(effects, effects[keys].drop_duplicates().assign(tau2=0.0), replicates)
+    found = ratios(load_study("paper"), effects, means).set_index(["experiment", "to"]).loc[("scale", binary)]
+    assert found["n_replicates"] == 3
+    assert found["total_ci_low"] != found["ci_low"]
+    others = ratios(load_study("paper"), effects, NO_MEANS).set_index(["experiment", "to"]).loc[("scale", binary)]
+    assert others["n_replicates"] == 0
+    assert math.isnan(others["total_ci_low"])

@@ -16,7 +16,7 @@ import torch
 
 from tasks.methods import METHODS
 from tasks.methods.checkpoints import FILES, newest_checkpoint
-from tasks.methods.run import NotFinite, Run, Trained
+from tasks.methods.run import NotFinite, Run, Trained, margin_at_end
 from tasks.methods.step import Train, train_adapter
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.runner import JobFailed
@@ -73,6 +73,44 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, llama, tmp_path):
     assert again.resumed_from == 4  # the log of step 5 came before its checkpoint
     assert adapter(broken) == adapter(whole)
     assert [entry["step"] for entry in again.curve] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_the_margin_of_a_stopped_run_is_that_of_an_undisturbed_one(method, llama, tmp_path, monkeypatch):
+    from tasks.methods import dpo, grpo, kto
+
+    # logged every second step, killed after the fifth, when the third log is half way
+    for module in (dpo, grpo, kto):
+        plain = module.training_arguments
+        monkeypatch.setattr(module, "training_arguments", lambda *a, plain=plain: {**plain(*a), "logging_steps": 2})
+    whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
+    expected = trained(method, llama, whole)
+    with monkeypatch.context() as patch:
+        kill_after(5, patch)
+        with pytest.raises(Stopped):
+            trained(method, llama, broken)
+    again, name = trained(method, llama, broken), METHODS[method].margin
+    assert margin_at_end(again.curve, name) == margin_at_end(expected.curve, name)
+    assert again.resumed_from == 4
+    measured = [[[entry[key] for key in ("step", "loss", name)] for entry in run.curve] for run in (again, expected)]
+    assert measured[0] == measured[1]
+
+
+def kill_after(step: int, patch: pytest.MonkeyPatch) -> None:
+    from tasks.methods import run
+
+    def callbacks(*arguments: Any) -> list[Any]:
+        from transformers import TrainerCallback
+
+        class Kill(TrainerCallback):
+            def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                if state.global_step == step:
+                    raise Stopped
+
+        return [*plain(*arguments), Kill()]
+
+    plain = run.callbacks
+    patch.setattr(run, "callbacks", callbacks)
 
 
 @pytest.mark.usefixtures("every_step_is_logged")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,30 @@ def test_seconds_are_those_of_the_architecture_or_of_all() -> None:
 
 
 def test_cells_that_an_earlier_version_remembered_are_read_by_the_name_that_a_key_has_now(tmp_path: Path) -> None:
-    History(tmp_path).remember({"a": MADE})
-    path = tmp_path / "cells.json"
-    path.write_text(path.read_text().replace('"method"', '"optimiser"'))
+    made = asdict(MADE)
+    made["optimiser"] = made.pop("method")
+    (tmp_path / "cells.json").write_text(json.dumps({"a": made}))
     assert History(tmp_path).cells() == {"a": MADE}
+
+
+def test_a_damaged_history_is_set_aside_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    history = History(tmp_path)
+    history.remember({"a": MADE})
+    cells = tmp_path / "cells.json"
+    cells.write_bytes(cells.read_bytes()[:50])
+    assert history.cells() == {}
+    history.remember({"b": MADE})
+    assert history.cells() == {"b": MADE}
+    assert "cells.json: not the JSON that was written; kept as cells.json.damaged" in caplog.text
+
+
+def test_a_damaged_result_is_left_out_and_its_number_is_not_given_again(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    for name in ("one", "two", "three"):
+        history.conclude(EarlierResult(name, "mon", "r", pooled(a=0.1)))
+    middle = tmp_path / "results" / "000001.json"
+    middle.write_bytes(middle.read_bytes().replace(b"0.1,", b"0.7,"))
+    earlier = history.conclude(EarlierResult("four", "tue", "r", pooled(a=0.2)))
+    assert earlier is not None
+    assert earlier.identity == "three"
+    assert [result.identity for result in history.results()] == ["one", "three", "four"]

@@ -14,6 +14,7 @@ from configs.schema import Condition, Contrast, Study
 from tasks.methods import METHODS
 from tasks.preferences.condition import ConditionData, condition_data, experiment_data, stratified
 from tasks.ratings.reading.load import Data
+from tasks.ratings.reading.same_text import SHARED, prompt_groups, shared_texts
 from tasks.ratings.study_data import StudyData, held_out
 from tests.conftest import make_data
 
@@ -222,6 +223,25 @@ def test_equal_texts_make_no_pair(paper: Study) -> None:
     assert ("pairs", "pairs of responses with the same text", 1, 2) in made.drops
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["same words ", "\n\u00a0same words", "same  words", "same\u2003words", "cafe\u0301"],
+    ids=["blank after", "blanks before", "two blanks", "wide blank", "composed letter"],
+)
+def test_texts_that_look_the_same_make_no_pair_and_are_counted(paper: Study, other: str) -> None:
+    same = "café" if other.startswith("cafe") else "same words"
+    data = make_data([*ROWS, ("p7", "q", "c", 3)], texts={"a": same, "b": other})
+    made = train(paper, data, condition())
+    assert made.pairs[["a", "b"]].to_numpy().tolist() == [["a", "c"], ["b", "c"]]
+    assert ("pairs", "pairs of responses with the same text", 1, 2) in made.drops
+
+
+@pytest.mark.parametrize("other", ["same\nwords", "Same words", "  x\n    same", "same words."])
+def test_texts_that_differ_in_more_than_blanks_make_a_pair(paper: Study, other: str) -> None:
+    same = "  x\n  same" if "x" in other else "same words"
+    assert len(train(paper, make_data(ROWS, texts={"a": same, "b": other}), condition()).pairs) == 1
+
+
 # ---- nothing to train on
 
 
@@ -230,13 +250,30 @@ def test_equal_texts_make_no_pair(paper: Study) -> None:
     [
         ({"aggregation": "majority"}, "scale '5-point' and aggregation 'majority'"),  # a's three labels tie
         ({"aggregation": "consensus"}, "scale '5-point' and aggregation 'consensus'"),
-        ({"within": "participant"}, "no prompt has two responses with different labels"),
+        ({"within": "participant"}, "within: participant, and no participant labelled two responses to one prompt"),
     ],
 )
 def test_a_condition_without_pairs_says_after_which_step(paper: Study, settings: dict[str, Any], reason: str) -> None:
     made = train(paper, make_data(ROWS), condition(**settings))
     assert reason in made.no_pairs
     assert made.pairs.empty
+
+
+def test_what_within_participant_cannot_compare_is_counted(paper: Study) -> None:
+    # Of q1 one rater labelled two responses, differently; of q2 alike; of q3 two raters one each; q4 has one response.
+    rows = [("p1", "q1", "a1", 1), ("p1", "q1", "b1", 2), ("p2", "q1", "a1", 5)]
+    rows += [("p1", "q2", "a2", 3), ("p1", "q2", "b2", 3), ("p1", "q3", "a3", 1), ("p2", "q3", "b3", 5)]
+    made = train(paper, make_data([*rows, ("p1", "q4", "a4", 1)]), condition(within="participant"))
+    assert [drop for drop in made.drops if drop[0] == "pairs"] == [
+        ("pairs", "toxicity: labels of who labelled one response", 4, 4),
+        ("pairs", "toxicity: prompts with one labelled response", 1, 3),
+        ("pairs", "toxicity: prompts of which nobody labelled two responses", 1, 2),
+        ("pairs", "toxicity: prompts whose labels don't differ", 1, 1),
+        ("pairs", "pairs of responses with the same text", 0, 1),
+    ]
+    alike = train(paper, make_data(rows[3:5]), condition(within="participant"))
+    assert alike.no_pairs.startswith("no preference pair: within: participant, and after scale")
+    assert alike.no_pairs.endswith("no prompt has two responses with different labels by one participant")
 
 
 @pytest.mark.parametrize("aggregation", ["all", "majority", "consensus", "first", "average"])
@@ -290,3 +327,32 @@ def test_a_prompt_keeps_its_side_when_others_come_or_go(simulated: Data) -> None
     assert apart != held_out(prompts, 0.25, 1)
     # 100 prompts at 0.25: standard deviation √(100 · 0.25 · 0.75) = 4.3
     assert 10 <= len(apart) <= 40
+
+
+def test_no_text_of_a_prompt_trains_and_is_held_out(paper: Study) -> None:
+    rows = [(f"p{n}", f"q{n:02}", f"{side}{n}", grade) for n in range(60) for side, grade in (("a", 1), ("b", 5))]
+    data = make_data(rows)
+    spelt = ("Task {}?", "task  {}? ", "Task\u00a0{}?", "\u200bTask {}\uff1f")
+    number = data.responses["prompt_id"].str[1:].astype(int)
+    data.responses["prompt"] = [spelt[n % 4].format(n % 15) for n in number]  # each of 15 texts under four ids
+    split = StudyData.of(paper, data)
+    sides = [{n % 15 for n in (int(prompt[1:]) for prompt in part)} for part in (
+        set(split.training(data.responses)["prompt_id"]), split.held_out_prompts)]  # fmt: skip
+    assert all(sides)
+    assert sides[0].isdisjoint(sides[1])
+    first = pd.Series([f"q{n:02}" for n in range(15)])
+    assert {prompt for prompt in split.held_out_prompts if int(prompt[1:]) < 15} == held_out(
+        first, paper.evaluation.share, paper.seed
+    )
+    assert shared_texts(data.responses) == {SHARED: 15}
+
+
+def test_prompts_that_share_a_text_with_a_third_are_on_one_side_and_those_without_a_text_are_not(paper: Study) -> None:
+    prompts = [("q3", "one"), ("q1", "two"), ("q2", "one"), ("q2", "two"), ("q4", ""), ("q5", " ")]
+    table = pd.DataFrame(prompts, columns=["prompt_id", "prompt"])
+    assert prompt_groups(table) == {"q1": "q1", "q2": "q1", "q3": "q1", "q4": "q4", "q5": "q5"}
+
+
+def test_prompts_whose_texts_are_their_own_keep_their_side(paper: Study, simulated: Data) -> None:
+    split = StudyData.of(paper, simulated)
+    assert split.held_out_prompts == held_out(simulated.responses["prompt_id"], paper.evaluation.share, paper.seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import InputError
 from tasks.ratings.landing.inbox import DONE, REFUSED, put_away, waiting
 
 
@@ -72,3 +73,25 @@ def test_a_name_that_was_used_before_gets_a_number(inbox: Path) -> None:
     for expected in ("spring", "spring-2", "spring-3"):
         (inbox / "spring").mkdir(exist_ok=True)
         assert put_away(inbox / "spring", DONE, "").name == expected
+
+
+def test_a_link_waits_as_itself_and_is_moved_as_itself(inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "ratings.csv").write_text("a,b\n")
+    for name, target in (("folder", outside), ("file.csv", outside / "ratings.csv"), ("gone.csv", outside / "gone")):
+        (inbox / name).symlink_to(target)
+    assert {"folder", "file.csv", "gone.csv"} <= set(names(inbox))
+    for name in ("folder", "file.csv", "gone.csv"):
+        assert put_away(inbox / name, REFUSED, "a link").is_symlink()
+    (inbox / "gone.csv").symlink_to(outside / "gone")
+    assert put_away(inbox / "gone.csv", REFUSED, "a link").name == "gone-2.csv"
+    assert [path.name for path in outside.iterdir()] == ["ratings.csv"]
+
+
+def test_what_was_read_is_not_moved_through_a_link(inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (inbox / "done").rename(outside / "done")
+    (inbox / "done").symlink_to(outside)
+    with pytest.raises(InputError, match="done: a link, which is not followed"):
+        put_away(inbox / "spring", DONE, "")
+    assert (inbox / "spring").exists()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,7 +21,13 @@ from configs.errors import InputError
 from configs.load import load_codebook
 from tasks.ratings.landing.landing import Landing, land
 from tasks.ratings.landing.snapshot import Collection, snapshot_data
+from tasks.ratings.landing.summary import lines
+from tasks.ratings.reading.label_rows import LABEL_ROW
 from tasks.ratings.reading.load import load_ratings, narrowed
+from tasks.ratings.reading.merged import MERGED
+from tasks.ratings.reading.same_text import SHARED
+from tasks.ratings.reading.source import read_source
+from tasks.ratings.reading.validate import WITHOUT_ROW
 from tests.tasks.ratings.by_hand import (
     CHECKS,
     Row,
@@ -236,6 +245,179 @@ def test_a_single_file_lands_through_the_codebook_of_one_table(tmp_path: Path, c
     assert landing.snapshot.tables().ratings["offensiveness"].tolist() == [5, 5]
 
 
+# ---- rows that are nobody's, and texts that look the same
+
+
+def with_label_rows(path: Path, questions: bool = True) -> None:
+    """Two more header rows, as Qualtrics writes them."""
+    header, *rows = list(csv.reader(path.open(newline="", encoding="utf-8")))
+    labels = [[f"What is {name}?" for name in header]] if questions else []
+    labels.append([f'{{"ImportId":"QID{n}"}}' for n in range(len(header))])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *labels, *rows])
+
+
+@pytest.mark.parametrize("files", [(RATINGS, PEOPLE, TEXTS), (RATINGS,), (PEOPLE,), (TEXTS,)])
+def test_label_rows_under_the_header_are_nobodys_and_are_counted(
+    collection: Collection, export: Path, files: tuple[str, ...]
+) -> None:
+    for file in files:
+        with_label_rows(export / file)
+    landing = land_in(collection, export, strict=True)
+    assert landing.dropped == {LABEL_ROW: 2 * len(files)}
+    counts = landing.snapshot.manifest["counts"]
+    assert [counts[name] for name in ("participants", "responses", "prompts", "ratings")] == [2, 2, 1, 4]
+    tables = landing.snapshot.tables()
+    assert (len(tables.participants), len(tables.responses)) == (2, 2)
+    assert "it holds 4 ratings by 2 participants, of 2 responses to 1 prompt" in lines(landing)
+    folder = load_ratings(DIMENSIONS, [EN], export)
+    assert (len(folder.participants), len(folder.responses), len(folder.ratings)) == (2, 2, 3)
+    for data in (folder, snapshot_data(landing.snapshot, DIMENSIONS, [EN])):
+        assert data.dropped[LABEL_ROW] == 2 * len(files)
+
+
+def test_a_label_row_of_a_file_of_all_tables_counts_once(tmp_path: Path, collection: Collection) -> None:
+    book = load_codebook("popquorn")
+    people = {"gender": "Man", "race": "White", "age": "18-24", "education": "Graduate degree"}
+    rows = [
+        {"user_id": f"user-{n}", "instance_id": "i", "text": "a text", "offensiveness": "5", **people} for n in (1, 2)
+    ]
+    write(tmp_path / book.ratings.file, rows)
+    with_label_rows(tmp_path / book.ratings.file)
+    landing = land(collection, [tmp_path], [book], KEY, strict=True)
+    assert landing.dropped == {LABEL_ROW: 2}
+    assert landing.snapshot.manifest["counts"]["participants"] == 2
+    assert load_ratings(["offensiveness"], [book], tmp_path).dropped[LABEL_ROW] == 2
+
+
+def test_ids_labels_and_answers_that_look_the_same_are_the_same_and_what_is_merged_is_counted(
+    collection: Collection, export: Path
+) -> None:
+    people = [person("ann-1\u00a0", gender_identity="she/her/hers "), person("bob-2"), person(" bob-2")]
+    write(export / PEOPLE, people)
+    write(export / TEXTS, [response("r1\u200b"), response("r2", "another")])
+    edit(export / RATINGS, "strongly agree", "strongly\u00a0 agree")
+    landing = land_in(collection, with_rows(export, rating("bob-2", "r2 ", "agree ")), strict=True)
+    assert answers(collection) == [[4, 3], [2, 0], [5, 0], [4, 0]]
+    assert landing.snapshot.tables().participants["gender"].tolist() == [("she/her/hers",)] * 2
+    merged = {"participants' ids": 2, "responses' ids": 2, "labels": 1, "answers of participants": 1}
+    assert landing.noted == {f"{what} {MERGED}": n for what, n in merged.items()}
+
+
+def test_ids_of_digits_are_the_same_only_digit_by_digit(collection: Collection, export: Path) -> None:
+    write(export / RATINGS, [rating("007", "r1", "agree"), rating("7", "r1", "neutral")])
+    write(export / PEOPLE, [person("007"), person("7", age="31-40")])
+    people = land_in(collection, export).snapshot.tables().participants
+    assert sorted(people["age"]) == [("18-30",), ("31-40",)]
+
+
+def test_prompt_texts_that_stand_under_several_ids_are_told(collection: Collection, export: Path) -> None:
+    write(export / TEXTS, [response("r1"), response("r2", "another") | {"question_id": "q2", "prompt": "A  question "}])
+    landing = land_in(collection, export)
+    assert landing.noted == {SHARED: 1}
+    assert landing.snapshot.manifest["counts"]["prompts"] == 2
+
+
+# ---- lists and objects
+
+
+def json_lines(path: Path, rows: list[dict[str, object]]) -> Codebook:
+    """The English codebook, whose participants are in a file of JSON Lines."""
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return EN.model_copy(update={"participants": EN.participants.model_copy(update={"file": path.name})})
+
+
+def test_columns_of_lists_or_objects_are_refused_all_at_once_without_a_value(
+    collection: Collection, export: Path
+) -> None:
+    rows = [person("x") | {"participant_id": ["ann-1"], "gender_identity": {"self": "woman"}} for _ in range(2)]
+    book = json_lines(export / "people.jsonl", rows)
+    message = (
+        "people.jsonl: column gender_identity: an object where one answer is expected (2 rows); "
+        "people.jsonl: column participant_id: a list where an id is expected (2 rows)"
+    )
+    for read in (
+        lambda: land_in(collection, export, codebooks=(book,)),
+        lambda: load_ratings(DIMENSIONS, [book], export),
+    ):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert sorted(str(caught.value).split("; ")) == sorted(message.split("; "))
+    assert collection.latest() is None
+
+
+def test_a_list_or_an_object_among_others_costs_its_cell_or_its_row(collection: Collection, export: Path) -> None:
+    rows = [person("ann-1"), person("bob-2") | {"age": ["18-30"], "ethnicity": ["White", "Asian"]}]
+    book = json_lines(export / "people.jsonl", [*rows, person("x") | {"participant_id": {"id": 1}}])
+    landing = land_in(collection, export, codebooks=(book,))
+    assert rejected(landing) == [
+        ("people.jsonl", 2, "age", '["18-30"]', "a list where one answer is expected"),
+        ("people.jsonl", 3, "participant_id", "", "an object where an id is expected"),
+    ]
+    people = landing.snapshot.tables().participants
+    assert sorted(people[["age", "ethnicity"]].to_numpy().tolist()) == [
+        [(), ("White", "Asian")],
+        [("18-30",), ("White",)],
+    ]
+
+
+def test_a_text_that_looks_like_json_is_a_text_and_a_list_is_none(collection: Collection, export: Path) -> None:
+    rows = [response("r1", "[1, 2]"), response("r2", '{"a": 1}'), response("r3") | {"response": ["a", "b"]}]
+    (export / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    book = EN.model_copy(update={"responses": EN.responses.model_copy(update={"file": "texts.jsonl"})})
+    landing = land_in(collection, export, codebooks=(book,))
+    assert rejected(landing) == [("texts.jsonl", 3, "response", "", "a list where a text is expected")]
+    assert landing.snapshot.tables().responses["response"].tolist() == ["[1, 2]", '{"a": 1}']
+
+
+# ---- links
+
+
+def test_a_link_that_leads_out_of_the_export_is_refused_unread(
+    tmp_path: Path, collection: Collection, export: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("participant_id,this is the key\n")
+    (export / RATINGS).unlink()
+    (export / RATINGS).symlink_to(secret)
+    with pytest.raises(
+        InputError, match=r"df_ratings\.csv: a link that leads out of the export; it is not read"
+    ) as caught:
+        land_in(collection, export)
+    assert "this is the key" not in str(caught.value)
+    with pytest.raises(InputError, match="leads out"):  # where it has become a link since it was looked at
+        read_source(export / RATINGS, ["participant_id"], within=export)
+    (tmp_path / "link").symlink_to(export)
+    with pytest.raises(InputError, match="link: a link, which is not followed; name what it leads to"):
+        land_in(collection, tmp_path / "link")
+    assert collection.latest() is None
+
+
+def test_a_folder_that_is_a_link_is_refused_and_a_link_within_the_export_counts(
+    tmp_path: Path, collection: Collection, export: Path
+) -> None:
+    (export / "texts").mkdir()
+    (export / TEXTS).rename(export / "texts" / "one.csv")
+    (export / TEXTS).symlink_to(export / "texts" / "one.csv")
+    assert land_in(collection, export).fresh
+    book = EN.model_copy(update={"responses": EN.responses.model_copy(update={"file": "texts/one.csv"})})
+    (export / "texts").rename(tmp_path / "elsewhere")
+    (export / "texts").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"texts/one\.csv: a link that leads out of the export"):
+        land_in(collection, export, codebooks=(book,))
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(collection: Collection, export: Path) -> None:
+    (export / RATINGS).unlink()
+    os.mkfifo(export / RATINGS)
+    with pytest.raises(InputError, match=r"df_ratings\.csv: no such file"):
+        land_in(collection, export)
+    with pytest.raises(InputError, match=r"df_ratings\.csv: not a regular file"):
+        load_ratings(DIMENSIONS, [EN], export)
+    with pytest.raises(InputError, match=r"df_ratings\.csv: neither a file nor a folder"):
+        land_in(collection, export / RATINGS)
+
+
 # ---- what does not, rule by rule
 
 
@@ -304,9 +486,30 @@ def test_a_rating_of_an_unknown_response_is_rejected(collection: Collection, exp
     assert details(landing) == [f"{TEXTS} does not hold it"]
 
 
-def test_a_rating_by_an_unknown_participant_is_rejected_without_the_id(collection: Collection, export: Path) -> None:
-    landing = land_in(collection, with_rows(export, rating("eve-3", "r2", "agree")))
-    assert rejected(landing) == [(RATINGS, 5, "participant_id", "", "unknown participant")]
+def test_who_has_no_row_among_the_participants_keeps_their_ratings_and_declares_nothing(
+    tmp_path: Path, collection: Collection, export: Path
+) -> None:
+    landing = land_in(collection, with_rows(export, rating("eve-3", "r2", "agree"), rating("eve-3", "r1", "agree")))
+    assert rejected(landing) == []
+    assert landing.noted == {WITHOUT_ROW: 1}
+    assert f"{WITHOUT_ROW}: 1" in lines(landing)
+    assert landing.snapshot.manifest["counts"]["participants"] == 3
+    assert sorted(landing.snapshot.tables().participants["age"]) == [(), ("18-30",), ("18-30",)]
+    data = load_ratings(DIMENSIONS, [EN], export)
+    assert (len(data.ratings), data.noted, data.participants["age"].tolist()[-1]) == (5, {WITHOUT_ROW: 1}, ())
+    write(export / PEOPLE, [person("eve-3", age="31-40"), person("bob-2")])  # her row comes later, Ann's not again
+    landing = land_in(collection, export)
+    assert landing.noted == {}
+    assert sorted(landing.snapshot.tables().participants["age"]) == [("18-30",), ("18-30",), ("31-40",)]
+
+
+def test_ids_of_raters_that_no_participant_has_are_refused(collection: Collection, export: Path) -> None:
+    write(export / PEOPLE, [person("1"), person("2")])
+    message = f"{RATINGS}: nobody who rated in it stands in {PEOPLE}"
+    for read in (lambda: land_in(collection, export), lambda: load_ratings(DIMENSIONS, [EN], export)):
+        with pytest.raises(InputError, match=message) as caught:
+            read()
+        assert "ann" not in str(caught.value)
 
 
 def test_what_an_earlier_landing_brought_is_known(tmp_path: Path, collection: Collection, export: Path) -> None:
@@ -329,14 +532,29 @@ def test_who_contradicts_themselves_has_not_declared_that_attribute_and_their_ra
     reason = "contradicts an earlier row (counts as not declared)"
     assert rejected(landing) == [
         (PEOPLE, 4, "age", "31-40", reason), (PEOPLE, 5, "ethnicity", '["Asian"]', reason),
-        (PEOPLE, 6, "age", "", reason),
     ]  # fmt: skip
-    assert details(landing) == ["the first is row 2", "the first is row 3", "the first is row 2"]
+    assert details(landing) == ["the first is row 2", "the first is row 3"]
     people = landing.snapshot.tables().participants
     assert sorted(people[["age", "ethnicity"]].to_numpy().tolist()) == [[(), ("White",)], [("18-30",), ()]]
     assert people["gender"].tolist() == [("she/her/hers",)] * 2
     assert len(answers(collection)) == 3
-    assert row_counts(landing, "participants") == {"read": 5, "kept": 2, "repeated": 0, "rejected": 3, "dropped": 0}
+    assert row_counts(landing, "participants") == {"read": 5, "kept": 2, "repeated": 1, "rejected": 2, "dropped": 0}
+
+
+def test_an_empty_cell_contradicts_nothing_and_takes_nothing_back(collection: Collection, export: Path) -> None:
+    silent = {"age": " ", "ethnicity": "[]", "gender_identity": "\u00a0"}
+    write(export / PEOPLE, [person("ann-1", **silent), person("ann-1"), person("bob-2"), person("bob-2", **silent)])
+    declared = [["18-30"], ["White"], ["she/her/hers"]]
+    columns = ["age", "ethnicity", "gender"]
+    landing = land_in(collection, export, strict=True)
+    assert landing.rejected.empty
+    for people in (landing.snapshot.tables().participants, load_ratings(DIMENSIONS, [EN], export).participants):
+        assert [[list(terms) for terms in row] for row in people[columns].to_numpy()] == [declared] * 2
+    write(export / PEOPLE, [person("ann-1", age="", gender_identity=""), person("bob-2")])
+    assert not land_in(collection, export).fresh
+    refusal = "I wish not to declare"
+    write(export / PEOPLE, [person("ann-1", gender_identity=refusal), person("ann-1"), person("bob-2")])
+    assert land_in(collection, export).reasons == {"contradicts an earlier row (counts as not declared)": 1}
 
 
 def test_the_same_participant_again_is_no_fault(collection: Collection, export: Path) -> None:
@@ -479,9 +697,13 @@ def test_strict_refuses_everything_and_tells_how_many_and_the_first(collection: 
     with pytest.raises(InputError) as caught:
         land_in(collection, export, strict=True)
     (folder,) = (collection.path / "landings").iterdir()
+    allowed = "allowed: strongly disagree, disagree, neutral, agree, strongly agree"
     assert str(caught.value) == (
-        "2 of 9 rows can't be used; the first: df_ratings.csv: row 5, column rating_toxicity: unknown 'agre'; allowed: "
-        "strongly disagree, disagree, neutral, agree, strongly agree; all of them: " + str(folder / "rejected.csv")
+        "2 of 9 rows can't be used; the first: "
+        f"df_ratings.csv: row 5, column rating_toxicity: unknown 'agre'; {allowed}; "
+        f"df_ratings.csv: row 5, column rating_emotional_awareness: unknown 'agreee'; {allowed}; "
+        "df_ratings.csv: row of response 'r9' that df_prompts.csv does not hold (1 such rows); all of them: "
+        + str(folder / "rejected.csv")
     )
     assert collection.latest() is None
     assert len(pd.read_csv(folder / "rejected.csv")) == 3
@@ -622,7 +844,8 @@ def test_a_manifest_says_where_a_snapshot_comes_from(collection: Collection, exp
     assert manifest["parents"] == []
     assert set(manifest["exports"]["files"]) == {RATINGS, PEOPLE, TEXTS}
     assert manifest["counts"] == {
-        "ratings": 4, "participants": 2, "responses": 2, "added": 4, "superseded": 0, "dropped": 1, "rejected": 1,
+        "ratings": 4, "participants": 2, "responses": 2, "prompts": 1, "added": 4, "superseded": 0,
+        "dropped": 1, "rejected": 1,
     }  # fmt: skip
 
 
@@ -662,7 +885,7 @@ def _kill_at(moment: str, tmp_path: Path, collection: Collection, export: Path) 
 def _land_slowly(moment: str, reached: Path, collection: Collection, export: Path) -> None:
     from tasks.ratings.landing import snapshot
 
-    to_parquet, write_atomically = pd.DataFrame.to_parquet, snapshot.write_atomically
+    to_parquet = pd.DataFrame.to_parquet
 
     def wait(path: Path) -> None:
         if path.name == moment:
@@ -673,11 +896,12 @@ def _land_slowly(moment: str, reached: Path, collection: Collection, export: Pat
         to_parquet(frame, path, **options)
         wait(path)
 
-    def slow_write(path: Path, content: str) -> None:
-        wait(path)
-        write_atomically(path, content)
+    def slowly(write: Callable[[Path, Any], None]) -> Callable[[Path, Any], None]:
+        return lambda path, content: (wait(path), write(path, content))[1]
 
-    pd.DataFrame.to_parquet, snapshot.write_atomically = slow_parquet, slow_write  # type: ignore[assignment]
+    pd.DataFrame.to_parquet = slow_parquet  # type: ignore[assignment]
+    for name in ("write_atomically", "write_sealed"):
+        setattr(snapshot, name, slowly(getattr(snapshot, name)))
     land(collection, [export], [EN], KEY)
 
 

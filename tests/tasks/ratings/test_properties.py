@@ -72,12 +72,11 @@ def expected_ratings(rows: Rows) -> Counter:
     """The rules again, row by row: (participant, response, dimension) → category, of the first that can be used."""
     texts = [row["prompt_id"].strip() for row in rows[FILES[2]] if row["response"].strip()]
     good = {name for name in texts if name and "\x00" not in name}
-    people = {row["participant_id"] for row in rows[FILES[1]]}
     categories = {normal(label): category for label, category in EN.ratings.labels.items()}
     found: Counter = Counter()
     for row in rows[FILES[0]]:
         who, what = row["participant_id"], row["prompt_id"].strip()
-        if not who or who not in people or what not in good:
+        if not who or what not in good:
             continue
         for dimension, column in EN.ratings.dimensions.items():
             if normal(row[column]) in categories:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 
-from tasks.ratings.reading.rejected import WITHHELD, Ids, for_spreadsheet, visible
+from tasks.ratings.reading.rejected import WITHHELD, Ids, visible
 
 
 @pytest.mark.parametrize(
@@ -46,9 +45,3 @@ def test_a_value_is_short_and_its_control_characters_are_visible(text: str, show
 def test_a_value_with_somebodys_id_is_withheld(text: str, withheld: bool) -> None:
     # an id of three characters or more as a word, of six or more anywhere; "7" may be a wrong number on a scale
     assert (Ids(["p-17", "ana", "5f3c2a1b", "7", ""]).shown(text) == WITHHELD) is withheld
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "  =1", "\t=1", "\r-1", "＝1"])
-def test_no_cell_begins_as_a_formula(text: str) -> None:
-    frame = pd.DataFrame({"row": [-1], "value": [text], "other": ["a=b"]})
-    assert for_spreadsheet(frame).to_numpy().tolist() == [[-1, f"'{text}", "a=b"]]

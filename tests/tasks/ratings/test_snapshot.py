@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -62,6 +65,80 @@ def test_an_empty_collection_has_no_snapshot(tmp_path: Path) -> None:
     assert empty.snapshots() == []
     with pytest.raises(InputError, match="collection 'none' has no snapshot yet; land an export: pluralign land"):
         empty.find()
+
+
+TABLES = ("ratings.parquet", "participants.parquet", "responses.parquet", "lost.parquet")
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut, Path.unlink])
+@pytest.mark.parametrize("file", TABLES)
+def test_a_damaged_table_is_refused_with_the_snapshots_that_are_whole(
+    collection: Collection, file: str, damage: Callable[[Path], None]
+) -> None:
+    first, second = collection.snapshots()
+    damage(second.path / file)
+    with pytest.raises(InputError) as caught:
+        snapshot_data(collection.find(), ["toxicity"], [BOOK])
+    assert str(caught.value) == (
+        f"collection 'ours', snapshot '{second.id}': {file} does not hold what was written; restore it from a backup, "
+        f"or write the id of a whole one into {collection.path / 'latest'} and land the later exports again; "
+        f"whole ones, which a study reads by ratings.snapshot: {first.id}"
+    )
+    assert snapshot_data(collection.find(first.id), ["toxicity"], [BOOK]).ratings["toxicity"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (flip_a_bit, "is not the (content|JSON) that was written"),
+        (cut, "is not the JSON that was written"),
+        (Path.unlink, "is gone"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_too(collection: Collection, damage: Callable[[Path], None], what: str) -> None:
+    first, second = collection.snapshots()
+    damage(second.path / "manifest.json")
+    with pytest.raises(InputError, match=rf"snapshot '{second.id}': manifest.json {what}; restore .*: {first.id}$"):
+        collection.find()
+    assert collection.find(first.id) == first
+
+
+def test_nothing_lands_on_a_damaged_snapshot_and_the_same_ratings_mend_it(
+    collection: Collection, tmp_path: Path
+) -> None:
+    first, second = collection.snapshots()
+    flip_a_bit(second.path / "ratings.parquet")
+    with pytest.raises(InputError, match=r"ratings\.parquet does not hold what was written"):
+        land(collection, [tmp_path / "export"], [BOOK], KEY)
+    (collection.path / "latest").write_text(first.id)  # as the message says
+    landing = land(collection, [tmp_path / "export"], [BOOK], KEY)
+    assert (landing.snapshot.id, landing.snapshot.damaged()) == (second.id, [])
+    assert landing.snapshot.tables().ratings["toxicity"].tolist() == [3]
+
+
+def test_the_only_snapshot_is_landed_anew(collection: Collection) -> None:
+    first, second = collection.snapshots()
+    shutil.rmtree(first.path)
+    cut(second.path / "ratings.parquet")
+    with pytest.raises(InputError, match=rf"or move {collection.path} away and land the exports again$"):
+        collection.find().tables()
+
+
+def test_a_snapshot_of_an_earlier_version_has_no_digests_and_is_read(collection: Collection) -> None:
+    latest = collection.find()
+    plain = {key: value for key, value in latest.manifest.items() if key != "digests"}
+    (latest.path / "manifest.json").write_text(json.dumps(plain))
+    assert collection.find().tables().ratings["toxicity"].tolist() == [3]
 
 
 def test_a_snapshot_is_read_through_the_codebooks_that_have_landed(

@@ -12,6 +12,7 @@ from configs.errors import InputError
 from tasks.ratings.reading.source import Source, read_source, read_strictly
 
 ROWS = [(2, "ä", "1"), (3, "b", "2")]
+HEADERLESS = "its first line names none of the columns that are wanted, so the header line seems to be missing"
 
 
 @pytest.fixture
@@ -73,6 +74,14 @@ def test_only_the_row_that_is_not_utf_8_is_lost(path: Path) -> None:
     assert faults(source) == [(3, "not UTF-8", ""), (4, "not UTF-8", "")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_by_its_byte_order_mark_and_half_a_letter_costs_its_row(path: Path, encoding: str) -> None:
+    table = "\ufeffid\tvalue\nä\t1\nb\t2\n".encode(encoding)
+    assert rows(read(path, table)) == ROWS
+    source = read(path, table + "c\t😀\n".encode(encoding).replace("😀".encode(encoding)[:2], b""))
+    assert (rows(source), faults(source)) == (ROWS, [(4, "not UTF-8", "")])
+
+
 def test_only_rows_with_another_number_of_fields_are_lost(path: Path) -> None:
     source = read(path, "id,value\na,1,\nb,2\nc\nd,4\n")
     assert rows(source) == [(3, "b", "2"), (5, "d", "4")]
@@ -116,17 +125,31 @@ def test_many_unclosed_quotes_cost_their_rows_only(path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("id,val", "no column 'value'; it has 'id', 'val'"),
-        ("id;val", "no column 'value'; it has 'id', 'val'"),
-        ("id,value,id", "two columns 'id'; it has 'id', 'value', 'id'"),
-        ("", "no column 'id'; it has nothing"),
-        ('"id,value', "no column 'id'; it has nothing"),
+        ("id,val", "no column 'value'; wanted: 'id', 'value'"),
+        ("id;Ann", "no column 'value'; wanted: 'id', 'value'"),
+        ("id;VALUE_", "no column 'value' (it has 'value' in another spelling); wanted: 'id', 'value'"),
+        ("id,value,id", "two columns 'id'; wanted: 'id', 'value'"),
+        ("id, id \u200b,x", "no column 'value'; two columns 'id'; wanted: 'id', 'value'"),
+        ("", "no columns in it; wanted: 'id', 'value'"),
+        ('"id,value', "no columns in it; wanted: 'id', 'value'"),
+        ("Ann,5", f"{HEADERLESS}; wanted: 'id', 'value'"),
+        ("\nAnn;5\nBob;4\n", f"{HEADERLESS}; wanted: 'id', 'value'"),
     ],
 )
-def test_a_header_that_is_not_whole_is_told_with_what_it_has(path: Path, header: str, message: str) -> None:
+def test_a_header_that_is_not_whole_is_told_by_what_is_wanted_alone(path: Path, header: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read(path, header)
     assert str(caught.value) == f"{path}: {message}"
+
+
+def test_a_columns_name_is_read_as_people_see_it(path: Path) -> None:
+    assert rows(read(path, "\u200bid\u00a0, value\nä,1\nb,2\n")) == ROWS
+    assert rows(read(path.with_suffix(".jsonl"), '{"id ": "a", "value": 1}')) == [(1, "a", "1")]
+    pd.DataFrame({" value": ["1"], "id": ["a"]}).to_parquet(path.with_suffix(".parquet"))
+    assert rows(read_source(path.with_suffix(".parquet"), ["id", "value"])) == [(1, "a", "1")]
+    pd.DataFrame({"id ": ["x"], "value": ["1"], "id": ["a"]}).to_parquet(path.with_suffix(".parquet"))
+    with pytest.raises(InputError, match="two columns 'id'"):
+        read_source(path.with_suffix(".parquet"), ["id", "value"])
 
 
 def test_a_header_that_is_not_utf_8_is_told_with_the_byte(path: Path) -> None:
@@ -165,7 +188,7 @@ def test_only_lines_that_are_no_object_are_lost(path: Path) -> None:
 
 
 def test_a_column_that_no_line_has_is_told(path: Path) -> None:
-    with pytest.raises(InputError, match="no column 'value'; it has 'id', 'x'"):
+    with pytest.raises(InputError, match="no column 'value'; wanted: 'id', 'value'"):
         read(path.with_suffix(".jsonl"), '{"id": 1}\n{"x": 1}\n')
 
 
@@ -195,7 +218,59 @@ def test_only_the_parquet_row_that_is_not_utf_8_is_lost(path: Path) -> None:
 def test_parquet_that_is_cut_off_or_lacks_a_column_is_told(path: Path) -> None:
     path = path.with_suffix(".parquet")
     pd.DataFrame({"id": ["a"]}).to_parquet(path)
-    with pytest.raises(InputError, match="no column 'value'; it has 'id'"):
+    with pytest.raises(InputError, match="no column 'value'; wanted: 'id', 'value'"):
         read_source(path, ["id", "value"])
     with pytest.raises(InputError, match="not Parquet, or damaged"):
         read(path, path.read_bytes()[:-20])
+
+
+def test_lists_and_objects_are_known_as_such(path: Path) -> None:
+    items = [{"id": "a", "value": [1]}, {"id": {"x": 1}, "value": "[1]"}, {"id": "b", "value": 2}]
+    source = read(path.with_suffix(".jsonl"), "\n".join(map(json.dumps, items)))
+    assert source.nested == {"id": {2}, "value": {1}}
+    path = path.with_suffix(".parquet")
+    pd.DataFrame({"id": [["a"], None], "value": [{"x": 1}, {"x": 2}]}).to_parquet(path)
+    assert read_source(path, ["value", "id"]).nested == {"id": {1}, "value": {1, 2}}
+
+
+# ---- rows that name the columns again
+
+
+QUESTION, IMPORT = "Who?,How?\n", '"{""ImportId"":""QID1""}","{""ImportId"":""QID2"",""choiceId"":""1""}"\n'
+
+
+@pytest.mark.parametrize(
+    ("above", "labels"),
+    [
+        (QUESTION + IMPORT, [2, 3]),
+        (IMPORT, [2]),
+        ('"Who are\nyou?",How?\n' + IMPORT, [2, 4]),
+        ("id,value\n" + QUESTION + IMPORT, [2, 3, 4]),
+        ("id, value \n", [2]),
+        ("Who?,How?,and more\n" + IMPORT.replace('""', "'"), [2, 3]),
+    ],
+    ids=["two rows", "ids alone", "question of two lines", "header again", "header alone", "a row of another width"],
+)
+def test_label_rows_under_the_header_are_no_rows(path: Path, above: str, labels: list[int]) -> None:
+    source = read(path, f"id,value\n{above}a,1\nb,2\n")
+    assert [(text, value) for _, text, value in rows(source)] == [("a", "1"), ("b", "2")]
+    assert sorted(one.row for one in source.labels) == labels
+    assert source.unread == ()
+
+
+def test_label_rows_of_an_export_that_was_put_below_another_are_no_rows(path: Path) -> None:
+    one = "id,value\n" + QUESTION + IMPORT
+    source = read(path, f"{one}a,1\nb,2\n{one}c,3\nWho?,4\n")
+    assert [(text, value) for _, text, value in rows(source)] == [("a", "1"), ("b", "2"), ("c", "3"), ("Who?", "4")]
+    assert [one.row for one in source.labels] == [2, 3, 6, 7, 8]
+
+
+def test_an_answer_that_speaks_of_import_ids_is_an_answer(path: Path) -> None:
+    source = read(path, 'id,value\na,"the ImportId"\nb,"say {""ImportId"": 1}"\n')
+    assert (len(source.frame), source.labels) == (2, ())
+
+
+def test_label_rows_are_known_in_other_formats(path: Path) -> None:
+    items = [{"id": "Who?", "value": "How?"}, {"id": {"ImportId": "QID1"}, "value": {"ImportId": "QID2"}}]
+    source = read(path.with_suffix(".jsonl"), "\n".join(map(json.dumps, [*items, {"id": "a", "value": 1}])))
+    assert (rows(source), len(source.labels)) == ([(3, "a", "1")], 2)

@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import CONTROL, Contrast, Study
-from tasks.effects.tables import Differences
+from tasks.effects.identity import KEYS
+from tasks.effects.tables import Differences, EffectCovariances, ReplicateEffects
 from tasks.meta_analysis.published import published_interval
+from tasks.meta_analysis.raters import replicate_means
 from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.study import compare_pairs, other_methods, without_each
+from tasks.meta_analysis.tables import VarianceComponents
+from tasks.meta_analysis.truth import verdict
 from tasks.planning.cell_tables import doses_table
 from tasks.reporting.chapters import DECLARED
 from tasks.reporting.report import write_report
@@ -103,9 +107,10 @@ def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
                                      columns=["dimension", "n_responses", "disagreement"]),
         "cooccurrence": pd.DataFrame(together, columns=["row", "column", "probability", "n"]),
         "reliability": pd.DataFrame(
-            [(d, s, 0.38, 0.33, 0.43, 500, 1700, 2500) for d in names for s in ("all", *study.strata)],
+            [(d, s, 0.38, 0.33, 0.43, 500, 1700, 2500, "ordinal", 1000, 0)
+             for d in names for s in ("all", *study.strata)],
             columns=["dimension", "stratum", "alpha", "ci_low", "ci_high", "n_participants", "n_responses",
-                     "n_ratings"]),
+                     "n_ratings", "level", "draws", "undefined"]),
         "survey_contrasts": pd.DataFrame(
             [(c, d, 0.04, 0.01, 0.02, 0.06, 500, 490) for c in sorted(pairs) for d in study.evaluation.dimensions],
             columns=["contrast", "dimension", "estimate", "std_error", "ci_low", "ci_high", "n_a", "n_b"]),
@@ -183,15 +188,16 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         for name, key, condition in [(CONTROL, CONTROL, None), *grid]:
             run = hashlib.sha256(f"{model.name}{condition}".encode()).hexdigest()[:8] if condition else None
             status = "trained" if condition else "control"
-            cells.append([name, model.name, key, 0, run, status, 900 if condition else None, 2000, 2.5, "", None])
+            cells.append([name, model.name, key, 0, 0, run, status, 900 if condition else None, 2000, 2.5, "", None])
             health.append([name, model.name, key, 0, 147, 0.99, draw.uniform(0.93, 1), 0.0, 0.01, 14.2, ""])
     if cells:
-        cells[-1][5], cells[-1][-1] = "failed", "out of memory"
+        cells[-1][6], cells[-1][-1] = "failed", "out of memory"
     columns = [
         "experiment",
         "architecture",
         "condition",
         "seed",
+        "replicate",
         "training_run",
         "status",
         "n_pairs",
@@ -225,15 +231,54 @@ def _effect_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
                 sign = -1 if study.dimensions[dimension].better == "lower" else 1
                 size = sign * draw.uniform(0, 0.25) * (1 if contrast.endswith(CONTROL) else 0.3)
                 each = [draw.gauss(size, 0.03) for _ in study.architectures]
-                effects += [(name, contrast, dimension, m.name, x, 0.02, 147, 1, 0, 3, "")
+                effects += [(name, contrast, dimension, m.name, x, 0.02, math.nan, 147, 1, 0, 3, "")
                             for m, x in zip(study.architectures, each, strict=True)]  # fmt: skip
                 row = pooled_row(name, contrast, dimension, sum(each) / len(each), 0.015, len(each))
                 pooled.append(row | published(study, name, contrast, dimension))
-    table = Differences.checked(effects)
-    return {
-        "effects": table, "pooled": pd.DataFrame(pooled), "leave_one_out": without_each(table),
-        "pooling_methods": other_methods(table), "ratios": ratios(study, table), "pairwise": compare_pairs(table),
+    table, frame, replicates = Differences.checked(effects), pd.DataFrame(pooled), ReplicateEffects.checked([])
+    covariances = shared(table, 0.3)
+    truth = {"truth": _truth_table(study, pooled)} if study.ratings.simulate else {}
+    return truth | {
+        "effects": table, "effect_covariances": covariances, "pooled": frame, "leave_one_out": without_each(table),
+        "pooling_methods": other_methods(study, table, covariances), "replicate_effects": replicates,
+        "variance_components": VarianceComponents.checked([]),
+        "ratios": ratios(study, table, replicate_means(table, frame, replicates)),
+        "pairwise": compare_pairs(table, replicates),
     }  # fmt: skip
+
+
+def truth_row(contrast: str, dimension: str, sign: int, strength: float, estimate: float, reach: float = 0.02) -> dict:
+    """A row of truth.csv, of the experiment `groups`, with the interval estimate ± reach."""
+    low, high = estimate - reach, estimate + reach
+    return {
+        "experiment": "groups", "contrast": contrast, "dimension": dimension, "sign": sign, "strength": strength,
+        "estimate": estimate, "ci_low": low, "ci_high": high, "verdict": verdict(sign, low, high),
+    }  # fmt: skip
+
+
+def _truth_table(study: Study, pooled: list[dict[str, Any]]) -> pd.DataFrame:
+    """Something planted in every contrast of groups on what is trained on, towards what is good; elsewhere nothing."""
+    rows = []
+    for row in pooled:
+        experiment = study.experiments[row["experiment"]]
+        if sides := experiment.compared_strata.get(Contrast(row["contrast"])):
+            trained = row["dimension"] in experiment.conditions[sides[0]].dimensions
+            sign = (-1 if study.dimensions[row["dimension"]].better == "lower" else 1) if trained else 0
+            own = truth_row(row["contrast"], row["dimension"], sign, 2.0 * trained, row["estimate"])
+            rows.append(own | {"experiment": row["experiment"]})
+    return pd.DataFrame(rows)
+
+
+def shared(effects: pd.DataFrame, correlation: float) -> pd.DataFrame:
+    """The covariances of effects of which every two of a contrast and dimension have the same correlation."""
+    rows = [
+        (*key, *own["architecture"].iloc[[i, j]], r * own["std_error"].iloc[i] * own["std_error"].iloc[j], r, 147)
+        for key, own in effects.groupby(KEYS, sort=False)
+        for i in range(len(own))
+        for j in range(i, len(own))
+        for r in [1.0 if i == j else correlation]
+    ]
+    return EffectCovariances.checked(rows)
 
 
 def published(study: Study, experiment: str, contrast: str, dimension: str) -> dict[str, Any]:
@@ -257,8 +302,9 @@ def pooled_row(
         "experiment": experiment, "contrast": contrast, "dimension": dimension, "k": k, "estimate": estimate,
         "std_error": error, "ci_low": estimate - reach, "ci_high": estimate + reach,
         "p": math.erfc(abs(estimate) / error / math.sqrt(2)), "i2": 41.0, "hksj_ci_low": estimate - 1.3 * reach,
-        "hksj_ci_high": estimate + 1.3 * reach, "hksj_p": 0.02, "hksj_p_holm": 0.04, "n_marked": 0, "tau2": 0.001,
-        "q": 9.0, "q_p": 0.01, "pi_low": estimate - 3 * reach, "pi_high": estimate + 3 * reach,
+        "hksj_ci_high": estimate + 1.3 * reach, "hksj_p": 0.02, "hksj_p_holm": 0.04, "n_marked": 0,
+        "n_replicates": 0, "tau2": 0.001, "q": 9.0, "q_p": 0.01, "mean_correlation": 0.3,
+        "pi_low": estimate - 3 * reach, "pi_high": estimate + 3 * reach,
     }  # fmt: skip
 
 

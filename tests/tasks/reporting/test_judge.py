@@ -18,6 +18,7 @@ def proof_row(dimension: str, stratum: str = "all", **changes: Any) -> dict[str,
     """A row of judge_agreement.csv, each interval 0.05 to either side."""
     row: dict[str, Any] = dict.fromkeys(columns_of(JudgeAgreement), 0.0)
     row |= {"dimension": dimension, "stratum": stratum, "n": 435, "n_human": 1346, "n_unscored": 0}
+    row |= {"draws": 1000, "undefined": 0}
     values = {"agreement": 0.8, "weighted_kappa": 0.65, "spearman": 0.7, "alpha": 0.5, "mean_error": -0.01,
               "human_agreement": 0.7, "human_weighted_kappa": 0.4, "human_spearman": 0.4,
               "human_alpha": 0.3}  # fmt: skip
@@ -34,7 +35,7 @@ def line_row(dimension: str = "toxicity", **changes: Any) -> dict[str, Any]:
 
 
 def difference(low: float, high: float, measure: str = "alpha") -> dict[str, Any]:
-    row = ["toxicity", "female - male", measure, (low + high) / 2, low, high]
+    row = ["toxicity", "female - male", measure, (low + high) / 2, low, high, 1000, 0]
     return dict(zip(columns_of(JudgeStrata), row, strict=True))
 
 
@@ -51,6 +52,13 @@ def test_the_judge_stands_beside_what_the_raters_reach_among_themselves(tmp_path
     assert "| all raters | Toxicity | a rater | 1,346 | 70.0% (65.0 to 75.0) | 0.40 (0.35 to 0.45) |" in text
     assert "at least as well as the raters among themselves on toxicity (α 0.50 against 0.30)" in text
     assert "| female | Toxicity | judge |" in text.split("By group of raters")[1]
+
+
+def test_draws_that_leave_a_measure_undefined_are_told(tmp_path: Path) -> None:
+    rows = [proof_row("toxicity"), proof_row("toxicity", "female") | {"undefined": 12}]
+    text = report(tmp_path, judge_agreement=rows)
+    assert "whose interval rests on the others: at most 12 of 1,000 for female on toxicity." in text
+    assert "whose interval rests on" not in report(tmp_path)
 
 
 def test_a_judge_that_does_worse_than_a_rater_is_said_to(tmp_path: Path) -> None:
@@ -116,6 +124,8 @@ def test_calls_and_their_cost_are_told(tmp_path: Path) -> None:
     assert "made 1,234 calls to the judge, $1.50 at the prices of the settings" in report(
         tmp_path, {"calls": 1234, "dollars": 1.5}
     ).replace("\\", "")
+    told = report(tmp_path, {"calls": 9, "dollars": 1.5, "unmetered": 4})
+    assert "(the endpoint did not say what 4 of them took; they count at their most)" in told
     assert "calls to the judge" not in report(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tasks.reporting.chapters.published_figure import published_effects
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import Link, TablePart
 from tasks.reporting.house.drawing import house_style, write_canvas
+from tasks.reporting.house.effects import with_interval
 from tasks.reporting.house.forest import draw_forest, lines
 from tasks.reporting.house.latex import LatexTable, escape, latex
 from tests.tasks.reporting.made_up import FACTS, HOSTILE, full, made_up, pooled_row, study, written
@@ -62,7 +64,8 @@ def test_an_experiment_that_extends_another_is_not_the_papers() -> None:
 def ratio_row(**changes: Any) -> pd.DataFrame:
     row = {
         "experiment": "scale", "of": FIVE, "to": BINARY, "dimension": "toxicity", "k": 7, "estimate_of": -0.3,
-        "estimate_to": -0.2, "ratio": 1.5, "ci_low": 1.2, "ci_high": 2.0, "published": 1.22,
+        "estimate_to": -0.2, "ratio": 1.5, "ci_low": 1.2, "ci_high": 2.0, "n_replicates": 0,
+        "total_ci_low": math.nan, "total_ci_high": math.nan, "published": 1.22,
     }  # fmt: skip
     return pd.DataFrame([row | changes])
 
@@ -77,6 +80,12 @@ def ratio_row(**changes: Any) -> pd.DataFrame:
 )  # fmt: skip
 def test_a_ratio_claims_no_more_than_its_interval(changes: dict[str, float], sentence: str) -> None:
     assert sentence in beside.CHAPTER.findings(Results(study(), {"ratios": ratio_row(**changes)}))[0]
+
+
+def test_a_ratio_has_the_interval_that_knows_who_was_asked_where_there_is_one() -> None:
+    found = ratio_row(n_replicates=8, total_ci_low=0.8, total_ci_high=3.0)
+    text = beside.CHAPTER.findings(Results(study(), {"ratios": found}))[0]
+    assert "1.50 (0.80 to 3.00) times as much as binary, not clearly different from 1" in text
 
 
 def test_a_ratio_without_bounds_is_drawn_and_told(tmp_path: Path) -> None:
@@ -100,6 +109,26 @@ def test_effects_that_hang_on_one_architecture_are_counted_and_it_is_named() -> 
     text = texts(pooling.CHAPTER.parts(Results(study(), tables)))
     assert "of 1 clear effects 1 would not be so without one architecture (b)." in text
     assert "Egger's test is not made: with fewer than 10 effects it tells nothing" in text
+
+
+def test_methods_that_know_what_prompts_give_stand_apart_and_say_what_they_do_not_know() -> None:
+    tables = made_up(study())
+    tables["pooled"].loc[0, "mean_correlation"] = -0.04
+    fold = next(
+        part
+        for part in pooling.CHAPTER.parts(Results(study(), tables))
+        if part.kind == "fold" and part.title == "The same effects by other methods"
+    )
+    alone, shared = (part for part in fold.parts if part.kind == "table")
+    assert alone.header[2:] == ("Fixed effect", "DerSimonian–Laird", "REML", "Paule–Mandel")
+    assert shared.header[2:] == ("DerSimonian–Laird", "REML", "CR2", "Half-normal τ")
+    text = texts(fold.parts)
+    assert "correlated: by 0.30 in the middle of 5 pooled effects (from −0.04 to 0.30" in text
+    assert "No method knows that architectures learn from the same raters." in text
+    methods = tables["pooling_methods"].set_index(["contrast", "dimension", "method"])
+    cr2 = methods.loc[("5-point - control", "toxicity", "cr2")]
+    line = next(line for line in shared.body if line[0].startswith("5-point") and line[1] == "Toxicity")
+    assert line[4] == with_interval(cr2.to_dict())
 
 
 def test_marked_runs_are_told_with_what_they_change() -> None:
@@ -199,6 +228,15 @@ def test_a_very_wide_interval_leaves_the_axis_and_does_not_press_the_effects_tog
         low, high = draw_forest(lines([("a", -0.3, 0.02), ("b", -0.1, 0.02)], 0.0), wide, "h", "x").axes[0].get_xlim()
     assert -0.6 < low < -0.34
     assert 0.1 < high < 0.25
+
+
+def test_a_weight_below_zero_is_said_and_drawn_as_the_least() -> None:
+    line = replace(lines([("a", 0.1, 0.1)], 0.0)[0], weight=-0.03)
+    with house_style():
+        canvas = draw_forest([line], pooled_row("scale", FIVE, "toxicity", -0.2), "heading", "axis")
+    assert any(text.get_text().endswith("-3%") for text in canvas.axes[0].texts)
+    sizes = [size for marks in canvas.axes[0].collections for size in getattr(marks, "get_sizes", list)()]
+    assert min(sizes) == pytest.approx(2.5**2)
 
 
 def test_hostile_names_stay_text_in_a_figure(tmp_path: Path) -> None:

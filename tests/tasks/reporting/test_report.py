@@ -35,8 +35,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
 def test_sections_stand_in_the_order_of_reading(whole: tuple[str, str, Path]) -> None:
     keys = re.findall(r'<section id="([^"]+)">', whole[0])
     assert keys == [
-        "findings", "method", "participants", "survey", "regression", "audit", "experiment-groups", "experiment-scale",
-        "paper", "pooling", "training-runs", "failures", "health", "judge", "dropped", "provenance",
+        "findings", "method", "certainty", "participants", "survey", "regression", "audit", "experiment-groups",
+        "experiment-scale", "paper", "pooling", "truth", "training-runs", "failures", "health", "judge",
+        "dropped", "provenance",
     ]  # fmt: skip
 
 
@@ -105,6 +106,16 @@ def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
     assert "1 of 15 cells are marked (scale / binary)." in text
     assert "| b | scale / binary | well-formed 50%, control 99% |" in text
     assert "| scale / binary | 82.0% | 50.0% | b |" in text  # (.99 + .5 + .97) / 3 = .82
+
+
+def test_an_untouched_architecture_that_hardly_answers_is_told_first(tmp_path: Path) -> None:
+    health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
+    health.loc[(health["architecture"] == "b") & (health["condition"] == "control"), "marked"] = "finished 0%"
+    _, text = written(study(), {"health": health}, tmp_path)
+    sentence = "Hardly an answer of the untouched architecture is language that ends: b (finished 0%)."
+    assert text.count(sentence) == 2  # among the findings and in its chapter
+    assert "all its effects are marked, and the pools without marked runs leave it out" in text
+    assert "None of 15 cells is marked." in text  # of those that were trained
 
 
 def test_counts_are_found_under_either_spelling(whole: tuple[str, str, Path]) -> None:
@@ -265,10 +276,10 @@ def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
         "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets): training lowered toxicity against no "
         "fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
     )
-    assert in_short(row) == (
+    assert in_short(row).splitlines()[1:] == [
         "Scale, toxicity (lower is better; k = 7): the one effect against no fine-tuning is clear, also after "
         "Holm's adjustment: 5-point −0.210 (−0.286 to −0.134)."
-    )
+    ]
 
 
 def test_findings_count_what_is_clear_and_name_the_largest() -> None:

@@ -82,6 +82,40 @@ def test_reliability_that_is_unknown_leaves_its_place_empty(tmp_path: Path) -> N
     assert "female" not in figure.alt
 
 
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+def test_the_level_of_measurement_stands_beside_alpha_wherever_it_is(tmp_path: Path, level: str) -> None:
+    table = made_up(study())["reliability"].assign(level=level)
+    html, markdown = written(study(), {"reliability": table}, tmp_path)
+    figure = draw_all(Results(study(), {"reliability": table}), tmp_path)[0]
+    for text in (
+        html.replace("&#x27;", "'").replace("&#39;", "'"),
+        markdown,
+        figure.caption,
+        figure.alt,
+        figure.svg.read_text(),
+    ):
+        assert f"Krippendorff's α ({level})" in text
+        assert text.count("Krippendorff's α") == text.count(f"Krippendorff's α ({level})")
+
+
+def test_a_difference_without_an_interval_is_not_called_clear_or_unclear(tmp_path: Path) -> None:
+    table = made_up(study())["survey_contrasts"].assign(
+        estimate=0.5, std_error=math.nan, ci_low=math.nan, ci_high=math.nan
+    )
+    text = written(study(), {"survey_contrasts": table}, tmp_path)[1]
+    assert "raters are 0.500 apart in toxicity, and nobody differs within a group" in text
+    assert "no clear difference" not in text
+
+
+def test_draws_without_alpha_are_counted_in_the_report(tmp_path: Path) -> None:
+    table = made_up(study())["reliability"]
+    assert "rests on the others" not in written(study(), {"reliability": table}, tmp_path)[1]
+    table.loc[(table["stratum"] == "all") & (table["dimension"] == "toxicity"), "undefined"] = 41
+    assert "the interval rests on the others: 41 of 1,000 for all raters on toxicity." in " ".join(
+        written(study(), {"reliability": table}, tmp_path)[1].split()
+    )
+
+
 # ---- beside the paper
 
 

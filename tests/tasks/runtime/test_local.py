@@ -79,6 +79,17 @@ def test_what_another_thread_is_having_made_is_made_once(pool):
     assert sorted(fresh) == [False, False, True]
 
 
+def test_a_library_that_asks_a_question_in_a_child_gets_no_answer_and_takes_no_job():
+    script = (
+        "from tasks.runtime.local.child import _own_input\n"
+        "jobs = _own_input()\n"
+        "try: print('answered', input('run it? [y/N] '))\n"
+        "except EOFError: print('nobody answers;', 'job:', jobs.readline())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=60)
+    assert "nobody answers; job: y" in ended.stdout
+
+
 def test_children_end_when_their_parent_is_killed(tmp_path):
     script = (
         "import sys, time; from pathlib import Path; from tasks.runtime.local.slot import Slot\n"

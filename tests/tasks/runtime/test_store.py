@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,64 @@ def test_a_record_that_is_not_json_leaves_nothing(tmp_path: Path, any_store: Sto
     with pytest.raises(TypeError):
         any_store.make("stage", "key", lambda _: {"path": tmp_path})
     assert any_store.find("stage", "key") is None
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flip, Path.unlink])
+@pytest.mark.parametrize("name", ["whole.txt", "record.json"])
+def test_a_damaged_artifact_is_said_and_made_again(
+    name: str, damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = FolderStore(tmp_path).make("stage", "key", build).path
+    damage(path / name)
+    store = FolderStore(tmp_path)  # of another process
+    assert store.find("stage", "key") is None
+    with pytest.raises(FileNotFoundError, match="stage/key: no such artifact"):
+        store.fetch("stage", "key")
+    again = store.make("stage", "key", build)
+    assert (again.fresh, (again.path / "whole.txt").read_text()) == (True, "whole")
+    assert not FolderStore(tmp_path).make("stage", "key", build).fresh
+    if damage is not Path.unlink or name != "record.json":  # without a record there is no artifact
+        (line,) = caplog.messages
+        assert line.startswith(f"{tmp_path}/stage/key: {name} is ")
+        assert line.endswith("; it counts as not there, and is made again")
+
+
+def test_a_bit_that_flips_anywhere_in_a_record_is_seen(tmp_path: Path) -> None:
+    path = FolderStore(tmp_path).make("stage", "key", build).path / "record.json"
+    whole = path.read_bytes()
+    for place, byte in enumerate(whole):
+        for bit in (1, 4, 32):
+            path.write_bytes(whole[:place] + bytes([byte ^ bit]) + whole[place + 1 :])
+            found = FolderStore(tmp_path).find("stage", "key")
+            assert found is None or found.record == {"n": 1}  # a blank may have become another
+
+
+def test_a_file_in_an_artifacts_place_gives_way(tmp_path: Path) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "key").write_text("in the way")
+    assert FolderStore(tmp_path).make("stage", "key", build).fresh
+
+
+def test_an_artifact_of_an_earlier_version_has_no_digests_and_is_found(tmp_path: Path) -> None:
+    folder = FolderStore(tmp_path).make("stage", "key", build).path
+    (folder / "record.json").write_text('{"n": 1}')
+    artifact = FolderStore(tmp_path).find("stage", "key")
+    assert artifact is not None
+    assert artifact.record == {"n": 1}
 
 
 def test_a_build_killed_half_way_is_not_found_and_the_next_builds_it_whole(tmp_path: Path) -> None:

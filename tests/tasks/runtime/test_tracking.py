@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tasks.runtime.tracking import Tracker
+from tasks.runtime.tracking import Tracker, make_mlflow_database
 
 
 @pytest.fixture
@@ -58,3 +63,83 @@ def test_a_page_has_an_address_where_a_server_shows_the_runs(tmp_path, monkeypat
     assert again.page(run, "report.html") == f"http://127.0.0.1:5000/#/experiments/1/runs/{run}/artifacts/report.html"
     assert again._mlflow is None  # known already
     assert again.page("", "report.html") == ""  # logging failed
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9", "foo://host/x", "http://[::1"])
+def test_a_server_that_fails_is_one_line_without_its_password(place, tmp_path, adapter, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.replace("://", "://me:hidden@"))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert log(Tracker("demo", tmp_path), adapter) == ""
+    (line,) = [record.message for record in caplog.records if record.name == "tasks.runtime.tracking"]
+    assert line.startswith(f"MLflow failed ({place}: ")
+    assert "hidden" not in line
+    assert "\n" not in line
+
+
+def tables_of(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as database:
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def half_made(file: Path) -> None:
+    """What a kill leaves: some tables are there, others and MLflow's note of its version are not."""
+    make_mlflow_database(file)
+    with closing(sqlite3.connect(file)) as database:
+        for name in ("alembic_version", "logged_models", "trace_info"):
+            database.execute(f"DROP TABLE {name}")
+        database.commit()
+    file.with_suffix(".version").unlink()
+
+
+def no_database(file: Path) -> None:
+    file.write_text("not a database, but long enough to be read as one by whoever does not look " * 20)
+
+
+@pytest.mark.parametrize("spoil", [half_made, no_database])
+def test_a_spoilt_database_without_runs_is_made_anew_and_logging_goes_on(spoil, tmp_path, adapter, caplog):
+    file = tmp_path / "mlflow.db"
+    spoil(file)
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "other.json").write_text('{"uri": "what a study logged into the spoilt one"}')
+    assert log(Tracker("demo", tmp_path), adapter)
+    assert f"{file} is no whole database of MLflow's: kept as mlflow.db.damaged, made anew" in caplog.text
+    assert "runs" in tables_of(file)
+    assert (tmp_path / "mlflow.db.damaged").exists()
+    assert not (tmp_path / "mlflow" / "other.json").exists()
+
+
+def test_a_database_that_holds_runs_is_never_made_anew(tmp_path, adapter, caplog):
+    run = log(Tracker("demo", tmp_path), adapter)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'unknown'")
+        database.commit()
+    (tmp_path / "mlflow" / "demo.json").unlink()
+    (tmp_path / "mlflow.version").write_text("an earlier one")
+    assert log(Tracker("demo", tmp_path), adapter) == ""
+    assert f"{tmp_path / 'mlflow.db'}: " in caplog.text
+    assert not (tmp_path / "mlflow.db.damaged").exists()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert (run,) in database.execute("SELECT run_uuid FROM runs").fetchall()
+
+
+@pytest.mark.slow
+def test_a_kill_while_the_database_is_made_leaves_none(tmp_path):
+    command = [sys.executable, "-m", "tasks.runtime.tracking", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not any(tmp_path.glob(".mlflow.db.partial.*/mlflow.db")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    assert "runs" in tables_of(tmp_path / "mlflow.db")
+    assert not list(tmp_path.glob(".mlflow.db.partial.*"))
+
+
+def test_what_was_logged_is_found_again_when_the_memory_of_it_is_damaged(tmp_path, adapter, caplog):
+    first = log(Tracker("demo", tmp_path), adapter)
+    memory = tmp_path / "mlflow" / "demo.json"
+    memory.write_bytes(memory.read_bytes()[:90])
+    assert log(Tracker("demo", tmp_path), adapter) == first
+    assert "demo.json: not the JSON that was written; kept as demo.json.damaged, MLflow is asked" in caplog.text

@@ -73,6 +73,26 @@ def test_a_group_of_one_has_no_difference() -> None:
     assert all(math.isnan(values[name]) for name in ("estimate", "std_error", "ci_low", "ci_high"))
 
 
+@pytest.mark.parametrize("scores", [(3, 3), (2, 4)])
+def test_groups_that_do_not_vary_have_a_difference_without_an_interval(
+    scores: tuple[int, int], recwarn: pytest.WarningsRecorder
+) -> None:
+    rows = [(f"{side}{n}", "r1", score, 1) for side, score in zip("ab", scores, strict=True) for n in range(20)]
+    sides = ({f"{side}{n}" for n in range(20)} for side in "ab")
+    values = group_difference(ratings(*rows), *sides, "x", categories=5)
+    assert values["estimate"] == (scores[0] - scores[1]) / 4
+    assert all(math.isnan(values[name]) for name in ("std_error", "ci_low", "ci_high"))
+    assert list(recwarn) == []
+
+
+def test_one_group_that_does_not_vary_leaves_welchs_interval(recwarn: pytest.WarningsRecorder) -> None:
+    rows = [("p1", "r", 3, 1), ("p2", "r", 3, 1), ("p3", "r", 1, 1), ("p4", "r", 5, 1)]
+    values = group_difference(ratings(*rows), {"p1", "p2"}, {"p3", "p4"}, "x", categories=5)
+    # variances 0 and 0.5; SE² = 0.25, df = 1, where t's 97.5% point is 12.706205
+    assert values["ci_high"] == pytest.approx(0.5 * 12.706205, abs=1e-6)
+    assert list(recwarn) == []
+
+
 def test_people_who_rated_nothing_on_the_dimension_count_for_nothing() -> None:
     rows = [("p1", "r1", 1, 1), ("p2", "r1", 3, 1), ("p3", "r1", 2, 1), ("p4", "r1", 4, 1), ("p5", "r1", None, 1)]
     values = group_difference(ratings(*rows), {"p1", "p2", "p5"}, {"p3", "p4", "nobody"}, "x", categories=5)

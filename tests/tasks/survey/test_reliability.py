@@ -126,6 +126,24 @@ def test_what_has_no_alpha_is_nan(matrix: np.ndarray, responses: int) -> None:
     assert values["n_responses"] == responses
 
 
+def test_draws_of_equal_ratings_have_no_alpha_and_are_counted() -> None:
+    # three responses, one with a disagreement: without it a draw has equal ratings only, with chance (2/3)³
+    ratings = long(np.array([[3.0, 3, 3], [3, 3, 4]]))
+    values = reliability(ratings, "x", 5, draws=2000, seed=0)
+    assert values["undefined"] / 2000 == pytest.approx((2 / 3) ** 3, abs=0.04)
+    assert (values["draws"], values["level"]) == (2000, "ordinal")
+    assert reliability(long(with_gaps(0)), "x", 5, draws=100, seed=0)["undefined"] == 0
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.array([[1.0], [4]]), np.array([[1.0, 3, 5, 2], [1, 3, 5, 2]])], ids=["one response", "all agree"]
+)
+def test_draws_that_are_all_the_same_give_no_interval(matrix: np.ndarray) -> None:
+    values = reliability(long(matrix), "x", 5, draws=200, seed=0)
+    assert math.isfinite(float(values["alpha"]))
+    assert all(math.isnan(float(values[name])) for name in ("ci_low", "ci_high"))
+
+
 # ---- the table
 
 
@@ -145,7 +163,7 @@ def test_a_stratum_whose_ratings_are_all_equal_has_no_alpha_and_is_named(caplog:
         "all": False, "young": False, "old": True,
     }  # fmt: skip
     assert table.loc["old", "n_ratings"] == 12
-    assert caplog.messages == ["alpha of old, offensiveness: all ratings equal, so there is none"]
+    assert caplog.messages == ["ordinal alpha of old, offensiveness: all ratings equal, so there is none"]
 
 
 @pytest.mark.parametrize("level", LEVELS)

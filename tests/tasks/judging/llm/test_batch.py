@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ from tasks.judging.llm import batch as batch_module
 from tasks.judging.llm.client import JudgeFailed
 from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import FILTERED, NOT_JSON, make_rubric
-from tasks.judging.llm.verdicts import Verdicts
+from tasks.judging.llm.verdicts import Verdicts, verdict_key
 from tests.endpoint import Endpoint
-from tests.tasks.judging.llm.test_judge import DIMENSIONS, PRICE, judged, texts
+from tests.tasks.judging.llm.test_judge import DIMENSIONS, PRICE, judged, reasoning_model, texts
 
 Make = Callable[..., LlmJudge]
 
@@ -127,13 +128,109 @@ def test_a_line_that_is_no_verdict_is_asked_for_once_more_and_then_unscored(make
     assert sizes(endpoint) == [5, 2]  # then answers 1 and 2
 
 
-def test_a_batch_that_the_endpoint_refuses_fails_with_its_words_and_may_be_tried_again(make: Make) -> None:
+def test_batches_that_the_endpoint_refuses_fail_with_its_words_and_may_be_tried_again(make: Make) -> None:
     with Endpoint(batch_status=lambda look: "failed") as endpoint:
-        with pytest.raises(JudgeFailed, match="judge m: batch batch-0: failed"):
+        with pytest.raises(JudgeFailed, match="judge m: batch batch-0: failed; batch batch-1: failed; 3 of 3 verdicts"):
             judged(make(endpoint), texts(3))
         endpoint.batch_status = lambda look: "completed"
         assert all(verdict.grades for verdict in judged(make(endpoint), texts(3)))
-    assert len(endpoint.batches) == 2
+    assert len(endpoint.batches) == 3
+
+
+def test_a_batch_that_the_endpoint_no_longer_knows_is_asked_for_anew(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Endpoint() as endpoint:
+        judge = make(endpoint)
+        keys = [verdict_key(judge._settings, judge._rubric.version, "a prompt", text) for text in texts(8)]
+        store = Verdicts(tmp_path / "v.db")
+        store.plan_batch("of another project", keys)
+        store.submit_batch("of another project", "batch-of-old")
+        assert all(verdict.grades for verdict in judged(judge, texts(8)))
+        assert store.open_batches() == []
+        judged(make(endpoint), texts(8))
+    assert "no longer knows batch batch-of-old; its 8 answers are asked for anew" in caplog.text
+    assert sizes(endpoint) == [8]
+
+
+def test_a_batch_whose_output_is_gone_is_asked_for_anew(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    class Gone(Endpoint):
+        def other(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+            self.files.pop("output-batch-0", None) if path.startswith("/v1/files/") else None
+            return super().other(method, path, body)
+
+    with Gone() as endpoint:
+        assert all(verdict.grades for verdict in judged(make(endpoint), texts(8)))
+    assert "a file of batch batch-0 is gone" in caplog.text
+    assert sizes(endpoint) == [8, 8]
+
+
+@pytest.mark.parametrize("status", ["expired", "cancelled", "failed"])
+def test_what_a_batch_answered_before_it_ended_is_not_paid_for_again(make: Make, status: str) -> None:
+    class Ended(Endpoint):
+        def _look(self, batch: dict[str, Any]) -> dict[str, Any]:
+            ended = super()._look(batch)
+            if batch["id"] == "batch-0":
+                lines = self.files["output-batch-0"].splitlines()
+                self.files["half"], self.files["errors"] = b"\n".join(lines[:5]), b"not JSON\n" + lines[5]
+                ended = ended | {"status": status, "output_file_id": "half", "error_file_id": "errors"}
+            return ended
+
+    with Ended() as endpoint:
+        assert all(verdict.grades for verdict in judged(make(endpoint), texts(8)))
+    assert sizes(endpoint) == [8, 2]
+
+
+@pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": None, "completion_tokens": None}])
+def test_verdicts_of_a_batch_are_kept_whatever_is_said_of_their_tokens(make: Make, usage: object) -> None:
+    def lines(number: int, request: dict[str, Any]) -> list[str]:
+        line = json.loads(endpoint.line(request))
+        line["response"]["body"]["usage"] = usage
+        return [json.dumps(line)]
+
+    with Endpoint(batch_line=lines) as endpoint:
+        judge = make(endpoint, price=PRICE)
+        assert all(verdict.grades for verdict in judged(judge, texts(4)))
+        assert judge.account["unmetered"] == 4
+        assert judge.account["dollars"] > 4 * 2.0  # 200 tokens written for $2, and the bytes read
+        assert make(endpoint).missing([("a prompt", text) for text in texts(4)]) == 0
+    assert len(endpoint.batches) == 1
+
+
+@pytest.mark.parametrize("body", [None, "x", [], {"choices": None}, {"choices": [None]}, {"error": {"code": 502}}])
+def test_lines_without_a_completion_fail_and_are_asked_for_by_the_next_run(make: Make, body: object) -> None:
+    def lines(number: int, request: dict[str, Any]) -> list[str]:
+        response = {"status_code": 200, "body": body}
+        return [json.dumps({"custom_id": request["custom_id"], "response": response, "error": None})]
+
+    with Endpoint(batch_line=lines) as endpoint:
+        with pytest.raises(JudgeFailed, match="4 of 4 verdicts are missing after 2 batches"):
+            judged(make(endpoint), texts(4))
+        endpoint.batch_line = lambda number, request: None
+        assert all(verdict.grades for verdict in judged(make(endpoint), texts(4)))
+
+
+def test_the_form_that_a_model_wants_is_learned_from_the_lines_of_batches(make: Make) -> None:
+    def lines(number: int, request: dict[str, Any]) -> list[str] | None:
+        refused = reasoning_model(request["body"])
+        response = refused and {"status_code": refused[0], "body": refused[1]}
+        return response and [json.dumps({"custom_id": request["custom_id"], "response": response, "error": None})]
+
+    with Endpoint(batch_line=lines) as endpoint:
+        assert all(verdict.grades for verdict in judged(make(endpoint, tries=1), texts(4)))
+    assert sizes(endpoint) == [4, 4, 4]
+
+
+def test_a_refusal_of_the_batch_itself_does_not_show_the_key(make: Make) -> None:
+    class Refuses(Endpoint):
+        def other(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+            return 401, b'{"error": {"message": "Incorrect API key provided: sk-MARKED-1234"}}'
+
+    with Refuses() as endpoint:
+        judge = make(endpoint)
+        judge._key = lambda: "sk-MARKED-1234"
+        with pytest.raises(JudgeFailed, match=r"judge m: HTTP 401: Incorrect API key provided: \[key\]$"):
+            judged(judge, texts(2))
 
 
 def test_cells_that_share_texts_share_their_batch(make: Make) -> None:

@@ -15,8 +15,8 @@ from tasks.judging.llm.limits import Bucket, Budget, CeilingReached, Pace, RateL
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1s", 1.0), ("120ms", 0.12), ("1m30.5s", 90.5), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("8.64s", 8.64),
-     ("0.5", 0.5), ("0s", 0.0), ("", None), (None, None), ("soon", None)],
+    [("1s", 1.0), ("120ms", 0.12), ("1m30.5s", 90.5), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("1d2h", 93_600.0),
+     ("8.64s", 8.64), ("0.5", 0.5), ("0s", 0.0), ("", None), (None, None), ("soon", None)],
 )  # fmt: skip
 def test_durations_of_headers_are_read(text: str | None, value: float | None) -> None:
     assert seconds(text) == value

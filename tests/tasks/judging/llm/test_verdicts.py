@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema import LlmJudgeSettings
-from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
+from tasks.judging.llm.verdicts import SCHEMA, Verdict, Verdicts, verdict_key
 
 
 def key(number: int) -> bytes:
@@ -33,6 +33,30 @@ def test_the_first_verdict_of_a_key_counts(tmp_path: Path) -> None:
     store.add("judge", [(key(1), Verdict((1,))), (key(1), Verdict((2,)))])
     store.add("judge", [(key(1), Verdict((3,))), (key(2), Verdict((4,)))])
     assert store.find([key(1), key(2)]) == {key(1): Verdict((1,)), key(2): Verdict((4,))}
+
+
+def test_only_what_lasts_is_kept(tmp_path: Path) -> None:
+    store = Verdicts(tmp_path / "v.db")
+    store.add("judge", [(key(1), Verdict((), "not JSON")), (key(2), Verdict((), "no answer: HTTP 500")),
+                        (key(3), Verdict((), "refused")), (key(4), Verdict((2,)))])  # fmt: skip
+    store.add("judge", [(key(1), Verdict((5,)))])
+    assert set(store.find([key(n) for n in range(6)])) == {key(1), key(3), key(4)}
+
+
+def test_failures_that_an_earlier_version_kept_are_forgotten_and_verdicts_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "v.db"
+    rows = [(key(1), b"\1\5", ""), (key(2), b"", "not JSON"), (key(3), b"", "no answer: HTTP 500: later"),
+            (key(4), b"", "refused"), (key(5), b"", "cut off")]  # fmt: skip
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA)
+        insert = "INSERT INTO verdicts VALUES (?, 'j', ?, ?, 'm', 1, 1, '2026')"
+        connection.executemany(insert, rows)
+    store = Verdicts(path)
+    assert set(store.find([key(n) for n in range(6)])) == {key(1), key(4)}
+    store.add("judge", [(key(2), Verdict((3,)))])
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="only added"):
+        connection.execute("DELETE FROM verdicts")
+    assert set(Verdicts(path).find([key(n) for n in range(6)])) == {key(1), key(2), key(4)}
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM verdicts", "UPDATE verdicts SET reason = 'other'"])

@@ -1,0 +1,198 @@
+"""How sure: the interval over architectures beside the one that knows who was asked, the placebo, and where the error
+comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from configs.placebo import PLACEBO
+from configs.schema import CONTROL
+from tasks.effects.tables import ReplicateEffects
+from tasks.meta_analysis.tables import Pooled, VarianceComponents
+from tasks.reporting.chapters.certainty_figure import draw_certainty
+from tasks.reporting.house.chapter import Chapter, Results
+from tasks.reporting.house.columns import effect_of, numbers, shares, texts
+from tasks.reporting.house.document import Fold, Items, Paragraph, Part, SourceTables, TablePart
+from tasks.reporting.house.effects import effect_text
+from tasks.reporting.house.tables import Row
+from tasks.reporting.house.words import finite, interval, joined, number, percent, whole
+
+TWICE = {
+    "raters": "twice as many raters",
+    "prompts": "twice as many held-out prompts",
+    "seeds": "twice as many seeds",
+    "judge": "twice as many rated responses for the judge's calibration",
+    "architectures": "twice as many architectures",
+}
+FROM = {
+    "raters": "who was asked",
+    "prompts": "the prompts",
+    "seeds": "the seeds",
+    "judge": "the judge",
+    "architectures": "differences between architectures",
+}
+
+
+def headline(results: Results) -> list[Row]:
+    """The differences between conditions that the study is about, each with `parts`: its sources of error by name."""
+    every = [row for row in results.pooled() if row["focus"] and finite(row["estimate"])]
+    shown = [row for row in every if row["second"] != CONTROL and row["experiment"] != PLACEBO]
+    return _with_parts(results, shown or [row for row in every if row["experiment"] != PLACEBO])
+
+
+def _with_parts(results: Results, pooled: list[Row]) -> list[Row]:
+    parts: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in results.rows(VarianceComponents):
+        parts.setdefault((row["experiment"], row["contrast"], row["dimension"]), {})[row["source"]] = row
+    return [row | {"parts": parts.get((row["experiment"], row["contrast"], row["dimension"]), {})} for row in pooled]
+
+
+def _excludes_zero(row: Row, which: str) -> bool:
+    low, high = row[f"{which}ci_low"], row[f"{which}ci_high"]
+    return finite(low, high) and not low <= 0 <= high
+
+
+# ---- sentences
+
+
+def _findings(results: Results) -> list[str]:
+    """Which differences stay clear once the interval knows who was asked, and what the placebo says."""
+    shown = headline(results)
+    if not shown:
+        return []
+    asked = [row for row in shown if finite(row["total_std_error"])]
+    if not asked:
+        return [
+            "How sure: no interval of this report knows who was asked, since all architectures learn from the same "
+            "raters; other raters might have given other effects. Rater replicates measure it (raters.replicates in "
+            "the study)."
+        ]
+    clear = [effect_text(results.study, row) for row in asked if _excludes_zero(row, "total_")]
+    plain = [row for row in asked if _excludes_zero(row, "")]
+    lost = [effect_text(results.study, row) for row in plain if not _excludes_zero(row, "total_")]
+    of = f"of {whole(len(asked))} differences between conditions" if len(asked) > 1 else "of one difference"
+    text = (
+        f"How sure: {of}, the interval over architectures alone calls {whole(len(plain))} different from zero; the one "
+        f"that also knows who was asked calls {whole(len(clear))}"
+    )
+    text += f" ({joined(clear)})" if clear else ""
+    text += f", and no longer {joined(lost)}" if lost else ""
+    return [" ".join(filter(None, [f"{text}.", _placebo(results)]))]
+
+
+def _placebo(results: Results) -> str:
+    """What comes out where nothing is to be found."""
+    tested = [row for row in results.pooled() if row["experiment"] == PLACEBO and finite(row["estimate"])]
+    if not tested:
+        return ""
+    plain, full = (sum(_excludes_zero(row, which) for row in tested) for which in ("", "total_"))
+    size = math.sqrt(sum(row["estimate"] ** 2 for row in tested) / len(tested))
+    errors = [row["total_std_error"] for row in tested if finite(row["total_std_error"])]
+    error = math.sqrt(sum(value**2 for value in errors) / len(errors)) if errors else math.nan
+    beside = f" beside a standard error of {number(error, 4)}" if errors else ""
+    full_text = f" and the full one {whole(full)}" if errors else ""
+    return (
+        f"Placebo: between random halves of the raters nothing is to be found; of {whole(len(tested))} such effects, "
+        f"the interval over architectures alone calls {whole(plain)} different from zero{full_text}; their size is "
+        f"{number(size, 4)} (root mean square){beside}."
+    )
+
+
+def _why(results: Results) -> str:
+    asked = any(finite(row["total_std_error"]) for row in results.pooled())
+    text = (
+        "An effect could have come out otherwise for several reasons: other people might have been asked, other "
+        "prompts put to the models, other architectures trained, another judge used. The usual interval over "
+        "architectures knows how they differ, but all of them learned from the same raters: that they agree says "
+        "nothing about who was asked."
+    )
+    if not asked:
+        return f"{text} Here nobody's replicates were trained, so no interval knows that."
+    replicates = max(row["n_replicates"] for row in results.pooled())
+    return (
+        f"{text} So every model of a contrast with a full interval was trained {whole(replicates)} times more, each "
+        "time with every rater weighted anew at random, as if other people had been asked (the Bayesian bootstrap). "
+        "How far the effects then spread is the part of the error that lies in who was asked; the full interval has "
+        "it, and the spread between architectures. It does not have what no repetition shows: a judge that errs the "
+        "same way everywhere, and people whom nobody asked at all."
+    )
+
+
+def _narrower(row: Row) -> str:
+    """`female − male on toxicity: most of the error is from who was asked (62%); twice as many raters …`."""
+    known = [part for part in row["parts"].values() if finite(part["share"])]
+    most = max(known, key=lambda part: part["share"])
+    source, share, narrower = most["source"], percent(most["share"]), percent(most["narrower"])
+    return (
+        f"most of the error is from {FROM[source]} ({share}); {TWICE[source]} would make the interval about {narrower} "
+        "narrower"
+    )
+
+
+# ---- the chapter
+
+
+def _parts(results: Results) -> list[Part]:
+    shown = headline(results)
+    if not shown:
+        return []
+    known = [row for row in shown if any(finite(part["share"]) for part in row["parts"].values())]
+    known = [row for row in known if finite(row["total_std_error"])] or known  # the fold below has all
+    sentences = [f"{effect_text(results.study, row)}: {_narrower(row)}." for row in known]
+    return [
+        Paragraph(_why(results)),
+        *results.picture("certainty"),
+        _table(results, shown),
+        *([Paragraph(_placebo(results))] if _placebo(results) else []),
+        *([Items(sentences)] if sentences else []),
+        *_components(results),
+        SourceTables(("pooled", "variance_components", "replicate_effects")),
+    ]
+
+
+def _table(results: Results, shown: Sequence[Row]) -> TablePart:
+    reported = ", as the paper reports it" if results.has_published else ""
+    return TablePart.of(
+        shown,
+        *effect_of(results.study),
+        *numbers({"Effect": "estimate"}),
+        ("Architectures alone, 95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
+        ("Full 95% CI", "r", lambda r: interval(r["total_ci_low"], r["total_ci_high"])),
+        ("Different from zero?", "l", _verdict),
+        caption=f"Architectures alone: DerSimonian–Laird with Wald's interval{reported}. Full: with the spread between "
+        "architectures (HKSJ), shared prompts, and who was asked.",
+    )
+
+
+def _verdict(row: Row) -> str:
+    plain = _excludes_zero(row, "")
+    if not finite(row["total_ci_low"]):
+        return "by architectures alone" if plain else "no"
+    full = _excludes_zero(row, "total_")
+    return "yes" if full else "no; by architectures alone" if plain else "no"
+
+
+def _components(results: Results) -> list[Part]:
+    rows = results.rows(VarianceComponents)
+    if not rows:
+        return []
+    missing = [name for name in TWICE if not any(r["source"] == name and finite(r["share"]) for r in rows)]
+    text = "Shares of the variance of each pooled effect, and by how much its interval narrows with twice as many."
+    text += f" Not measured in this study: {joined(FROM[name] for name in missing)}." if missing else ""
+    table = TablePart.of(
+        [row for row in rows if finite(row["share"])],
+        *(*texts({"Experiment": "experiment"}), *effect_of(results.study), *texts({"Source": "source"})),
+        *(*shares({"Share": "share"}), *shares({"Narrower": "narrower"})),
+    )
+    return [Fold("Where the error of every effect comes from", [Paragraph(text), table])]
+
+
+CHAPTER = Chapter(
+    "certainty",
+    "How sure?",
+    [Pooled, VarianceComponents, ReplicateEffects],
+    findings=_findings,
+    parts=_parts,
+    figures=draw_certainty,
+)

@@ -1,0 +1,80 @@
+"""A Prefect server for one command: it asks for its password, and ends with the command."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from configs.errors import InputError
+from tasks.runtime.processes import children, existing, runs_on
+from tasks.serving.temporary import start_server
+
+COMMAND = """
+import json, time
+from tasks.serving.temporary import start_server
+print(json.dumps(start_server()), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, databases: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Prefect's home, with its database."""
+    (tmp_path / "prefect.db").write_bytes((databases / "prefect.db").read_bytes())
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def ask(address: str, password: str = "") -> tuple[int, str | None]:
+    """The status of a request from a page of another origin, and which origins may read the answer."""
+    headers = {"Origin": "http://elsewhere.example"}
+    if password:
+        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
+    connection.request("GET", "/api/admin/settings", headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Access-Control-Allow-Origin")
+
+
+@pytest.mark.slow
+def test_it_asks_for_its_password_and_ends_with_its_command_however_that_ends(home: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, text=True)
+    variables = json.loads(process.stdout.readline())
+    address, password = variables["PREFECT_API_URL"], variables["PREFECT_API_AUTH_STRING"]
+    assert ask(address)[0] == 401
+    assert ask(address, "pluralign:guessed")[0] == 401
+    assert ask(address, password) == (200, None)
+    (server,) = children([process.pid])
+    assert password.split(":")[1] not in " ".join(server.cmdline())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        server.send_signal(number)  # as a group or a session gets it
+    time.sleep(0.5)
+    assert ask(address, password)[0] == 200
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 3
+    while any(map(runs_on, existing([server.pid]))):
+        assert time.monotonic() < deadline, "the server outlives its command"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start_is_one_line_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("")
+    monkeypatch.setenv("PREFECT_HOME", str(home / "file" / "below"))
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"Prefect's temporary server does not start: .+") as caught:
+        start_server()
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - started < 30
+    assert os.environ["PREFECT_HOME"]
