@@ -3,11 +3,12 @@
 At the weights w of the pool (Σ w = 1), with the sampling covariance V of the architectures' effects and S the part of
 it that lies between training seeds, the variance of the estimate is
 
-    raters: the variance over rater replicates        architectures: τ² Σ w²
+    raters: what architectures share over replicates      architectures: τ² Σ w²
     prompts: wᵀ (V - S) w      seeds: wᵀ S w          judge: (estimate · se(slope) / slope)²
 
-The judge's part is that of the correction by its slope, as a share of the effect. A source that the study does not
-measure (raters without replicates, seeds with one) is missing, never zero.
+τ² has in it what each architecture makes of the raters in a way of its own. The judge's part is that of the correction
+by its slope, as a share of the effect. A source that the study does not measure (raters without replicates, seeds with
+one) is missing, never zero.
 """
 
 from __future__ import annotations

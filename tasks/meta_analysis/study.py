@@ -13,7 +13,7 @@ from tasks.meta_analysis.groups import leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.pooling import interval
 from tasks.meta_analysis.published import published_interval
-from tasks.meta_analysis.raters import rater_errors, replicate_means, total
+from tasks.meta_analysis.raters import rater_errors, total
 from tasks.meta_analysis.shared_prompts import pool_shared, shared_errors
 from tasks.meta_analysis.tables import LeaveOneOut, Pairwise, Pooled, PoolingMethods
 from tasks.runtime.tables import columns_of
@@ -77,8 +77,7 @@ def with_total(
 
     between: the error between architectures, for t of k - 1; one architecture alone has its own.
     """
-    errors = rater_errors(replicate_means(effects, pooled, replicates))
-    both = pooled.merge(errors.reset_index(), on=KEYS, how="left")
+    both = pooled.merge(rater_errors(effects, pooled, replicates), on=KEYS, how="left")
     both["n_replicates"] = both["n_replicates"].fillna(0).astype(int)
     df = (both["k"] - 1).where(both["k"] > 1, np.inf)
     error = between.astype(float).where(both["k"] > 1, both["std_error"])

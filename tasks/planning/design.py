@@ -186,7 +186,7 @@ def predict(components: Components, design: Design) -> Prediction:
     in_prompts = it.prompts_shared.times(prompts).plus(it.prompts_own.times(prompts / k))
     rest = [in_prompts, it.seeds.times(seeds / k), it.architectures.times(1 / k)]
     read = it.raters_own.times(asked / k)
-    shown = it.raters_shared.times(counted).plus(it.raters_own.times(counted / k))  # by replicates
+    shown = it.raters_shared.times(counted)  # by replicates
     stated = total([shown.plus(read), *rest])
     scatter = total([it.raters_shared.times(asked).plus(read), *rest])
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from configs.load import load_study
 
+TABLES = ("pooled", "effects", "replicate_effects")
 INTERVALS = {"Wald": "", "HKSJ": "hksj_", "full": "total_"}
 FAMILIES = ["tiny-llama", "tiny-qwen3", "tiny-gptneox", "tiny-falcon", "tiny-phi3", "tiny-olmo2", "tiny-gemma3"]
 
@@ -38,8 +39,8 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
     }  # fmt: skip
 
 
-def run(seed: int, options: argparse.Namespace, folder: Path) -> pd.DataFrame:
-    """The pooled effects of one study."""
+def run(seed: int, options: argparse.Namespace, folder: Path) -> dict[str, pd.DataFrame]:
+    """`TABLES` of one study."""
     from flows.study import run_study
 
     place = folder / f"study-{seed}"
@@ -47,7 +48,7 @@ def run(seed: int, options: argparse.Namespace, folder: Path) -> pd.DataFrame:
     state = run_study("demo", settings(seed, options), str(place / "out"), options.workers, return_state=True)
     if not state.is_completed():
         raise SystemExit(f"study {seed}: {state.message}")
-    return pd.read_csv(place / "out" / "tables" / "pooled.csv").assign(study=seed)
+    return {name: pd.read_csv(place / "out" / "tables" / f"{name}.csv").assign(study=seed) for name in TABLES}
 
 
 def describe(pooled: pd.DataFrame, planted: bool) -> str:
@@ -85,7 +86,9 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=8)
     parser.add_argument("--workers", type=int, help="processes that train; by default one a core")
     parser.add_argument("--planted", action="store_true")
-    parser.add_argument("--output", type=Path, help="also write the pooled effects as CSV")
+    parser.add_argument(
+        "--output", type=Path, help="a folder for the effects, those of replicates, and the pooled ones"
+    )
     options = parser.parse_args()
     from prefect.testing.utilities import prefect_test_harness
 
@@ -94,11 +97,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, prefect_test_harness(server_startup_timeout=120):
         for number in range(options.studies):
             tables.append(run(options.first + number, options, Path(folder)))
-            pooled = pd.concat(tables)
+            whole = {name: pd.concat([own[name] for own in tables]) for name in TABLES}
             if options.output:
-                pooled.to_csv(options.output, index=False)
+                options.output.mkdir(parents=True, exist_ok=True)
+                for name, table in whole.items():
+                    table.to_csv(options.output / f"{name}.csv", index=False)
             print(f"study {number + 1} of {options.studies}, {time.monotonic() - started:.0f} s", flush=True)
-            print(describe(pooled, options.planted), flush=True)
+            print(describe(whole["pooled"], options.planted), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ extends: demo
 name: landed
 ratings: {collection: landed, codebooks: [survey-app-en, survey-app-de]}
 architectures: [tiny-llama]
+raters: {replicates: 0}
+placebo: 0
 """
 GENDER_AND_POLITICS = ("female", "male", "liberal", "conservative")
 

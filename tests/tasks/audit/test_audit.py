@@ -54,6 +54,8 @@ def study(conditions: Mapping[str, Mapping[str, Any]], strata: str = "xy", max_p
         "strata": {letter: {"attribute": "group", "values": [letter]} for letter in strata},
         "evaluation": {"share": 1e-9, "dimensions": [EA]},
         "recipe": {"dpo": {"max_pairs": max_pairs}},
+        "raters": {},
+        "placebo": 0,
     }
     return Study.model_validate(demo() | changes)
 

@@ -30,12 +30,35 @@ def test_a_replicates_pool_is_the_mean_at_the_weights_of_the_study() -> None:
     means = replicate_means(own, pooled(), replicates(m=[0.1, 0.2], n=[0.5, 0.0]))
     # weights 1 / 0.01 and 1 / 0.04: 0.8 and 0.2
     assert means.loc[tuple(KEY.values())].tolist() == pytest.approx([0.8 * 0.1 + 0.2 * 0.5, 0.8 * 0.2])
-    errors = rater_errors(means)
-    assert errors["n_replicates"].tolist() == [2]
-    assert errors["raters_std_error"].tolist() == pytest.approx([0.02 / np.sqrt(2)])  # of 0.18 and 0.16
     # τ² = 0.03 makes them 1 / 0.04 and 1 / 0.07
     means = replicate_means(own, pooled(0.03), replicates(m=[0.1, 0.2], n=[0.5, 0.0]))
     assert means.iloc[0, 0] == pytest.approx((0.1 * 7 + 0.5 * 4) / 11)
+
+
+def error_of(**estimates: list[float]) -> tuple[int, float]:
+    own = effects(*((name, 0.0, error) for name, error in zip(estimates, (0.1, 0.2, 0.1), strict=False)))
+    row = rater_errors(own, pooled(), replicates(**estimates)).iloc[0]
+    return row["n_replicates"], row["raters_std_error"]
+
+
+def test_the_error_of_two_architectures_is_their_covariance() -> None:
+    # about their means: m -.1, 0, .1; n -.1, .1, 0
+    assert error_of(m=[0.1, 0.2, 0.3], n=[0.2, 0.4, 0.3]) == pytest.approx((3, np.sqrt(0.01 / 2)))
+
+
+def test_the_error_of_three_is_the_weighted_mean_of_their_covariances() -> None:
+    # weights 4 : 1 : 4, covariances over two replicates .1² / 2 · (1 · 2, 1 · 3, 2 · 3)
+    _, error = error_of(m=[0.0, 0.1], n=[0.0, 0.2], o=[0.0, 0.3])
+    assert error == pytest.approx(np.sqrt(0.01 / 2 * (4 * 2 + 16 * 3 + 4 * 6) / (4 + 16 + 4)))
+
+
+def test_one_architecture_alone_has_its_own_and_opposite_ones_share_none() -> None:
+    assert error_of(m=[0.1, 0.2]) == pytest.approx((2, 0.1 / np.sqrt(2)))
+    assert error_of(m=[0.1, 0.2], n=[0.2, 0.1]) == (2, 0.0)
+
+
+def test_one_replicate_tells_no_error() -> None:
+    assert np.isnan(error_of(m=[0.1], n=[0.2])[1])
 
 
 def test_an_architecture_that_lacks_a_replicate_counts_in_none() -> None:
@@ -45,9 +68,9 @@ def test_an_architecture_that_lacks_a_replicate_counts_in_none() -> None:
 
 
 def test_without_replicates_there_is_nothing() -> None:
-    means = replicate_means(effects(("m", 0.1, 0.1)), pooled(), replicates())
-    assert means.empty
-    assert rater_errors(means).empty
+    nothing = effects(("m", 0.1, 0.1)), pooled(), replicates()
+    assert replicate_means(*nothing).empty
+    assert rater_errors(*nothing).empty
 
 
 def of(**columns: float) -> pd.Series:

@@ -24,7 +24,8 @@ def study(budget: str = "epochs", **changes: object) -> Study:
     conditions = {name: {"dimensions": ["toxicity"], "scale": "5-point", "method": name} for name in METHODS}
     contrasts = {f"{name} - control": {} for name in METHODS}
     experiment = {"title": "e", "question": "e?", "conditions": conditions, "contrasts": contrasts, "budget": budget}
-    return load_study("demo", {"experiments": {"e": experiment}, "placebo": 0, "raters": {}, "evaluation.share": 1e-9, **changes})
+    alone = {"experiments": {"e": experiment}, "placebo": 0, "raters": {}, "evaluation.share": 1e-9}
+    return load_study("demo", alone | changes)
 
 
 def kept(settings: Study, data: Data, store: Store) -> Preferences:

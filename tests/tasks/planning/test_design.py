@@ -60,11 +60,11 @@ def test_pairs_ratings_and_raters_scale_apart():
     assert shares.factor(twice_each, REFERENCE, 3) == pytest.approx(3 * 0.25 / 4 + 0.5 / 2 + 0.25)
 
 
-def test_what_is_stated_counts_pairs_three_times_and_own_reading_of_the_raters_twice():
+def test_what_is_stated_counts_the_pairs_that_architectures_share_three_times():
     known = replace(components(raters_shared=4e-4, raters_own=8e-4), shares=RaterShares(0.5, 0.5, 0.0))
-    # replicates show (4e-4 + 8e-4 / 4) * (3 * 0.5 + 0.5); the spread between architectures has 8e-4 / 4 once more
+    # replicates show 4e-4 * (3 * 0.5 + 0.5); the spread between architectures has 8e-4 / 4
     stated, scatter = variances(known)
-    assert stated == pytest.approx(6e-4 * 2 + 2e-4)
+    assert stated == pytest.approx(4e-4 * 2 + 2e-4)
     assert scatter == pytest.approx(6e-4)
 
 
