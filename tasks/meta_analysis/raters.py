@@ -52,7 +52,7 @@ def _weighted(
 
 
 def rater_errors(effects: pd.DataFrame, pooled: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
-    """`KEYS`, n_replicates and raters_std_error, √V_raters, of what `replicate_means` takes; NaN below two replicates."""
+    """`KEYS`, n_replicates, raters_std_error (√V_raters; NaN below two replicates) of what `replicate_means` takes."""
     rows = []
     for key, own, w in _weighted(effects, pooled, replicates):
         squares = w**2
