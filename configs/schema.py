@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
 from configs.errors import one_of, short
-from configs.placebo import with_placebos
+from configs.placebo import PLACEBO, with_placebos
 from configs.urls import OPENAI, checked_address, host_of, is_openai, key_variable
 
 CONTROL = "control"
@@ -765,7 +765,7 @@ class Study(Frozen):
                 if ratio.dimension not in self.evaluation.dimensions:
                     raise one_of(f"experiments.{key}.ratios.{number}", ratio.dimension, self.evaluation.dimensions)
         for name in self.raters.experiments or ():
-            if name not in self.experiments:
+            if name not in (*self.experiments, PLACEBO):
                 raise one_of("raters.experiments", name, self.experiments)
         for name in self.survey.published:
             if name not in self.dimensions:

@@ -2,7 +2,8 @@
 
 TRL 1.16 knows neither and drops their columns unsaid, so both are carried through collator and loss here. It departs
 from TRL's trainers in four more ways: rows arrive tokenised, the reference log-probabilities are those of
-`reference_log_probs.py`, rows of like length stand in a batch, and on a CPU log π is that of `response_log_probs.py`.
+`reference_log_probs.py`, rows of like length stand in a batch, and where one process trains on a CPU log π is that of
+`response_log_probs.py`.
 """
 
 from __future__ import annotations
@@ -63,11 +64,12 @@ def collapsed(trainer: Any) -> Any:
 
             `prefix` is that of the batch's columns; `each`: so many blocks of rows follow another, which have the same
             prompts. On a GPU logits are never kept, as TRL has it; on a CPU there is room for those of the responses,
-            and the responses to a prompt share its keys and values, which takes a third less time.
+            and the responses to a prompt share its keys and values, which takes a third less time. Where several
+            processes share the run, their wrapper must see the pass, or gradients are not added up.
             """
             ids, mask = batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"]
             inside = batch[f"{prefix}completion_mask"]
-            if ids.device.type == "cpu":
+            if ids.device.type == "cpu" and self.accelerator.num_processes == 1:
                 rows = [row[kept.bool()].tolist() for row, kept in zip(ids, mask, strict=True)]
                 ends = [len(row) - int(own) for row, own in zip(rows, inside.sum(1), strict=True)]
                 prompts = [row[:end] for row, end in zip(rows, ends, strict=True)][: len(rows) // each]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from configs.codebook import Codebook
 from configs.errors import InputError
 from configs.load import SHIPPED, load_codebook, load_study, parse_overrides, shipped
+from configs.placebo import PLACEBO
 from configs.schema import CONTROL
 
 MINIMAL = """\
@@ -120,6 +121,7 @@ def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> N
 def test_an_experiment_that_is_left_out_is_left_out_of_those_with_replicates() -> None:
     asked = {"raters": {"replicates": 2, "experiments": ["age", "demographics"]}}
     assert load_study("demo", asked | {"experiments.age": None}).raters.experiments == ("demographics",)
+    assert PLACEBO not in load_study("demo", {"placebo": 0}).experiments  # though its replicates are asked for
     with pytest.raises(InputError, match=r"raters\.experiments: unknown 'nope'"):
         load_study("demo", {"raters.experiments": ["nope"]})
 
