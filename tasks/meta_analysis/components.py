@@ -3,12 +3,12 @@
 At the weights w of the pool (Σ w = 1), with the sampling covariance V of the architectures' effects and S the part of
 it that lies between training seeds, the variance of the estimate is
 
-    raters: what architectures share over replicates      architectures: τ² Σ w²
+    raters: the variance over rater replicates        architectures: τ² Σ w², less the raters' own part
     prompts: wᵀ (V - S) w      seeds: wᵀ S w          judge: (estimate · se(slope) / slope)²
 
-τ² has in it what each architecture makes of the raters in a way of its own. The judge's part is that of the correction
-by its slope, as a share of the effect. A source that the study does not measure (raters without replicates, seeds with
-one) is missing, never zero.
+What each architecture makes of the raters in a way of its own is in τ²; it counts as the raters'. The judge's part is
+that of the correction by its slope, as a share of the effect. A source that the study does not measure (raters without
+replicates, seeds with one) is missing, never zero.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ def variance_components(
         w = w / w.sum()
         variance = _shared(w, shared.get(key), table["std_error"])
         seeds = float((w**2 * table["seed_variance"]).sum(skipna=False))
+        own_reading = row.raters_std_error**2 - row.raters_shared_std_error**2 if row.n_replicates > 1 else 0.0
         parts = {
             "raters": row.raters_std_error**2,
             "prompts": max(variance - (seeds if math.isfinite(seeds) else 0.0), 0.0),
             "seeds": seeds,
             "judge": (row.estimate * relative.get(row.dimension, math.nan)) ** 2,
-            "architectures": tau2 * float((w**2).sum()) if len(w) > 1 else math.nan,
+            "architectures": max(tau2 * float((w**2).sum()) - own_reading, 0.0) if len(w) > 1 else math.nan,
         }
         total = sum(part for part in parts.values() if math.isfinite(part))
         for source in SOURCES:

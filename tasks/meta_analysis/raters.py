@@ -3,13 +3,14 @@
 In each of B replicates of the Bayesian bootstrap (Rubin 1981) an architecture i has an effect y_ib. C_ij is the
 covariance of y_i and y_j over replicates, w = 1 / (se² + τ²) are the weights of the study's own pool.
 
-    V_raters = Σ_{i≠j} w_i w_j C_ij / Σ_{i≠j} w_i w_j,   V = V_pooled + V_raters,   estimate ± t_ν √V,
-    ν = V² / (V_pooled² / (k - 1) + V_raters² / (B - 1))
+    μ_b = Σ w_i y_ib / Σ w_i,   V_raters = Σ (μ_b - mean μ)² / (B - 1),
+    V_shared = Σ_{i≠j} w_i w_j C_ij / Σ_{i≠j} w_i w_j,   V_rest = V_pooled - (V_raters - V_shared),
+    V = V_rest + V_raters,   estimate ± t_ν √V,   ν = V² / (V_rest² / (k - 1) + V_raters² / (B - 1))
 
-by Welch (1938) and Satterthwaite (1946). V_raters is what architectures share of who was asked. What each makes of the
-raters in a way of its own spreads their effects and is in V_pooled already: the variance over replicates of the pooled
-effect μ_b = Σ w_i y_ib / Σ w_i has both, and added to V_pooled would count the own part twice. A covariance below zero
-is no shared error, and one architecture alone shares with none: its V_raters is its variance.
+by Welch (1938) and Satterthwaite (1946). V_raters is all that the pooled effect owes to who was asked, V_shared what
+architectures share of it. What each makes of the raters in a way of its own, V_raters - V_shared, spreads their
+effects, so that V_pooled has it already; V_rest is what V_pooled has beside it, at least nothing. A covariance below
+zero is no shared error, and one architecture alone shares with none: its V_shared is its variance.
 """
 
 from __future__ import annotations
@@ -52,31 +53,34 @@ def _weighted(
 
 
 def rater_errors(effects: pd.DataFrame, pooled: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
-    """`KEYS`, n_replicates, raters_std_error (√V_raters; NaN below two replicates) of what `replicate_means` takes."""
+    """`KEYS`, n_replicates, raters_std_error (√V_raters), raters_shared_std_error (√V_shared) of what `replicate_means`
+    takes; errors are NaN below two replicates."""
     rows = []
     for key, own, w in _weighted(effects, pooled, replicates):
         squares = w**2
-        variance = (own.T @ w).var(ddof=1)
+        variance = shared = (own.T @ w).var(ddof=1)
         if len(w) > 1:
-            variance = max(variance - squares @ own.var(axis=1, ddof=1), 0.0) / (1 - squares.sum())
-        rows.append((*key, own.shape[1], np.sqrt(variance)))
-    table = pd.DataFrame(rows, columns=[*KEYS, "n_replicates", "raters_std_error"])
-    return table.astype({"n_replicates": int, "raters_std_error": float})
+            shared = max(variance - squares @ own.var(axis=1, ddof=1), 0.0) / (1 - squares.sum())
+        rows.append((*key, own.shape[1], np.sqrt(variance), np.sqrt(shared)))
+    table = pd.DataFrame(rows, columns=[*KEYS, "n_replicates", "raters_std_error", "raters_shared_std_error"])
+    return table.astype({name: int if name == "n_replicates" else float for name in table if name not in KEYS})
 
 
 def total(
-    estimate: pd.Series, error: pd.Series, df: pd.Series, raters: pd.Series, replicates: pd.Series
+    estimate: pd.Series, error: pd.Series, df: pd.Series, raters: pd.Series, shared: pd.Series, replicates: pd.Series
 ) -> pd.DataFrame:
-    """`TOTAL` of pooled effects: `error` with `df` degrees of freedom, `raters` with those of so many replicates.
+    """`TOTAL` of pooled effects, from standard errors: √V_pooled with `df` degrees of freedom, √V_raters and √V_shared
+    of so many replicates.
 
     NaN where either error is missing: an interval that does not know who was asked is no total.
     """
     from scipy import stats
 
-    pooled, asked = error**2, raters**2
-    variance = pooled + asked
+    asked = raters**2
+    rest = (error**2 - (asked - shared**2)).clip(lower=0)
+    variance = rest + asked
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = variance**2 / (pooled**2 / df + asked**2 / (replicates - 1))
+        freedom = variance**2 / (rest**2 / df + asked**2 / (replicates - 1))
         std_error = np.sqrt(variance)
         reach = stats.t.ppf(0.975, freedom) * std_error
         p = 2 * stats.t.sf(np.abs(estimate) / std_error, freedom)

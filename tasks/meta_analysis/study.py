@@ -73,7 +73,7 @@ def correct_total(pooled: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, 
 def with_total(
     pooled: pd.DataFrame, between: pd.Series, effects: pd.DataFrame, replicates: pd.DataFrame
 ) -> pd.DataFrame:
-    """The pooled effects with n_replicates, raters_std_error and `TOTAL`.
+    """The pooled effects with n_replicates, raters_std_error, raters_shared_std_error and `TOTAL`.
 
     between: the error between architectures, for t of k - 1; one architecture alone has its own.
     """
@@ -81,7 +81,8 @@ def with_total(
     both["n_replicates"] = both["n_replicates"].fillna(0).astype(int)
     df = (both["k"] - 1).where(both["k"] > 1, np.inf)
     error = between.astype(float).where(both["k"] > 1, both["std_error"])
-    return both.join(total(both["estimate"], error, df, both["raters_std_error"], both["n_replicates"]))
+    asked = (both[name] for name in ("raters_std_error", "raters_shared_std_error", "n_replicates"))
+    return both.join(total(both["estimate"], error, df, *asked))
 
 
 def hksj_std_error(pooled: pd.DataFrame) -> pd.Series:

@@ -51,8 +51,7 @@ class RunTerms:
 def run_terms(run: FinishedRun, effect: EffectKey) -> RunTerms | None:
     """The terms of a run's pooled effect; None where it was not pooled over two architectures or more.
 
-    With the pool's weights w (Σ w = 1), the variance from prompts is shared + own · Σ w²; that from raters is what the
-    architectures share.
+    With the pool's weights w (Σ w = 1), a source's variance is shared + own · Σ w².
     """
     pooled, effects = (effect.rows_of(run.table(name)) for name in ("pooled", "effects"))
     effects = effects.dropna(subset=["std_error"]).set_index("architecture")
@@ -72,9 +71,8 @@ def run_terms(run: FinishedRun, effect: EffectKey) -> RunTerms | None:
     if math.isfinite(variance["raters"]):
         replicates = effect.rows_of(run.table("replicate_effects"))
         spread = replicates.groupby("architecture")["estimate"].var(ddof=1)
-        shared = float(variance["raters"])
-        own = max(float((weights * spread).sum()) - shared, 0.0)
-        asked = tuple(Term.measured(part, row["n_replicates"] - 1) for part in (shared, own))  # type: ignore[assignment]
+        parts = split(float(variance["raters"]), float((weights * spread).sum()), squares)
+        asked = tuple(Term.measured(part, row["n_replicates"] - 1) for part in parts)  # type: ignore[assignment]
     return RunTerms(
         name=str(run.tables.parent),
         architectures=len(effects),

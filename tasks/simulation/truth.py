@@ -32,8 +32,8 @@ from tasks.simulation.language import DIMENSIONS
 from tasks.simulation.population import Declarations, declarable, declarations, halves
 from tasks.simulation.simulate import MODEL, shown
 
-NOTHING = 1e-9
-"""A strength below this is the rounding of a sum."""
+NOTHING = 0.05
+"""A strength below this counts as none: groups by one attribute differ a little in how others are spread over them."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def settings(seed: int, options: argparse.Namespace) -> dict[str, object]:
     return {
         "seed": seed, "ratings.simulate": simulate, "experiments": {"demographics": own}, "survey.draws": 20,
         "judge.proof.draws": 20, "architectures": FAMILIES[: options.architectures], "recipe.pretraining.steps": 200,
-        "raters": {"replicates": options.replicates},
+        "raters": {"replicates": options.replicates}, "placebo": 0,
     }  # fmt: skip
 
 

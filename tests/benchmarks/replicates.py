@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = ("demographics", "scale", "disagreement", "optimisation", "methods", "age")
+EXPERIMENTS = ("demographics", "scale", "disagreement", "optimisation", "methods")
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
             print(f"{what}: {seconds:.1f} s", flush=True)
             return float(seconds)
 
-        cells("bases and another experiment", "age", 0)
+        cells("bases and another experiment", "methods", 0)
         without = cells("the experiment without replicates", "demographics", 0)
         more = cells(f"its {options.replicates} replicates", "demographics", options.replicates)
     print(f"with replicates {(without + more) / without:.2f} times the experiment; "

@@ -75,7 +75,7 @@ def test_every_shipped_recipe_loads(name: str) -> None:
 def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectures(name: str) -> None:
     study = load_study(name)
     conditions = {key: len(experiment.conditions) for key, experiment in study.experiments.items()}
-    ours = {"methods": 2} | ({"age": 2, "placebo": 2} if name == "demo" else {})  # beside the paper's
+    ours = {"methods": 2} | ({"placebo": 2} if name == "demo" else {})  # beside the paper's
     assert conditions == {"demographics": 6, "scale": 3, "disagreement": 5, "optimisation": 4} | ours
     assert not any(item.published for key in ours for item in study.experiments[key].contrasts.values())
     assert len(study.architectures) == 7
@@ -89,9 +89,7 @@ def test_the_papers_grid_has_four_experiments_18_conditions_and_seven_architectu
 
 def test_a_study_that_extends_another_keeps_what_it_does_not_name() -> None:
     paper, demo = load_study("paper"), load_study("demo")
-    assert {
-        name: item for name, item in demo.experiments.items() if name not in ("age", "placebo")
-    } == paper.experiments
+    assert {name: item for name, item in demo.experiments.items() if name != PLACEBO} == paper.experiments
     assert demo.ratings.simulate is not None
     assert demo.ratings.folder is None  # a choice between alternatives is replaced whole
     assert demo.judge.kind == "embedded"
@@ -119,8 +117,8 @@ def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> N
 
 
 def test_an_experiment_that_is_left_out_is_left_out_of_those_with_replicates() -> None:
-    asked = {"raters": {"replicates": 2, "experiments": ["age", "demographics"]}}
-    assert load_study("demo", asked | {"experiments.age": None}).raters.experiments == ("demographics",)
+    asked = {"raters": {"replicates": 2, "experiments": ["scale", "demographics"]}}
+    assert load_study("demo", asked | {"experiments.scale": None}).raters.experiments == ("demographics",)
     assert PLACEBO not in load_study("demo", {"placebo": 0}).experiments  # though its replicates are asked for
     with pytest.raises(InputError, match=r"raters\.experiments: unknown 'nope'"):
         load_study("demo", {"raters.experiments": ["nope"]})

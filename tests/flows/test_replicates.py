@@ -41,12 +41,12 @@ def test_the_full_interval_is_that_of_the_replicates_by_hand(replicated: Place) 
     keys = ["experiment", "contrast", "dimension"]
     pooled, each = (read(replicated, name) for name in ("pooled", "replicate_effects"))
     assert len(each) == 2 * 2 * 2 * 3  # contrasts, dimensions, architectures, replicates
-    assert pooled[[*TOTAL, "raters_std_error"]].notna().all(axis=None)
+    assert pooled[[*TOTAL, "raters_std_error", "raters_shared_std_error"]].notna().all(axis=None)
     for row in pooled.itertuples():
         mine = each[(each[keys] == [row.experiment, row.contrast, row.dimension]).all(axis=1)]
         one, other = (own.sort_values("replicate")["estimate"] for _, own in mine.groupby("architecture"))
         shared = np.cov(one, other)[0, 1]  # of two architectures, whatever their weights
-        assert row.raters_std_error == pytest.approx(math.sqrt(max(shared, 0.0)), abs=1e-9)
+        assert row.raters_shared_std_error == pytest.approx(math.sqrt(max(shared, 0.0)), abs=1e-9)
         assert row.n_replicates == 3
 
 

@@ -43,13 +43,13 @@ def test_every_table_has_its_columns(finished):
         "hksj_ci_low hksj_ci_high hksj_p published published_p tau2_low tau2_high i2_low i2_high egger_z "
         "egger_p p_holm hksj_p_holm n_marked unmarked_k unmarked_estimate unmarked_ci_low unmarked_ci_high "
         "unmarked_hksj_ci_low unmarked_hksj_ci_high corrected corrected_std_error corrected_ci_low "
-        "corrected_ci_high published_low published_high n_replicates raters_std_error total_std_error total_df "
-        "total_ci_low total_ci_high total_p total_p_holm corrected_total_ci_low corrected_total_ci_high "
-        "published_at_most shared_std_error shared_hksj_std_error mean_correlation",
+        "corrected_ci_high published_low published_high n_replicates raters_std_error raters_shared_std_error "
+        "total_std_error total_df total_ci_low total_ci_high total_p total_p_holm corrected_total_ci_low "
+        "corrected_total_ci_high published_at_most shared_std_error shared_hksj_std_error mean_correlation",
         "effect_covariances": "experiment contrast dimension architecture other covariance correlation n_prompts",
         "pairwise": "experiment contrast dimension k estimate std_error ci_low ci_high p tau2 i2 hksj_ci_low "
-        "hksj_ci_high hksj_p p_holm hksj_p_holm n_replicates raters_std_error total_std_error total_df total_ci_low "
-        "total_ci_high total_p total_p_holm",
+        "hksj_ci_high hksj_p p_holm hksj_p_holm n_replicates raters_std_error "
+        "raters_shared_std_error total_std_error total_df total_ci_low total_ci_high total_p total_p_holm",
         "ratios": "experiment of to dimension k estimate_of estimate_to ratio ci_low ci_high n_replicates total_ci_low "
         "total_ci_high published",
     }

@@ -71,8 +71,6 @@ def test_every_effect_with_a_known_truth_has_a_line_with_the_interval_that_sente
         ("liberal - conservative", "emotional-awareness", 0, "broken"),
         ("white - black", "toxicity", 0, "not measured"),
         ("white - black", "emotional-awareness", 0, "not measured"),  # no line among the pooled
-        ("young - old", "toxicity", 0, "not measured"),
-        ("young - old", "emotional-awareness", 0, "not measured"),
     ]
     first = table.iloc[0]
     assert first[["estimate", "ci_low", "ci_high"]].tolist() == pytest.approx([-0.04, -0.07, -0.01])

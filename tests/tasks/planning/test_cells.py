@@ -10,7 +10,7 @@ from tasks.planning.cells import Cell, cells
 
 def test_the_papers_grid_is_seven_architectures_by_18_conditions_and_a_control_beside_six_of_ours() -> None:
     grid = cells(load_study("demo"))
-    assert len(grid) == len(set(grid)) == 7 * (18 + 6 + 1)
+    assert len(grid) == len(set(grid)) == 7 * (18 + 4 + 1)
     assert sum(cell.condition == "control" for cell in grid) == 7
 
 
@@ -23,7 +23,7 @@ def test_an_architectures_cells_stand_together_and_begin_with_its_control() -> N
 
 def test_every_seed_is_a_cell_and_the_control_needs_none() -> None:
     grid = cells(load_study("demo", {"seeds": 3, "architectures": ["tiny-llama"]}))
-    assert len(grid) == len(set(grid)) == (18 + 6) * 3 + 1
+    assert len(grid) == len(set(grid)) == (18 + 4) * 3 + 1
     assert [cell.name for cell in grid if cell.condition == "binary"] == [
         "tiny-llama · scale · binary", "tiny-llama · scale · binary · seed 1", "tiny-llama · scale · binary · seed 2",
     ]  # fmt: skip

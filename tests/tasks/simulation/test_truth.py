@@ -120,7 +120,6 @@ def test_the_sharper_group_gives_more_of_what_is_good_and_its_place_turns_the_si
         "female - male": (0, 0),
         "liberal - conservative": (-1, 1),
         "white - black": (1, -1),
-        "young - old": (0, 0),
     }
 
 
