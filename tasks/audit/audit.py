@@ -67,7 +67,8 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
         majority_unheard: share of the members' own majorities on which the condition prefers neither response.
         n_majorities: response pairs on which the members' own ratings prefer one response.
 
-        A condition without preferences has no share_of_preferences, no majority_loses, and leaves all unheard.
+        A condition that can't train retains nothing, has no share_of_preferences, no majority_loses, and leaves all
+        unheard.
     """
     ratings = data.training(data.ratings).reset_index(drop=True)
     people = data.participants["participant_id"]
@@ -105,14 +106,16 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
 def _voices(
     condition: Condition, ratings: pd.DataFrame, made: ConditionData, trained: pd.DataFrame | None, people: pd.Index
 ) -> pd.DataFrame:
-    """Each participant's ratings, how many are retained, and their weight in training (all 0 if nothing trains)."""
+    """Each participant's ratings, how many are retained, and their weight in training, both 0 if nothing trains."""
     total = pd.DataFrame(0.0, index=people, columns=["ratings", "retained", "weight"])
     given = ratings[list(made.labels)].notna().sum(axis=1)
     total["ratings"] += _by_participant(ratings, given, people)
     for dimension, labels in made.labels.items():
         made_of = behind(labels.scaled, labels.final, condition.aggregation)
+        if trained is None:
+            continue
         total["retained"] += _by_participant(labels.scaled, made_of["agrees"], people)
-        if trained is not None and len(labels.final):
+        if len(labels.final):
             weight = METHODS[condition.method].voices(trained, made, dimension, made_of, condition.within)
             total["weight"] += _by_participant(labels.scaled, weight, people)
     return total

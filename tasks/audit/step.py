@@ -16,7 +16,7 @@ from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Store
 
-VERSION = 5
+VERSION = 6
 
 
 @task(name="audit", cache_policy=NO_CACHE)

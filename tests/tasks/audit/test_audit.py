@@ -382,11 +382,12 @@ def test_only_training_prompts_are_audited(paper: Study, simulated: Data) -> Non
 
 
 @pytest.mark.parametrize("method", ["dpo", "grpo"])
-def test_a_condition_without_preferences_leaves_all_unheard(method: str) -> None:
-    # a's and b's labels disagree: consensus keeps nothing. With c, which x1 and x2 agree on, it keeps one response.
+def test_a_condition_without_preferences_retains_nothing_and_leaves_all_unheard(method: str) -> None:
+    # a's and b's labels disagree: consensus keeps nothing. With c, which x1 and x2 agree on, it keeps the label of one
+    # response, which alone trains nothing.
     rows = [*ROWS, ("x1", "q", "c", 4), ("x2", "q", "c", 4)]
     x, y = x_and_y({"aggregation": "consensus", "method": method}, data(rows))
-    assert (x["retained"], y["retained"]) == (2 / 6, 0)
+    assert (x["retained"], y["retained"]) == (0, 0)
     assert (x["majority_unheard"], y["majority_unheard"]) == (1, 1)
     assert all(math.isnan(row[name]) for row in (x, y) for name in ("share_of_preferences", "majority_loses"))
 
