@@ -18,8 +18,8 @@ Raters' replicates weigh a preference by both its raters, w_r w_s with w ~ Exp(1
 w_r w_t) = 1. So they count the pairs' share three times, and the error that a study states is expected to be larger
 than the scatter of its estimate: both are predicted. The stated one is `tasks.meta_analysis.raters.total`,
 
-    V = rest + raters + shared prompts,   raters + rest = shared raters + (own raters + own prompts + seeds + τ²) / k,
-    ν = V² / (rest² / (k - 1) + raters² / (B - 1) + shared prompts² / (P - 1)),   estimate ± t_ν √V.
+    V = beside + raters + shared prompts,   raters + beside = shared raters + (own raters + own prompts + seeds + τ²) / k,
+    ν = V² / (beside² / (k - 1) + raters² / (B - 1) + shared prompts² / (P - 1)),   estimate ± t_ν √V.
 
 All laws take it that training takes as many steps as in the reference, and that judge and training prompts stay. The
 judge's error, which is that of effects on the raters' scale, is in none of them.
@@ -192,8 +192,8 @@ def predict(components: Components, design: Design) -> Prediction:
 
     shared = it.prompts_shared.value * prompts
     raters = shown.value + it.raters_own.value * counted / k
-    rest = max(stated.value - raters - shared, 0.0)
-    parts = ((rest, k - 1), (raters, design.replicates - 1), (shared, design.prompts - 1))
+    beside = max(stated.value - raters - shared, 0.0)
+    parts = ((beside, k - 1), (raters, design.replicates - 1), (shared, design.prompts - 1))
     df = stated.value**2 / sum(part**2 / free for part, free in parts)
     return Prediction(_root(stated), _root(scatter), df)
 
