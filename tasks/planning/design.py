@@ -18,7 +18,8 @@ Raters' replicates weigh a preference by both its raters, w_r w_s with w ~ Exp(1
 w_r w_t) = 1. So they count the pairs' share three times, and the error that a study states is expected to be larger
 than the scatter of its estimate: both are predicted. The stated one is `tasks.meta_analysis.raters.total`,
 
-    V = beside + raters + shared prompts,   raters + beside = shared raters + (own raters + own prompts + seeds + τ²) / k,
+    V = beside + raters + shared prompts,
+    beside + raters = shared raters + (own raters + own prompts + seeds + τ²) / k,
     ν = V² / (beside² / (k - 1) + raters² / (B - 1) + shared prompts² / (P - 1)),   estimate ± t_ν √V.
 
 All laws take it that training takes as many steps as in the reference, and that judge and training prompts stay. The
