@@ -161,6 +161,11 @@ class Half(Frozen):
 # ---- experiments
 
 
+Voices = Literal["equal", "population", "robust"]
+"""Each of an experiment's groups with the same weight; with its share of the population (`Study.population`); or with
+the weight that training gives it, more where the model serves it worse (`Robust`)."""
+
+
 class Condition(Frozen):
     """How feedback becomes training (paper, Experiment Setup)."""
 
@@ -169,6 +174,8 @@ class Condition(Frozen):
     """Whose ratings; by default everybody's."""
     half: Half | None = None
     """Instead of a stratum: those of a random half of some raters, in a placebo contrast."""
+    voices: Voices | None = None
+    """How the ratings of the experiment's groups are put together; without it every preference counts alike."""
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
     method: str = "dpo"
@@ -187,8 +194,11 @@ class Condition(Frozen):
     def _participants_remain(self) -> Self:
         if self.within == "participant" and self.aggregation != "all":
             raise ValueError(f"within: participant needs aggregation: all; {self.aggregation} leaves no participants")
-        if self.stratum is not None and self.half is not None:
-            raise ValueError("a stratum or a half, not both")
+        if sum(whose is not None for whose in (self.stratum, self.half, self.voices)) > 1:
+            raise ValueError("a stratum, a half or voices, only one of them")
+        if self.voices is not None and self.voices not in known_methods()[self.method].voices:
+            methods = [name for name, settings in known_methods().items() if self.voices in settings.voices]
+            raise ValueError(f"voices: {self.voices} can't be trained with {self.method}; with {' or '.join(methods)}")
         return self
 
 
@@ -257,6 +267,8 @@ class Experiment(Frozen):
     budget: Literal["epochs", "steps"] = "epochs"
     """epochs: each condition trains for the recipe's epochs, so that fewer pairs are fewer steps. steps: all
     conditions of a method take as many steps as the one with most data takes in its epochs."""
+    groups: tuple[Slug, ...] = ()
+    """The strata that the conditions with `voices` are to serve. Who is in several counts in each of them."""
     conditions: Annotated[dict[Slug, Condition], Field(min_length=1)]
     contrasts: Annotated[dict[Contrast, ContrastSettings], Field(min_length=1)]
     ratios: tuple[RatioSettings, ...] = ()
@@ -276,6 +288,13 @@ class Experiment(Frozen):
 
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
+        for name, condition in self.conditions.items():
+            least = 2 if condition.voices == "robust" else 1
+            if condition.voices and len(self.groups) < least:
+                wanted = "two groups or more" if least == 2 else "groups"
+                raise ValueError(f"conditions.{name}.voices: {condition.voices} needs {wanted}: groups: [STRATUM, …]")
+        if len(set(self.groups)) < len(self.groups):
+            raise ValueError(f"groups: named twice: {', '.join(sorted(self.groups))}")
         if CONTROL in self.conditions:
             raise ValueError(f"conditions: {CONTROL!r} is the untouched architecture; choose another name")
         for name in self.contrasts:
@@ -411,6 +430,8 @@ class MethodSettings(Frozen):
     """Base of the recipe's blocks. Each is defined in its method's file, and known by the method's name from then on:
     `class DpoSettings(MethodSettings, method="dpo")`."""
 
+    voices: ClassVar[frozenset[str]] = frozenset()
+    """The values of a condition's `voices` that it can train."""
     shared: ClassVar[str]
     """The setting whose number of rows the GPUs of a sharded run share evenly."""
     _known: ClassVar[dict[str, type[MethodSettings]]] = {}
@@ -452,6 +473,21 @@ class Limits(Frozen):
     control: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
+class Robust(Frozen):
+    """Training that looks after the group that the model serves worst (`voices: robust`).
+
+    After each step the weight of group g grows by the factor exp(rate · (L_g + adjustment / √n_g)), L_g its loss and
+    n_g its rows, and all are scaled to sum 1 (Sagawa et al. 2020; Ramesh et al. 2024).
+    """
+
+    rate: Annotated[float, Field(ge=0)] = 0.1
+    """η_q; 0 leaves all groups with the same weight."""
+    adjustment: Annotated[float, Field(ge=0)] = 0.0
+    """C: how much more a small group counts than its loss says."""
+    memory: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """L_g is a running mean over steps, of which the past has this part: a step may hold few rows of a small group."""
+
+
 class Recipe(Frozen):
     """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice.
 
@@ -468,6 +504,7 @@ class Recipe(Frozen):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 300
     """A training run that is killed goes on from a checkpoint that is at most so old, and up to four steps."""
     lora: Lora = Lora()
+    robust: Robust = Robust()
     pretraining: Pretraining = Pretraining()
 
     @model_validator(mode="before")
@@ -723,6 +760,9 @@ class Study(Frozen):
     evaluation: Evaluation
     pooling: Pooling = Pooling()
     experiments: dict[Slug, Experiment] = {}
+    population: dict[str, dict[str, Share]] = {}
+    """Attribute → value → its share of the population that `voices: population` speaks for, such as a census's; the
+    shares of an attribute sum to one. Several attributes are met at once (raking)."""
     placebo: Annotated[int, Field(ge=0)] = 0
     """So many contrasts between random halves of raters are added, as the experiment `placebo`."""
     architectures: tuple[Architecture, ...] = ()
@@ -755,7 +795,15 @@ class Study(Frozen):
             if name not in self.dimensions:
                 raise one_of("evaluation.dimensions", name, self.dimensions)
         for key, experiment in self.experiments.items():
+            for group in experiment.groups:
+                if group not in self.strata:
+                    raise one_of(f"experiments.{key}.groups", group, self.strata)
             for name, condition in experiment.conditions.items():
+                if condition.voices == "population" and not self.population:
+                    place = f"experiments.{key}.conditions.{name}.voices"
+                    raise ValueError(
+                        f"{place}: population needs its shares: population: {{ATTRIBUTE: {{VALUE: SHARE}}}}"
+                    )
                 self._check_condition(f"experiments.{key}.conditions.{name}", condition)
             for name, contrast in experiment.contrasts.items():
                 for dimension in (*contrast.focus, *contrast.published):
@@ -764,6 +812,9 @@ class Study(Frozen):
             for number, ratio in enumerate(experiment.ratios):
                 if ratio.dimension not in self.evaluation.dimensions:
                     raise one_of(f"experiments.{key}.ratios.{number}", ratio.dimension, self.evaluation.dimensions)
+        for attribute, shares in self.population.items():
+            if abs(sum(shares.values()) - 1) > 1e-6:
+                raise ValueError(f"population.{attribute}: the shares sum to {sum(shares.values()):g}, not to 1")
         for name in self.raters.experiments or ():
             if name not in (*self.experiments, PLACEBO):
                 raise one_of("raters.experiments", name, self.experiments)

@@ -19,6 +19,8 @@ from configs.errors import InputError
 from configs.schema import Condition, Study
 from tasks.audit.tables import Audit
 from tasks.methods import METHODS
+from tasks.methods.group_weights import GROUP
+from tasks.methods.training_rows import of_all_groups, training_rows, why_not
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
 from tasks.preferences.pairs import differing, pairs_sharing
@@ -84,14 +86,18 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
                 continue
             own_data = made[experiment][name]
             method = METHODS[condition.method]
-            trained = None if method.lacks(own_data) else method.table(own_data, study.recipe, study.seed)[0]
+            trained = None
+            if not why_not(method, own_data):
+                trained = training_rows(method, own_data, study.recipe, study.seed)[0]
             if condition.dimensions not in majorities:
                 groups = (_majorities(study, data, condition, ratings, table) for table in (belongs, random))
                 majorities[condition.dimensions] = next(groups), next(groups)
             own, others = majorities[condition.dimensions]
             voices = _voices(condition, ratings, own_data, trained, belongs.index)
             a, b = own.pairs["a"], own.pairs["b"]
-            directions = np.zeros(len(a)) if trained is None else _sign(method.lead(trained, a, b))
+            directions = np.zeros(len(a))
+            if trained is not None:
+                directions = _sign(method.lead(of_all_groups(method, trained), a, b))
             by_chance = _heard(others, directions)["majority_loses"]
             by_chance = by_chance.groupby([group.rpartition("/")[0] for group in by_chance.index], sort=False)
             part = _shares(voices, belongs).join(_heard(own, directions))
@@ -110,12 +116,17 @@ def _voices(
     total = pd.DataFrame(0.0, index=people, columns=["ratings", "retained", "weight"])
     given = ratings[list(made.labels)].notna().sum(axis=1)
     total["ratings"] += _by_participant(ratings, given, people)
+    if made.groups and trained is not None:
+        for group, part in made.groups.items():
+            rows = trained[trained[GROUP] == group] if GROUP in trained else trained
+            own = _voices(condition, ratings, part, rows, people)
+            total["weight"] += made.voices[group] * own["weight"] / max(own["weight"].sum(), 1e-300)
     for dimension, labels in made.labels.items():
         made_of = behind(labels.scaled, labels.final, condition.aggregation)
         if trained is None:
             continue
         total["retained"] += _by_participant(labels.scaled, made_of["agrees"], people)
-        if len(labels.final):
+        if len(labels.final) and not made.groups:
             weight = METHODS[condition.method].voices(trained, made, dimension, made_of, condition.within)
             total["weight"] += _by_participant(labels.scaled, weight, people)
     return total

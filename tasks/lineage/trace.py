@@ -13,6 +13,7 @@ from configs.schema import CONTROL, Condition, Study
 from tasks.effects.identity import EffectKey
 from tasks.methods import METHODS
 from tasks.methods.step import ADAPTER, RUNS
+from tasks.methods.training_rows import training_rows, why_not
 from tasks.planning.finished import FinishedRun, finished_run
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData
@@ -188,9 +189,9 @@ def used_ratings(study: Study, condition: Condition, data: ConditionData) -> pd.
     is among those that the method trains on. Nothing for a condition without training data.
     """
     method = METHODS[condition.method]
-    if method.lacks(data):
+    if why_not(method, data):
         return pd.DataFrame(columns=USED)
-    trained = method.responses(method.table(data, study.recipe, study.seed)[0])
+    trained = method.responses(training_rows(method, data, study.recipe, study.seed)[0])
     parts = []
     for dimension, labels in data.labels.items():
         counts = behind(labels.scaled, labels.final, condition.aggregation)["part"] > 0

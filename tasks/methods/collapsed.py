@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tasks.methods.group_weights import GROUP, GroupWeights
 from tasks.methods.response_log_probs import response_log_probs
 from tasks.methods.row_order import LengthGrouped
 
@@ -24,7 +25,8 @@ def with_columns(collate: Callable[[Rows], dict[str, Any]], names: Sequence[str]
     import torch
 
     def collated(rows: Rows) -> dict[str, Any]:
-        return collate(rows) | {name: torch.tensor([float(row[name]) for row in rows]) for name in names}
+        groups = {GROUP: torch.tensor([row[GROUP] for row in rows])} if GROUP in rows[0] else {}
+        return collate(rows) | {name: torch.tensor([float(row[name]) for row in rows]) for name in names} | groups
 
     return collated
 
@@ -44,6 +46,8 @@ def collapsed(trainer: Any) -> Any:
     class Collapsed(trainer):
         share: float | None = None
         """What one row of a batch is of the loss; by default one over the batch's rows."""
+        group_weights: GroupWeights | None = None
+        """Where the run looks after the group that it serves worst."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
@@ -83,8 +87,13 @@ def collapsed(trainer: Any) -> Any:
             outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, use_cache=False)
             return outputs.log_probs.sum(1)
 
-        def mean_loss(self, losses: Any) -> Any:
+        def mean_loss(self, losses: Any, batch: dict[str, Any]) -> Any:
             """The batch's part of the step's loss."""
+            if self.group_weights:
+                weight, group = batch["weight"][None], batch[GROUP]
+                losses = self.group_weights.weighed(losses[None], weight, group)[0]
+                for name, values in self.group_weights.q.items():
+                    self._metrics["train"][name].append(float(values[0]))
             return losses.mean() if self.share is None else self.share * losses.sum()
 
     return Collapsed

@@ -22,6 +22,7 @@ from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
+from tasks.methods.group_weights import GROUP, Groups, GroupWeights
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
 from tasks.methods.row_loss import RowLoss
@@ -41,6 +42,7 @@ COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 class DpoSettings(MethodSettings, method="dpo"):
     """Direct preference optimisation (Rafailov et al. 2023)."""
 
+    voices = frozenset({"equal", "population", "robust"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -109,7 +111,8 @@ class Dpo(Method):
 
         settings, dialogues = recipe.block(DpoSettings), [*_dialogues(table, "text_a"), *_dialogues(table, "text_b")]
         encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
-        dataset = as_dataset(table, encoded, reference)
+        groups = Groups.of(table) if run.robust else None
+        dataset = as_dataset(table, encoded, reference, groups)
 
         def attempt(at_once: int) -> Trained:
             arguments = trl.DPOConfig(
@@ -121,7 +124,8 @@ class Dpo(Method):
                 remove_unused_columns=False,
             )
             inputs = {"args": arguments, "train_dataset": dataset, "data_collator": collapsed_collator(base.tokenizer)}
-            return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress)
+            weights = GroupWeights(run.robust, groups, device=base.model.device) if run.robust and groups else None
+            return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress, weights)
 
         trained = with_what_fits(attempt, base, settings.batch_size, 2 * max(dataset["length"]), run)
         return replace(trained, truncated=sum(item.cut for item in encoded.values()))
@@ -158,8 +162,13 @@ def pair_losses(d: Any, target: Any, weight: Any) -> Any:
     return weight * (-F.logsigmoid(d) + (1 - target) * d)
 
 
-def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
-    """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens."""
+def as_dataset(
+    pairs: pd.DataFrame,
+    encoded: dict[Dialogue, Encoded],
+    reference: dict[Dialogue, float],
+    groups: Groups | None = None,
+) -> Any:
+    """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens, group."""
     from datasets import Dataset
 
     a, b = _dialogues(pairs, "text_a"), _dialogues(pairs, "text_b")
@@ -175,6 +184,8 @@ def as_dataset(pairs: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference:
         "weight": pairs["weight"].astype(float).tolist(),
         "length": [len(item.prompt) + max(len(item.response), len(other.response)) for item, other in both],
     }
+    if groups:
+        columns[GROUP] = list(groups.of_row)
     return Dataset.from_dict(columns)
 
 
@@ -200,7 +211,7 @@ def collapsed_trainer() -> type:
         def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
             log_a, log_b = self.log_probs(model, inputs, each=2).chunk(2)
             d = self.beta * ((log_a - inputs["ref_chosen_logps"]) - (log_b - inputs["ref_rejected_logps"]))
-            loss = self.mean_loss(pair_losses(d, inputs["target"], inputs["weight"]))
+            loss = self.mean_loss(pair_losses(d, inputs["target"], inputs["weight"]), inputs)
             agreement = (2 * inputs["target"] - 1) * d.detach()
             self._metrics["train"]["margin"].append(agreement.mean().item())
             self._metrics["train"]["accuracy"].append((agreement > 0).float().mean().item())

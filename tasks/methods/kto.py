@@ -29,6 +29,7 @@ from tasks.architectures.cost import FORWARD, TRAIN, Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
+from tasks.methods.group_weights import GROUP, Groups, GroupWeights
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
 from tasks.methods.row_loss import RowLoss
@@ -48,6 +49,7 @@ COLUMNS = ("target", "weight", "ref_logps", "ref_KL_logps")
 class KtoSettings(MethodSettings, method="kto"):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024)."""
 
+    voices = frozenset({"equal", "population", "robust"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -141,7 +143,8 @@ class Kto(Method):
         settings, own = recipe.block(KtoSettings), matched(table)
         dialogues = [*own, *mismatched(table)]
         encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
-        dataset = as_dataset(table, encoded, reference)
+        groups = Groups.of(table) if run.robust else None
+        dataset = as_dataset(table, encoded, reference, groups)
 
         def attempt(at_once: int) -> Trained:
             arguments = trl.KTOConfig(
@@ -156,7 +159,8 @@ class Kto(Method):
                 remove_unused_columns=False,
             )
             inputs = {"args": arguments, "train_dataset": dataset, "data_collator": collapsed_collator(base.tokenizer)}
-            return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress)
+            weights = GroupWeights(run.robust, groups, device=base.model.device) if run.robust and groups else None
+            return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress, weights)
 
         trained = with_what_fits(attempt, base, settings.batch_size, max(dataset["length"]), run)
         return replace(trained, truncated=sum(encoded[key].cut for key in set(own)))
@@ -210,8 +214,13 @@ def mismatched(table: pd.DataFrame) -> list[Dialogue]:
     return list(zip(table["prompt"], responses[half:] + responses[:half], strict=True))
 
 
-def as_dataset(table: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference: dict[Dialogue, float]) -> Any:
-    """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens."""
+def as_dataset(
+    table: pd.DataFrame,
+    encoded: dict[Dialogue, Encoded],
+    reference: dict[Dialogue, float],
+    groups: Groups | None = None,
+) -> Any:
+    """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens, group."""
     from datasets import Dataset
 
     own, other = matched(table), mismatched(table)
@@ -228,6 +237,8 @@ def as_dataset(table: pd.DataFrame, encoded: dict[Dialogue, Encoded], reference:
         "weight": table["weight"].astype(float).tolist(),
         "length": [len(item.prompt) + max(len(item.response), len(away.response)) for item, away in both],
     }
+    if groups:
+        columns[GROUP] = list(groups.of_row)
     return Dataset.from_dict(columns)
 
 
@@ -272,7 +283,7 @@ def collapsed_trainer() -> type:
             if good.sum() > 0 and bad.sum() > 0:
                 apart = (good * r.detach()).sum() / good.sum() - (bad * r.detach()).sum() / bad.sum()
                 self._metrics["train"]["margin"].append(self.beta * apart.item())
-            loss = self.mean_loss(losses)
+            loss = self.mean_loss(losses, inputs)
             return (loss, {}) if return_outputs else loss
 
     return CollapsedTrainer

@@ -11,6 +11,7 @@ import pandas as pd
 from configs.schema import Study
 from tasks.methods import METHODS
 from tasks.methods.method import Method
+from tasks.methods.training_rows import rows_digest, training_rows
 from tasks.methods.training_set import TrainingSet
 from tasks.preferences.condition import reweighted
 from tasks.preferences.experiment import Preferences
@@ -35,6 +36,8 @@ class ReplicateSet:
     """Rows or prompts of an epoch."""
     steps: int | None = None
     """Optimiser steps, where they are not those of the recipe's epochs over these rows."""
+    robust: bool = False
+    """Whether training looks after the group that it serves worst."""
 
 
 def replicate_sets(
@@ -58,7 +61,8 @@ def replicate_sets(
         by_replicate = {int(number): digest for number, digest in record["digests"].items()}
         steps = own.steps or METHODS[own.method].steps(own.size, study.recipe)
         same = own.steps is None and record["size"] == own.size
-        found[condition] = ReplicateSet(own.method, table, by_replicate, record["size"], None if same else steps)
+        size, beyond = record["size"], None if same else steps
+        found[condition] = ReplicateSet(own.method, table, by_replicate, size, beyond, own.robust)
     return found
 
 
@@ -66,15 +70,15 @@ def _write(
     study: Study, name: str, condition: str, preferences: Preferences, responses: pd.DataFrame, folder: Path
 ) -> Record:
     settings, data = study.experiments[name].conditions[condition], preferences.of(condition)
-    method, tables = METHODS[settings.method], {}
+    method, robust, tables = METHODS[settings.method], settings.voices == "robust", {}
     raters = pd.concat([labels.scaled["participant_id"] for labels in data.labels.values()])
-    plain, _ = method.table(data, study.recipe, study.seed)
+    plain, _ = training_rows(method, data, study.recipe, study.seed)
     for number in study.replicates_of(name):
         own = reweighted(settings, data, responses, rater_weights(raters, number, study.seed))
-        tables[number] = method.table(own, study.recipe, study.seed)[0]
+        tables[number] = training_rows(method, own, study.recipe, study.seed)[0]
     wide = side_by_side(method, plain, tables)
     wide.to_parquet(folder / f"{condition}.parquet", index=False)
-    digests = {str(number): method.digest(one_of_them(method, wide, number)) for number in tables}
+    digests = {str(number): rows_digest(method, one_of_them(method, wide, number), robust) for number in tables}
     return {"digests": digests, "size": method.size(wide)}
 
 

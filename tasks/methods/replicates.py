@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from configs.schema import Recipe
+from configs.schema import Recipe, Robust
 from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
 from tasks.methods.replicate_set import one_of_them
@@ -56,6 +56,7 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
     recipe: Recipe
     seed: int
     steps: int | None = None
+    robust: Robust | None = None
 
     @property
     def of_one(self) -> Train:
@@ -63,7 +64,7 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
         number = min(self.digests)
         return Train(
             base=self.base, method=self.method, data=self.data, digest=self.digests[number], recipe=self.recipe,
-            seed=self.seed, steps=self.steps,
+            seed=self.seed, steps=self.steps, robust=self.robust,
         )  # fmt: skip
 
     @property
@@ -105,7 +106,8 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
     def _run_of(self, number: int, desk: Desk) -> Run:
         checkpoints = desk.store.workspace(CHECKPOINTS, self.key) / str(number)
         adapter, reference = adapter_of(desk.folder, number), self.of_one.reference(desk)
-        return Run(self.seed, adapter, checkpoints, reference, self.steps, revision=self.base.revision)
+        revision, robust = self.base.revision, self.robust
+        return Run(self.seed, adapter, checkpoints, reference, self.steps, revision=revision, robust=robust)
 
     def _alone(self, table: pd.DataFrame, run: Run, desk: Desk) -> Trained:
         method, base = METHODS[self.method], base_at(desk, self.base)

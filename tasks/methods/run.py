@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -9,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Architecture, Recipe
+from configs.schema import Architecture, Recipe, Robust
 from tasks.architectures.load import Base
 from tasks.methods.checkpoints import checkpoint_callback, newest_checkpoint, step_of
+from tasks.methods.group_weights import GroupWeights
 from tasks.methods.lora import lent, lora_config, name_base
 from tasks.methods.memory import halving, rows_that_fit
+from tasks.runtime.files import write_atomically
 from tasks.runtime.job import Progress
 
+WEIGHTS = "group_weights.json"
 Curve = list[dict[str, float]]
 """Logged training metrics, one entry a logging step."""
 
@@ -34,6 +38,8 @@ class Run:
     """That share the run, this one among them."""
     revision: str | None = None
     """Of a base from the hub."""
+    robust: Robust | None = None
+    """Where the run looks after the group that it serves worst; its rows then have a group."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +108,47 @@ def callbacks(recipe: Recipe, run: Run, progress: Progress) -> list[Any]:
     return [Watch(), *([checkpoint_callback(recipe.checkpoint_seconds)] if run.processes == 1 else [])]
 
 
+def groups_callback(groups: GroupWeights) -> Any:
+    """Let the weights of groups follow each step, and keep them in checkpoints."""
+    from accelerate.utils import reduce
+    from transformers import TrainerCallback
+
+    class Follow(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            groups.step(reduce if args.world_size > 1 else None)
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                file = Path(args.output_dir) / f"checkpoint-{state.global_step}" / WEIGHTS
+                write_atomically(file, json.dumps(groups.state()))
+
+    return Follow()
+
+
 def train_with(
-    kind: type, inputs: dict, base: Base, architecture: Architecture, recipe: Recipe, run: Run, progress: Progress
-) -> Trained:
+    kind: type, inputs: dict, base: Base, architecture: Architecture, recipe: Recipe, run: Run, progress: Progress,
+    groups: GroupWeights | None = None,
+) -> Trained:  # fmt: skip
     """Train to the end, from the newest whole checkpoint if there is one; save the adapter alone, as safetensors.
 
     Several processes together start afresh: a checkpoint of sharded weights is not one of these.
 
     kind: a class of TRL's trainers. inputs: what it takes beside what all take, by TRL's names: its settings, the rows,
-    how they are collated or rewarded.
+    how they are collated or rewarded. groups: their weights, which a checkpoint keeps.
     """
     with lent(base.model) as model:
         trainer = kind(
             model=model,
             processing_class=base.tokenizer,
             peft_config=lora_config(architecture, recipe.lora),
-            callbacks=callbacks(recipe, run, progress),
+            callbacks=[*([groups_callback(groups)] if groups else []), *callbacks(recipe, run, progress)],
             **inputs,
         )
         checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
+        if groups:
+            trainer.group_weights = groups
+            if checkpoint:
+                groups.restore(json.loads((checkpoint / WEIGHTS).read_text()))
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started

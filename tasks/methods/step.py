@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from configs.schema import Recipe
+from configs.schema import Recipe, Robust
 from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
 from tasks.methods.run import Run, margin_at_end
@@ -49,6 +49,8 @@ class Train(BaseJob[TrainingRun]):
     seed: int
     steps: int | None = None
     """Instead of the recipe's epochs."""
+    robust: Robust | None = None
+    """Where the run looks after the group that it serves worst."""
     card: str = ""
     """The adapter's model card, which tells who shares the run and is no part of its identity."""
 
@@ -61,6 +63,7 @@ class Train(BaseJob[TrainingRun]):
             **{f"lora.{key}": value for key, value in recipe.lora.model_dump(mode="json").items()},
             **METHODS[self.method].identity(recipe, architecture),
             **({"steps": self.steps} if self.steps else {}),
+            **({f"robust.{key}": value for key, value in self.robust.model_dump().items()} if self.robust else {}),
             "target_modules": architecture.target_modules,
             "seed": self.seed,
         }
@@ -86,7 +89,7 @@ class Train(BaseJob[TrainingRun]):
         method, adapter = METHODS[self.method], desk.folder / ADAPTER
         checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
         reference, revision = self.reference(desk), self.base.revision
-        run = Run(self.seed, adapter, checkpoints, reference, self.steps, desk.processes, revision)
+        run = Run(self.seed, adapter, checkpoints, reference, self.steps, desk.processes, revision, self.robust)
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
         trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
         if method.leaves_base_changed():

@@ -18,8 +18,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Architecture, Recipe
+from configs.schema import Architecture, Recipe, Robust
 from tasks.architectures.load import Base
+from tasks.methods.group_weights import Groups, GroupWeights
 from tasks.methods.lora import lent, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
@@ -122,7 +123,7 @@ def _train(
     arguments = training_arguments(base, loss.learning_rate, 1.0, runs[0])
     file = runs[0].checkpoints / f"together-{'-'.join(map(str, group))}.pt"
     with lent(base.model) as model, new_adapters(model, architecture, recipe.lora, runs[0].seed, len(group)) as stack:
-        training = _Training(base, stack, loss, rows, tables, arguments, steps)
+        training = _Training(base, stack, loss, rows, tables, arguments, steps, runs[0].robust)
         resumed = training.restore(file)
         started = time.monotonic()
         at_once = training.to_the_end(list(group), file, recipe.checkpoint_seconds, progress)
@@ -141,7 +142,7 @@ class _Training:
 
     def __init__(
         self, base: Base, stack: Stack, loss: RowLoss, rows: TokenRows, tables: Sequence[pd.DataFrame],
-        arguments: dict[str, Any], steps: int,
+        arguments: dict[str, Any], steps: int, robust: Robust | None = None,
     ) -> None:  # fmt: skip
         import torch
         from transformers import get_scheduler
@@ -158,6 +159,9 @@ class _Training:
             stack.parameters, arguments["learning_rate"], weight_decay=arguments["weight_decay"], fused=True
         )
         self.schedule = get_scheduler(arguments["lr_scheduler_type"], self.optimiser, 0, steps)
+        groups = Groups.of(tables[0]) if robust else None
+        self.group_weights = GroupWeights(robust, groups, len(tables), self.model.device) if robust and groups else None
+        self.group = torch.tensor(groups.of_row, device=self.model.device) if groups else None
         self.step = 0
         self.curves: list[Curve] = [[] for _ in tables]
         if arguments["gradient_checkpointing"]:
@@ -203,7 +207,10 @@ class _Training:
         ratios, losses = [], []
         for part in parts:
             ratio = self._ratio(part)
-            own = self.loss.losses(ratio, self.target[:, part], self.weight[:, part], z) / len(rows)
+            own = self.loss.losses(ratio, self.target[:, part], self.weight[:, part], z)
+            if self.group_weights and self.group is not None:
+                own = self.group_weights.weighed(own, self.weight[:, part], self.group[part])
+            own = own / len(rows)
             own.sum().backward()
             ratios.append(ratio.detach())
             losses.append(own.detach().sum(1))
@@ -211,6 +218,9 @@ class _Training:
         self.optimiser.step()
         self.schedule.step()
         metrics = self.loss.metrics(torch.cat(ratios, 1), target, weight, z)
+        if self.group_weights:
+            metrics |= self.group_weights.q
+            self.group_weights.step()
         return {"loss": torch.stack(losses).sum(0), "grad_norm": norm, **metrics}
 
     def _ratio(self, rows: Sequence[int], others: bool = False) -> Any:
@@ -260,6 +270,7 @@ class _Training:
             "weights": [value.detach() for value in self.stack.parameters],
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "groups": self.group_weights.state() if self.group_weights else {},
         }
         torch.save(state, content)
         write_atomically(file, content.getvalue())
@@ -276,6 +287,8 @@ class _Training:
                 value.copy_(kept)
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        if self.group_weights:
+            self.group_weights.restore(state["groups"])
         self.step, self.curves = state["step"], state["curves"]
         return self.step
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pandera.typing import DataFrame
 
-from configs.schema import Experiment, Recipe, Study
+from configs.schema import Condition, Experiment, Recipe, Study
 from tasks.methods import METHODS
+from tasks.methods.training_rows import rows_digest, training_rows, why_not
 from tasks.preferences.condition import ConditionData, Drop
 from tasks.preferences.experiment import Preferences
 from tasks.preferences.tables import Drops
@@ -17,7 +18,7 @@ from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Record, Store, StoredFile
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ class TrainingSet:
     drops: tuple[Drop, ...]
     """On the whole way from the ratings."""
     error: str = ""
+    robust: bool = False
+    """Whether training looks after the group that it serves worst."""
     steps: int | None = None
     """Optimiser steps, where the experiment's budget asks for more than the recipe's epochs give."""
 
     @property
-    def identity(self) -> tuple[str, str, int | None]:
+    def identity(self) -> tuple[str, str, bool, int | None]:
         """Conditions that share it train the same run."""
-        return self.method, self.digest, self.steps
+        return self.method, self.digest, self.robust, self.steps
 
 
 def training_sets(study: Study, name: str, preferences: Preferences, store: Store) -> dict[str, TrainingSet]:
@@ -55,8 +58,8 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
 
     def build(folder: Path) -> Record:
         return {
-            condition: _write(study, method, preferences.of(condition), folder / f"{condition}.parquet")
-            for condition, method in methods.items()
+            condition: _write(study, settings, preferences.of(condition), folder / f"{condition}.parquet")
+            for condition, settings in experiment.conditions.items()
         }
 
     artifact = store.make("training-sets", key, build)
@@ -85,21 +88,23 @@ def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condit
     return most if most > steps[condition] else None
 
 
-def _write(study: Study, name: str, data: ConditionData, path: Path) -> Record:
-    method = METHODS[name]
-    error = method.lacks(data)
+def _write(study: Study, condition: Condition, data: ConditionData, path: Path) -> Record:
+    method, robust = METHODS[condition.method], condition.voices == "robust"
+    error = why_not(method, data)
     if error:
-        return {"digest": "", "size": 0, "n_pairs": 0, "weight": 0, "drops": data.drops, "error": error}
-    table, drops = method.table(data, study.recipe, study.seed)
+        empty = {"digest": "", "size": 0, "n_pairs": 0, "weight": 0}
+        return empty | {"drops": data.drops, "error": error, "robust": robust}
+    table, drops = training_rows(method, data, study.recipe, study.seed)
     table.to_parquet(path, index=False)
     pairs = table if method.reads == "pairs" else data.pairs
     return {
-        "digest": method.digest(table),
+        "digest": rows_digest(method, table, robust),
         "size": method.size(table),
         "n_pairs": len(pairs),
         "weight": int(pairs["n"].sum()),
         "drops": [*data.drops, *drops],
         "error": "",
+        "robust": robust,
     }
 
 

@@ -134,6 +134,7 @@ def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -
         recipe=study.recipe,
         seed=study.seed + cell.seed,
         steps=prepared.steps,
+        robust=study.recipe.robust if prepared.robust else None,
     )
 
 
@@ -240,6 +241,7 @@ def wanted_replicates(study: Study, replicates: Replicates, base: BaseRef, prepa
         recipe=study.recipe,
         seed=study.seed,
         steps=prepared.steps,
+        robust=study.recipe.robust if prepared.robust else None,
     )
 
 

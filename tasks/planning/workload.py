@@ -9,6 +9,7 @@ from configs.schema import CONTROL, Study
 from tasks.architectures.cost import Texts, answering_hours
 from tasks.effects.identity import EffectKey
 from tasks.methods import METHODS
+from tasks.methods.training_rows import training_rows, why_not
 from tasks.methods.training_set import steps_beyond_epochs
 from tasks.planning.design import Design
 from tasks.preferences.condition import ConditionData
@@ -46,7 +47,7 @@ def workload_of(study: Study, effect: EffectKey, data: Mapping[str, ConditionDat
     sizes = {}
     for name, own in data.items():
         method = METHODS[experiment.conditions[name].method]
-        sizes[name] = 0 if method.lacks(own) else method.size(method.table(own, recipe, study.seed)[0])
+        sizes[name] = 0 if why_not(method, own) else method.size(training_rows(method, own, recipe, study.seed)[0])
     trained = [name for name in effect.contrast.sides if name != CONTROL]
     real = [architecture.parameters for architecture in study.architectures if not architecture.tiny]
     training = 0.0

@@ -5,14 +5,15 @@ stratum → scale → aggregation → preferences, with every drop counted. Whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from configs.schema import Condition, Experiment, Study
 from tasks.preferences.aggregation import aggregate, mean_label
 from tasks.preferences.pairs import count_preferences, differing, has_partner, unite
+from tasks.preferences.population import rake
 from tasks.preferences.scales import middle_of, to_scale
 from tasks.preferences.strata import compared_groups, equal_numbers
 from tasks.ratings.study_data import StudyData
@@ -50,6 +51,8 @@ class ConditionData:
     preferences: dimension → number of its label preferences when the dimensions were united, before pairs of equal
         texts were left out; one of them weighs 1 / that number.
     no_pairs: why there is no pair, and after which step; "" where there is one.
+    groups: of a condition with `voices`, what the ratings of each group alone come to; the rest is of all together.
+    voices: the part of the training weight that each group begins with; they sum to 1.
     """
 
     labels: dict[str, Labels]
@@ -58,6 +61,8 @@ class ConditionData:
     drops: list[Drop]
     preferences: dict[str, int] = field(default_factory=dict)
     no_pairs: str = ""
+    groups: dict[str, ConditionData] = field(default_factory=dict)
+    voices: dict[str, float] = field(default_factory=dict)
 
 
 def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
@@ -66,7 +71,8 @@ def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[st
     A stratum without ratings counts as empty and doesn't empty the group that it is compared with.
     """
     ratings = data.training(data.ratings).reset_index(drop=True)
-    tables = {name: _of_stratum(data, ratings, condition) for name, condition in experiment.conditions.items()}
+    groups = experiment.groups
+    tables = {name: _of_stratum(data, ratings, condition, groups) for name, condition in experiment.conditions.items()}
     result = dict(tables)
     for group in compared_groups(experiment):
         present = {name: tables[name][0] for name in sorted(group) if len(tables[name][0])}
@@ -77,24 +83,63 @@ def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[st
     return result
 
 
-def _of_stratum(data: StudyData, ratings: pd.DataFrame, condition: Condition) -> tuple[pd.DataFrame, list[Drop]]:
+def _of_stratum(
+    data: StudyData, ratings: pd.DataFrame, condition: Condition, groups: Sequence[str]
+) -> tuple[pd.DataFrame, list[Drop]]:
     answered = ratings.dropna(subset=list(condition.dimensions), how="all")
     silent = len(ratings) - len(answered)
     drops: list[Drop] = [("stratum", "ratings without an answer on its dimensions", silent, len(answered))]
-    people = data.raters(condition)
+    people, reason = data.raters(condition), "ratings of other strata"
+    if condition.voices:
+        people, reason = set[str]().union(*(data.strata[name] for name in groups)), "ratings of no group"
     if people is None:
         return answered, drops
     kept = answered[answered["participant_id"].isin(people)]
-    return kept, [*drops, ("stratum", "ratings of other strata", len(answered) - len(kept), len(kept))]
+    return kept, [*drops, ("stratum", reason, len(answered) - len(kept), len(kept))]
 
 
 def experiment_data(study: Study, data: StudyData, experiment: Experiment) -> dict[str, ConditionData]:
     """Condition → what its ratings come to."""
-    tables = stratified(study, data, experiment)
-    return {
-        name: condition_data(study, data.responses, condition, *tables[name])
-        for name, condition in experiment.conditions.items()
-    }
+    tables, result = stratified(study, data, experiment), {}
+    for name, condition in experiment.conditions.items():
+        ratings, drops = tables[name]
+        own = condition_data(study, data.responses, condition, ratings, drops)
+        result[name] = (
+            _with_groups(study, data, experiment.groups, condition, ratings, own) if condition.voices else own
+        )
+    return result
+
+
+def _with_groups(
+    study: Study,
+    data: StudyData,
+    groups: Sequence[str],
+    condition: Condition,
+    ratings: pd.DataFrame,
+    own: ConditionData,
+) -> ConditionData:
+    """A condition with `voices`: its data with those of each group, a rater of several in each of them.
+
+    To speak for a population, raters are weighted so that their shares are its own: within a group by these weights,
+    between groups by their sums.
+    """
+    weights = rake(data.participants, study.population) if condition.voices == "population" else None
+    if weights is not None:
+        weights = weights[weights > 0]
+        ratings = ratings[ratings["participant_id"].isin(weights.index)]
+    parts, voices = {}, {}
+    for group in groups:
+        members = ratings[ratings["participant_id"].isin(data.strata[group])]
+        part = condition_data(study, data.responses, condition, members)
+        voices[group] = 1.0
+        if weights is not None:
+            part = reweighted(condition, part, data.responses, weights)
+            voices[group] = float(weights[weights.index.isin(data.strata[group])].sum())
+        parts[group] = replace(part, drops=[])
+    missing = [f"group {group!r}: {part.no_pairs}" for group, part in parts.items() if part.no_pairs]
+    total = sum(voices.values())
+    shares = {group: voice / total if total else 0.0 for group, voice in voices.items()}
+    return replace(own, no_pairs=own.no_pairs or "; ".join(missing), groups=parts, voices=shares)
 
 
 def condition_data(
@@ -127,12 +172,17 @@ def reweighted(condition: Condition, data: ConditionData, responses: pd.DataFram
     """
     texts, labels = responses.set_index("response_id"), {}
     for name, table in data.labels.items():
-        scaled = table.scaled.assign(weight=table.scaled["participant_id"].map(weights))
+        before = table.scaled.get("weight", 1)
+        scaled = table.scaled.assign(weight=before * table.scaled["participant_id"].map(weights))
         labels[name] = Labels(scaled, aggregate(scaled, condition.aggregation), table.middle)
     final = {name: table.final for name, table in labels.items()}
     united = unite([count_preferences(table, condition.within) for table in final.values()])
     pairs = _with_texts(united, texts, []) if len(united) else pd.DataFrame(columns=PAIRS)
-    return ConditionData(labels, pairs, _rewards(final, texts), [], no_pairs="" if len(pairs) else data.no_pairs)
+    groups = {name: reweighted(condition, part, responses, weights) for name, part in data.groups.items()}
+    no_pairs = "" if len(pairs) else data.no_pairs
+    return ConditionData(
+        labels, pairs, _rewards(final, texts), [], no_pairs=no_pairs, groups=groups, voices=data.voices
+    )
 
 
 def _why_none(condition: Condition, labels: list[pd.DataFrame]) -> str:

@@ -13,7 +13,7 @@ from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 4
+VERSION = 5
 TABLES = ("labels", "pairs", "rewards")
 
 
@@ -29,16 +29,7 @@ class Preferences:
 
     def of(self, condition: str) -> ConditionData:
         """One condition's, read."""
-        record, folder = self.artifact.record[condition], self.artifact.path / condition
-        labels, pairs, rewards = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
-        return ConditionData(
-            labels={name: _read_labels(labels, name, middle) for name, middle in record["middles"].items()},
-            pairs=pairs,
-            rewards=rewards,
-            drops=[tuple(drop) for drop in record["drops"]],
-            preferences=record["preferences"],
-            no_pairs=record["no_pairs"],
-        )
+        return _read(self.artifact.path / condition, self.artifact.record[condition])
 
 
 def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact, store: Store) -> Preferences:
@@ -48,6 +39,8 @@ def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact
     conditions = {key: condition.model_dump(exclude={"method"}) for key, condition in experiment.conditions.items()}
     better = {key: dimension.better for key, dimension in study.dimensions.items()}
     settings = [study.strata, study.scales, better, study.evaluation.share, study.seed]
+    if any(condition.voices for condition in experiment.conditions.values()):
+        settings += [experiment.groups, study.population]
     key = fingerprint([VERSION, ratings.key, conditions, list(experiment.contrasts), *settings])
 
     def build(folder: Path) -> Record:
@@ -59,7 +52,11 @@ def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact
 
 def _write(data: ConditionData, folder: Path) -> Record:
     folder.mkdir()
-    labels = [table.scaled.assign(final=table.final["label"], dimension=name) for name, table in data.labels.items()]
+    labels = []
+    for name, table in data.labels.items():
+        labels.append(table.scaled.assign(final=table.final["label"], dimension=name))
+        if "weight" in table.final:
+            labels[-1]["final_weight"] = table.final["weight"]
     for name, table in zip(TABLES, (pd.concat(labels), data.pairs, data.rewards), strict=True):
         table.to_parquet(folder / f"{name}.parquet", index=name == "labels")
     return {
@@ -67,11 +64,31 @@ def _write(data: ConditionData, folder: Path) -> Record:
         "drops": data.drops,
         "preferences": data.preferences,
         "no_pairs": data.no_pairs,
+        "voices": data.voices,
+        "groups": {group: _write(part, folder / group) for group, part in data.groups.items()},
     }
+
+
+def _read(folder: Path, record: Record) -> ConditionData:
+    labels, pairs, rewards = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
+    return ConditionData(
+        labels={name: _read_labels(labels, name, middle) for name, middle in record["middles"].items()},
+        pairs=pairs,
+        rewards=rewards,
+        drops=[tuple(drop) for drop in record["drops"]],
+        preferences=record["preferences"],
+        no_pairs=record["no_pairs"],
+        groups={group: _read(folder / group, part) for group, part in record["groups"].items()},
+        voices=record["voices"],
+    )
 
 
 def _read_labels(table: pd.DataFrame, dimension: str, middle: float) -> Labels:
     """Of the aggregation's labels, each stands beside the rating that it was put in the place of."""
     own = table[table["dimension"] == dimension].drop(columns="dimension")
     final = own[own["final"].notna()]
-    return Labels(own.drop(columns="final"), final.assign(label=final["final"]).drop(columns="final"), middle)
+    final = final.assign(label=final["final"])
+    if "final_weight" in own:
+        final = final.assign(weight=final["final_weight"])
+    apart = own.columns.intersection(["final", "final_weight"])
+    return Labels(own.drop(columns=apart), final.drop(columns=apart), middle)

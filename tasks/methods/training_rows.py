@@ -1,0 +1,58 @@
+"""The rows that a condition trains on: its method's, or those of each of its groups put together."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from configs.schema import Recipe
+from tasks.methods.group_weights import GROUP
+from tasks.methods.method import Method
+from tasks.preferences.condition import ConditionData, Drop
+from tasks.runtime.fingerprint import fingerprint
+
+
+def why_not(method: Method, data: ConditionData) -> str:
+    """Why the condition's data can't train; "" where they can. Each group must have what the method needs."""
+    if not data.groups:
+        return method.lacks(data)
+    reasons = {group: method.lacks(part) for group, part in data.groups.items()}
+    return "; ".join(f"group {group!r}: {reason}" for group, reason in reasons.items() if reason)
+
+
+def training_rows(method: Method, data: ConditionData, recipe: Recipe, seed: int) -> tuple[pd.DataFrame, list[Drop]]:
+    """The rows of a condition's data, and what was dropped on the way.
+
+    With groups, the loss of the rows is Σ_g v_g L_g, where L_g is the weighted mean loss of group g's rows and v_g its
+    part of the training weight (`ConditionData.voices`). What two groups say of the same responses stands in a row for
+    each, with the group's own target. Weights have mean 1. The rows of one group alone are its method's, unchanged.
+    """
+    if not data.groups:
+        return method.table(data, recipe, seed)
+    tables, drops = dict[str, pd.DataFrame](), list[Drop]()
+    for group, part in data.groups.items():
+        table, lost = method.table(part, recipe, seed)
+        tables[group] = table.assign(weight=data.voices[group] * table["weight"] / table["weight"].sum())
+        drops += [(step, f"{group}: {reason}", dropped, kept) for step, reason, dropped, kept in lost]
+    if len(tables) == 1:
+        return table, drops
+    rows = pd.concat([own.assign(**{GROUP: group}) for group, own in tables.items()])
+    order = [name for name in ("prompt_id", "prompt", "a", "b", "response_id") if name in rows]
+    rows = rows.sort_values(order, kind="stable", ignore_index=True)
+    return rows.assign(weight=rows["weight"] / rows["weight"].mean()), drops
+
+
+def rows_digest(method: Method, rows: pd.DataFrame, robust: bool) -> str:
+    """The identity of what training reads of the rows: whose a row is matters where it looks after groups."""
+    digest = method.digest(rows)
+    return fingerprint([digest, rows[GROUP].tolist()]) if robust else digest
+
+
+def of_all_groups(method: Method, rows: pd.DataFrame) -> pd.DataFrame:
+    """Training rows with one row for what all groups say of the same responses: its weighted mean target."""
+    if GROUP not in rows:
+        return rows
+    names = [name for name in rows if name not in (*method.weighed, "n", GROUP)]
+    value, weight = method.weighed
+    by_row = rows.assign(**{value: rows[value] * rows[weight]}).groupby(names, as_index=False)
+    united = by_row[["n", value, weight]].sum() if "n" in rows else by_row[[value, weight]].sum()
+    return united.assign(**{value: united[value] / united[weight]})
