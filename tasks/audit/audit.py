@@ -58,7 +58,8 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
             keeps a label, and it is the rating's own. So `first` retains all ratings equal to the first one.
         share_of_preferences: share of the weight that trains. A label preference gives half of its weight to either
             label, a label's weight is split equally among the ratings that it was made of (`aggregation.behind`).
-            Where no pairs train, each label that does has the same weight, split in the same way (each method says
+            A rating that stands for a population has that weight times its rater's; groups have what `voices` gives
+            them to begin with. Where no pairs train, each label that does has the same weight, split in the same way (each method says
             what a voice is under it). Dimensions weigh the same.
         majority_loses: of the response pairs on which both the members' own ratings and the condition prefer one
             response, the share where it is not the same one. Members' own ratings are those of training prompts, with
@@ -128,6 +129,7 @@ def _voices(
         total["retained"] += _by_participant(labels.scaled, made_of["agrees"], people)
         if len(labels.final) and not made.groups:
             weight = METHODS[condition.method].voices(trained, made, dimension, made_of, condition.within)
+            weight = weight * labels.scaled.get("weight", 1.0)
             total["weight"] += _by_participant(labels.scaled, weight, people)
     return total
 

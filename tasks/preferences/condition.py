@@ -165,7 +165,8 @@ def condition_data(
 
 
 def reweighted(condition: Condition, data: ConditionData, responses: pd.DataFrame, weights: pd.Series) -> ConditionData:
-    """The same ratings with other weights of the raters: participant → weight above zero. No drops are told.
+    """The same ratings with other weights of the raters: participant → weight above zero. No drops are told, and
+    `preferences` are counted as before.
 
     A response that raters are tied on, or agree on, may keep another label than before, and two responses may come to
     differ or to be alike.
@@ -181,7 +182,7 @@ def reweighted(condition: Condition, data: ConditionData, responses: pd.DataFram
     groups = {name: reweighted(condition, part, responses, weights) for name, part in data.groups.items()}
     no_pairs = "" if len(pairs) else data.no_pairs
     return ConditionData(
-        labels, pairs, _rewards(final, texts), [], no_pairs=no_pairs, groups=groups, voices=data.voices
+        labels, pairs, _rewards(final, texts), [], data.preferences, no_pairs, groups=groups, voices=data.voices
     )
 
 
