@@ -44,11 +44,13 @@ def demo() -> dict[str, Any]:
     return load_study("demo").model_dump(mode="json")
 
 
-def study(conditions: Mapping[str, Mapping[str, Any]], strata: str = "xy", max_pairs: int | None = None) -> Study:
+def study(
+    conditions: Mapping[str, Mapping[str, Any]], strata: str = "xy", max_pairs: int | None = None, **more: Any
+) -> Study:
     """One experiment of the conditions, a stratum a letter, next to nothing held out."""
     settings = {name: {"dimensions": [EA], "scale": "5-point", **values} for name, values in conditions.items()}
     contrasts = {f"{name} - control": {} for name in settings}
-    experiment = {"title": "T", "question": "Q", "conditions": settings, "contrasts": contrasts}
+    experiment = {"title": "T", "question": "Q", "conditions": settings, "contrasts": contrasts, "groups": list(strata)}
     changes = {
         "experiments": {"e": experiment},
         "strata": {letter: {"attribute": "group", "values": [letter]} for letter in strata},
@@ -57,7 +59,7 @@ def study(conditions: Mapping[str, Mapping[str, Any]], strata: str = "xy", max_p
         "raters": {},
         "placebo": 0,
     }
-    return Study.model_validate(demo() | changes)
+    return Study.model_validate(demo() | changes | more)
 
 
 def data(rows: list[tuple[str, str, str, int | None]], **settings: Any) -> Data:
@@ -127,6 +129,20 @@ def test_what_a_condition_does_by_hand(
     assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx((share, 1 - share))
     assert (x["majority_loses"], y["majority_loses"]) == loses
     assert (x["majority_unheard"], y["majority_unheard"]) == (0, 0)
+
+
+def test_voices_give_each_group_its_part_and_the_greater_one_its_majority() -> None:
+    # x's four preferences say a, y's one says b. With equal voices neither leads; of a population that is like y, b.
+    voices = {"equal": {"voices": "equal"}, "population": {"voices": "population"}}
+    table = audited(study(voices, population={"group": {"x": 0.2, "y": 0.8}}), data(ROWS))
+    for name, parts, unheard, loses in (("equal", (0.5, 0.5), 1, None), ("population", (0.2, 0.8), 0, (1, 0))):
+        own = table[table["condition"] == name]
+        x, y = of(own, "x"), of(own, "y")
+        assert (x["share_of_preferences"], y["share_of_preferences"]) == pytest.approx(parts)
+        assert (x["majority_unheard"], y["majority_unheard"]) == (unheard, unheard)
+        assert (x["retained"], y["retained"]) == (1, 1)
+        if loses:
+            assert (x["majority_loses"], y["majority_loses"]) == loses
 
 
 def test_under_kto_a_label_in_the_middle_is_no_voice() -> None:
