@@ -161,9 +161,12 @@ class Half(Frozen):
 # ---- experiments
 
 
-Voices = Literal["equal", "population", "robust"]
-"""Each of an experiment's groups with the same weight; with its share of the population (`Study.population`); or with
-the weight that training gives it, more where the model serves it worse (`Robust`)."""
+Voices = Literal["equal", "population", "robust", "least-regret", "merged"]
+"""Each of an experiment's groups with the same weight; with its share of the population (`Study.population`); with the
+weight that training gives it, more where the model serves it worse (`Robust`), or worse than its own adapter does; or
+the mean of the adapters that groups have of their own, which trains nothing."""
+OWN_NEEDED = ("least-regret", "merged")
+"""Voices that start from each group's own adapter."""
 
 
 class Condition(Frozen):
@@ -289,10 +292,16 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
         for name, condition in self.conditions.items():
-            least = 2 if condition.voices == "robust" else 1
+            least = 2 if condition.voices in ("robust", *OWN_NEEDED) else 1
             if condition.voices and len(self.groups) < least:
                 wanted = "two groups or more" if least == 2 else "groups"
                 raise ValueError(f"conditions.{name}.voices: {condition.voices} needs {wanted}: groups: [STRATUM, …]")
+            lacking = [] if condition.voices not in OWN_NEEDED else self.own_conditions(condition).items()
+            if missing := [group for group, own in lacking if own is None]:
+                raise ValueError(
+                    f"conditions.{name}.voices: {condition.voices} needs a condition with stratum: {missing[0]}, the "
+                    "same but for its voices"
+                )
         if len(set(self.groups)) < len(self.groups):
             raise ValueError(f"groups: named twice: {', '.join(sorted(self.groups))}")
         if CONTROL in self.conditions:
@@ -306,6 +315,15 @@ class Experiment(Frozen):
                 if contrast not in self.contrasts:
                     raise one_of(f"ratios.{number}", contrast, self.contrasts)
         return self
+
+    def own_conditions(self, condition: Condition) -> dict[str, str | None]:
+        """Group → the condition that trains on its ratings alone, else as this one does; None where there is none."""
+
+        def as_trained(own: Condition) -> Condition:
+            return own.model_copy(update={"stratum": None, "voices": None})
+
+        alike = {own.stratum: name for name, own in self.conditions.items() if as_trained(own) == as_trained(condition)}
+        return {group: alike.get(group) for group in self.groups}
 
     @property
     def compared_strata(self) -> dict[Contrast, tuple[str, str]]:

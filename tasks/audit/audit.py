@@ -59,8 +59,8 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
         share_of_preferences: share of the weight that trains. A label preference gives half of its weight to either
             label, a label's weight is split equally among the ratings that it was made of (`aggregation.behind`).
             A rating that stands for a population has that weight times its rater's; groups have what `voices` gives
-            them to begin with. Where no pairs train, each label that does has the same weight, split in the same way (each method says
-            what a voice is under it). Dimensions weigh the same.
+            them to begin with. Where no pairs train, each label that does has the same weight, split in the same way
+            (each method says what a voice is under it). Dimensions weigh the same.
         majority_loses: of the response pairs on which both the members' own ratings and the condition prefer one
             response, the share where it is not the same one. Members' own ratings are those of training prompts, with
             the questionnaire's categories as labels and every two labels of a prompt compared. The fewer the members,

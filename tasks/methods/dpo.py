@@ -42,7 +42,7 @@ COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 class DpoSettings(MethodSettings, method="dpo"):
     """Direct preference optimisation (Rafailov et al. 2023)."""
 
-    voices = frozenset({"equal", "population", "robust"})
+    voices = frozenset({"equal", "population", "robust", "least-regret", "merged"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -124,7 +124,9 @@ class Dpo(Method):
                 remove_unused_columns=False,
             )
             inputs = {"args": arguments, "train_dataset": dataset, "data_collator": collapsed_collator(base.tokenizer)}
-            weights = GroupWeights(run.robust, groups, device=base.model.device) if run.robust and groups else None
+            weights = None
+            if run.robust and groups:
+                weights = GroupWeights(run.robust, groups, [run.own_losses], base.model.device)
             return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress, weights)
 
         trained = with_what_fits(attempt, base, settings.batch_size, 2 * max(dataset["length"]), run)

@@ -3,12 +3,13 @@
     min_θ max_q Σ_g q_g (L_g + C / √n_g),   q on the simplex (Sagawa et al. 2020; for preferences Ramesh et al. 2024)
 
 After each optimiser step q_g ← q_g · exp(η (L̂_g + C / √n_g)), scaled to sum 1, where L̂_g is a running mean of the
-group's weighted mean loss. The next step's rows of group g count q_g · G times what they would among equal groups.
+group's weighted mean loss. The next step's rows of group g count q_g · G times what they would among equal groups. For
+least regret L_g has the loss of the group's own adapter taken from it: plain worst-case training chases the noisiest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +39,19 @@ class Groups:
 class GroupWeights:
     """q of one run, or of several that are trained together (copies). All tensors are of shape (copies, groups)."""
 
-    def __init__(self, settings: Robust, groups: Groups, copies: int = 1, device: Any = None) -> None:
+    def __init__(
+        self, settings: Robust, groups: Groups, own_losses: Sequence[Mapping[str, float]] = ({},), device: Any = None
+    ) -> None:
+        """`own_losses`: of each copy, group → the loss of its own adapter, for least regret; else empty."""
         import torch
 
         self.settings, self.groups = settings, groups
-        shape = copies, len(groups.names)
+        shape = len(own_losses), len(groups.names)
         self._log_q, self._mean, self._seen = (torch.zeros(shape, dtype=torch.float64, device=device) for _ in range(3))
         self._sums = torch.zeros((2, *shape), dtype=torch.float64, device=device)
         sizes = torch.tensor(groups.sizes, dtype=torch.float64, device=device)
-        self._adjustment = settings.adjustment / sizes.sqrt()
+        own = [[losses.get(name, 0.0) for name in groups.names] for losses in own_losses]
+        self._beside = settings.adjustment / sizes.sqrt() - torch.tensor(own, dtype=torch.float64, device=device)
 
     @property
     def factors(self) -> Any:
@@ -78,7 +83,7 @@ class GroupWeights:
         # a running mean that starts from its first value, and stays where a step has no row of the group
         self._mean = mean.where(self._seen == 0, memory * self._mean + (1 - memory) * mean)
         self._seen = self._seen.maximum(seen.double())
-        grows = self.settings.rate * (self._mean + self._adjustment) * self._seen
+        grows = self.settings.rate * (self._mean + self._beside) * self._seen
         self._log_q = self._log_q + grows
         self._log_q = self._log_q - self._log_q.max(dim=1, keepdim=True).values
         self._sums = self._sums.zero_() if reduce is None else self._sums * 0

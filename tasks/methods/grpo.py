@@ -42,6 +42,7 @@ Conversation = list[dict[str, str]]
 class GrpoSettings(MethodSettings, method="grpo"):
     """Group-relative policy optimisation (Shao et al. 2024)."""
 
+    voices = frozenset({"merged"})
     shared = "group_size"
     beta: Annotated[float, Field(ge=0)] = 0.04
     learning_rate: Positive = 1e-5

@@ -49,7 +49,7 @@ COLUMNS = ("target", "weight", "ref_logps", "ref_KL_logps")
 class KtoSettings(MethodSettings, method="kto"):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024)."""
 
-    voices = frozenset({"equal", "population", "robust"})
+    voices = frozenset({"equal", "population", "robust", "least-regret", "merged"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -159,7 +159,9 @@ class Kto(Method):
                 remove_unused_columns=False,
             )
             inputs = {"args": arguments, "train_dataset": dataset, "data_collator": collapsed_collator(base.tokenizer)}
-            weights = GroupWeights(run.robust, groups, device=base.model.device) if run.robust and groups else None
+            weights = None
+            if run.robust and groups:
+                weights = GroupWeights(run.robust, groups, [run.own_losses], base.model.device)
             return train_with(collapsed_trainer(), inputs, base, architecture, recipe, run, progress, weights)
 
         trained = with_what_fits(attempt, base, settings.batch_size, max(dataset["length"]), run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +38,8 @@ class ReplicateSet:
     """Optimiser steps, where they are not those of the recipe's epochs over these rows."""
     robust: bool = False
     """Whether training looks after the group that it serves worst."""
+    own: Mapping[str, ReplicateSet] = field(default_factory=dict)
+    """As of the condition's `TrainingSet`."""
 
 
 def replicate_sets(
@@ -63,6 +65,11 @@ def replicate_sets(
         same = own.steps is None and record["size"] == own.size
         size, beyond = record["size"], None if same else steps
         found[condition] = ReplicateSet(own.method, table, by_replicate, size, beyond, own.robust)
+    experiment = study.experiments[name]
+    for condition, replicated in found.items():
+        if sets[condition].own:
+            of_group = experiment.own_conditions(experiment.conditions[condition])
+            found[condition] = replace(replicated, own={group: found[str(key)] for group, key in of_group.items()})
     return found
 
 
@@ -70,7 +77,7 @@ def _write(
     study: Study, name: str, condition: str, preferences: Preferences, responses: pd.DataFrame, folder: Path
 ) -> Record:
     settings, data = study.experiments[name].conditions[condition], preferences.of(condition)
-    method, robust, tables = METHODS[settings.method], settings.voices == "robust", {}
+    method, robust, tables = METHODS[settings.method], settings.voices in ("robust", "least-regret"), {}
     raters = pd.concat([labels.scaled["participant_id"] for labels in data.labels.values()])
     plain, _ = training_rows(method, data, study.recipe, study.seed)
     for number in study.replicates_of(name):

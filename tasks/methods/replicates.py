@@ -5,8 +5,10 @@ In one pass where the method has a loss of a row and the base is on one GPU or n
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +17,7 @@ import pandas as pd
 from configs.schema import Recipe, Robust
 from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
+from tasks.methods.own_adapters import merge, own_losses
 from tasks.methods.replicate_set import one_of_them
 from tasks.methods.run import Curve, Run, Trained, margin_at_end
 from tasks.methods.step import ADAPTER, CHECKPOINTS, Train
@@ -57,6 +60,8 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
     seed: int
     steps: int | None = None
     robust: Robust | None = None
+    own: Mapping[str, str] = {}
+    """Group → the key of the replicates of its own adapter; as of `Train`."""
 
     @property
     def of_one(self) -> Train:
@@ -74,7 +79,8 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
     @property
     def key(self) -> str:
         digests = {str(number): digest for number, digest in self.digests.items()}
-        return fingerprint([VERSION, self.base.key, digests, self.method, self.settings])
+        own = [dict(self.own)] if self.own else []
+        return fingerprint([VERSION, self.base.key, digests, self.method, self.settings, *own])
 
     @property
     def title(self) -> str:
@@ -82,10 +88,24 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
 
     def run(self, desk: Desk) -> ReplicateRuns:
         """Go on from a checkpoint of a job that was killed, if there is one."""
-        method, base = METHODS[self.method], base_at(desk, self.base)
+        method = METHODS[self.method]
+        if self.own and not self.robust:
+            for number in self.digests:
+                merge(self._own_adapters(number, desk), adapter_of(desk.folder, number))
+            nothing = dict.fromkeys(self.digests, math.nan)
+            return ReplicateRuns(
+                margins=nothing, curves={number: [] for number in nothing}, steps=0, resumed_from=0, truncated=0,
+                at_once=0, loop_seconds=0.0,
+            )  # fmt: skip
+        base = base_at(desk, self.base)
         wide = pd.read_parquet(self.data.fetch(desk.store))
         tables = {number: one_of_them(method, wide, number) for number in self.digests}
         runs = {number: self._run_of(number, desk) for number in self.digests}
+        for number, table in tables.items() if self.own else ():
+            own = self._own_adapters(number, desk)
+            reference = runs[number].reference
+            losses = own_losses(base, method, table, own, self.recipe, reference, desk.progress)
+            runs[number] = replace(runs[number], own_losses=losses)
         if method.row_loss(self.recipe) and self.base.architecture.gpus == 1:
             architecture, recipe = self.base.architecture, self.recipe
             trained = train_together(base, architecture, method, tables, runs, recipe, desk.progress)
@@ -108,6 +128,9 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
         adapter, reference = adapter_of(desk.folder, number), self.of_one.reference(desk)
         revision, robust = self.base.revision, self.robust
         return Run(self.seed, adapter, checkpoints, reference, self.steps, revision=revision, robust=robust)
+
+    def _own_adapters(self, number: int, desk: Desk) -> dict[str, Path]:
+        return {group: adapter_of(desk.store.fetch(self.stage, key), number) for group, key in self.own.items()}
 
     def _alone(self, table: pd.DataFrame, run: Run, desk: Desk) -> Trained:
         method, base = METHODS[self.method], base_at(desk, self.base)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Run:
     """Of a base from the hub."""
     robust: Robust | None = None
     """Where the run looks after the group that it serves worst; its rows then have a group."""
+    own_losses: Mapping[str, float] = field(default_factory=dict)
+    """Group → the loss of its own adapter, where the run looks after the group with most regret."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +14,7 @@ import pandas as pd
 from configs.schema import Recipe, Robust
 from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
+from tasks.methods.own_adapters import merge, own_losses
 from tasks.methods.run import Run, margin_at_end
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
@@ -32,7 +36,12 @@ class TrainingRun(Result):
     at_once: int
     loop_seconds: float
     margin: float
-    """Of the method, at the end of training."""
+    """Of the method, at the end of training; NaN where nothing was trained."""
+
+    @classmethod
+    def of_nothing(cls) -> TrainingRun:
+        """Of an adapter that was made of others."""
+        return cls(curve=[], steps=0, resumed_from=0, truncated=0, at_once=0, loop_seconds=0.0, margin=math.nan)
 
 
 class Train(BaseJob[TrainingRun]):
@@ -51,6 +60,9 @@ class Train(BaseJob[TrainingRun]):
     """Instead of the recipe's epochs."""
     robust: Robust | None = None
     """Where the run looks after the group that it serves worst."""
+    own: Mapping[str, str] = {}
+    """Group → the key of the training run of its own adapter, where the run starts from them: it looks after the group
+    with most regret, or is their mean."""
     card: str = ""
     """The adapter's model card, which tells who shares the run and is no part of its identity."""
 
@@ -70,7 +82,8 @@ class Train(BaseJob[TrainingRun]):
 
     @property
     def key(self) -> str:
-        return fingerprint([VERSION, self.base.key, self.digest, self.method, self.settings])
+        own = [dict(self.own)] if self.own else []
+        return fingerprint([VERSION, self.base.key, self.digest, self.method, self.settings, *own])
 
     @property
     def title(self) -> str:
@@ -90,7 +103,15 @@ class Train(BaseJob[TrainingRun]):
         checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
         reference, revision = self.reference(desk), self.base.revision
         run = Run(self.seed, adapter, checkpoints, reference, self.steps, desk.processes, revision, self.robust)
+        own = {group: desk.store.fetch(RUNS, key) / ADAPTER for group, key in self.own.items()}
+        if own and not self.robust:
+            merge(own, adapter)
+            write_atomically(adapter / "README.md", self.card)
+            return TrainingRun.of_nothing()
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
+        if own:
+            losses = own_losses(base, method, table, own, self.recipe, reference, desk.progress)
+            run = replace(run, own_losses=losses)
         trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
         if method.leaves_base_changed():
             del base

@@ -12,7 +12,6 @@ import io
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -24,11 +23,11 @@ from tasks.methods.group_weights import Groups, GroupWeights
 from tasks.methods.lora import lent, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
-from tasks.methods.reference_log_probs import encoded_with_reference
-from tasks.methods.response_log_probs import Ids, response_log_probs
+from tasks.methods.response_log_probs import response_log_probs
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.row_order import LengthGrouped
 from tasks.methods.run import Curve, NotFinite, Run, Trained, training_arguments
+from tasks.methods.token_rows import TokenRows, rows_of
 from tasks.runtime.files import write_atomically
 from tasks.runtime.job import Progress
 
@@ -36,49 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tasks.methods.stacked_lora import Stack
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """What all runs share of their rows: token ids, and log π_ref of the responses."""
-
-    prompts: list[Ids]
-    responses: list[list[Ids]]
-    """Of each row, one or more."""
-    others: list[Ids]
-    """Of each row the response that the divergence is estimated by, or no row has one."""
-    reference: Any
-    """(rows, responses)."""
-    other_reference: Any
-    """(rows, 1)."""
-    truncated: int
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each row's longest sequence."""
-        others = [[item] for item in self.others] or [[] for _ in self.prompts]
-        each = zip(self.prompts, self.responses, others, strict=True)
-        return [len(prompt) + max(map(len, [*own, *other])) for prompt, own, other in each]
-
-
-def rows_of(
-    loss: RowLoss, table: pd.DataFrame, base: Base, recipe: Recipe, reference: Path, progress: Progress
-) -> TokenRows:
-    """The rows of a table, which all runs have. `reference`: the file of the base's reference log-probabilities."""
-    import torch
-
-    sides, others = loss.responses(table), loss.others(table)
-    dialogues = [*(item for side in sides for item in side), *others]
-    encoded, log_probs = encoded_with_reference(base, dialogues, recipe.max_length, reference, progress)
-    device = base.model.device
-    return TokenRows(
-        prompts=[encoded[item].prompt for item in sides[0]],
-        responses=[[encoded[item].response for item in row] for row in zip(*sides, strict=True)],
-        others=[encoded[item].response for item in others],
-        reference=torch.tensor([[log_probs[item] for item in row] for row in zip(*sides, strict=True)], device=device),
-        other_reference=torch.tensor([[log_probs[item]] for item in others], device=device),
-        truncated=sum(encoded[item].cut for item in {item for side in sides for item in side}),
-    )
 
 
 def train_together(
@@ -123,7 +79,8 @@ def _train(
     arguments = training_arguments(base, loss.learning_rate, 1.0, runs[0])
     file = runs[0].checkpoints / f"together-{'-'.join(map(str, group))}.pt"
     with lent(base.model) as model, new_adapters(model, architecture, recipe.lora, runs[0].seed, len(group)) as stack:
-        training = _Training(base, stack, loss, rows, tables, arguments, steps, runs[0].robust)
+        losses = [run.own_losses for run in runs]
+        training = _Training(base, stack, loss, rows, tables, arguments, steps, runs[0].robust, losses)
         resumed = training.restore(file)
         started = time.monotonic()
         at_once = training.to_the_end(list(group), file, recipe.checkpoint_seconds, progress)
@@ -143,6 +100,7 @@ class _Training:
     def __init__(
         self, base: Base, stack: Stack, loss: RowLoss, rows: TokenRows, tables: Sequence[pd.DataFrame],
         arguments: dict[str, Any], steps: int, robust: Robust | None = None,
+        own_losses: Sequence[Mapping[str, float]] = (),
     ) -> None:  # fmt: skip
         import torch
         from transformers import get_scheduler
@@ -160,7 +118,9 @@ class _Training:
         )
         self.schedule = get_scheduler(arguments["lr_scheduler_type"], self.optimiser, 0, steps)
         groups = Groups.of(tables[0]) if robust else None
-        self.group_weights = GroupWeights(robust, groups, len(tables), self.model.device) if robust and groups else None
+        self.group_weights = None
+        if robust and groups:
+            self.group_weights = GroupWeights(robust, groups, own_losses, self.model.device)
         self.group = torch.tensor(groups.of_row, device=self.model.device) if groups else None
         self.step = 0
         self.curves: list[Curve] = [[] for _ in tables]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pandera.typing import DataFrame
 
-from configs.schema import Condition, Experiment, Recipe, Study
+from configs.schema import OWN_NEEDED, Condition, Experiment, Recipe, Study
 from tasks.methods import METHODS
 from tasks.methods.training_rows import rows_digest, training_rows, why_not
 from tasks.preferences.condition import ConditionData, Drop
@@ -40,13 +40,17 @@ class TrainingSet:
     error: str = ""
     robust: bool = False
     """Whether training looks after the group that it serves worst."""
+    own: Mapping[str, TrainingSet] = field(default_factory=dict)
+    """Group → what its own adapter trains on, where training starts from these adapters; without `robust` their mean is
+    all there is."""
     steps: int | None = None
     """Optimiser steps, where the experiment's budget asks for more than the recipe's epochs give."""
 
     @property
-    def identity(self) -> tuple[str, str, bool, int | None]:
+    def identity(self) -> tuple[Hashable, ...]:
         """Conditions that share it train the same run."""
-        return self.method, self.digest, self.robust, self.steps
+        own = tuple((group, item.identity) for group, item in self.own.items())
+        return self.method, self.digest, self.robust, own, self.steps
 
 
 def training_sets(study: Study, name: str, preferences: Preferences, store: Store) -> dict[str, TrainingSet]:
@@ -71,6 +75,10 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
         table = StoredFile(stage=artifact.stage, key=artifact.key, name=f"{condition}.parquet")
         steps = steps_beyond_epochs(experiment, sizes, condition, study.recipe)
         sets[condition] = TrainingSet(method, table, **record, steps=steps)
+    for condition, settings in experiment.conditions.items():
+        if settings.voices in OWN_NEEDED and not sets[condition].error:
+            own = {group: sets[str(name)] for group, name in experiment.own_conditions(settings).items()}
+            sets[condition] = replace(sets[condition], own=own)
     return sets
 
 
@@ -89,7 +97,7 @@ def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condit
 
 
 def _write(study: Study, condition: Condition, data: ConditionData, path: Path) -> Record:
-    method, robust = METHODS[condition.method], condition.voices == "robust"
+    method, robust = METHODS[condition.method], condition.voices in ("robust", "least-regret")
     error = why_not(method, data)
     if error:
         empty = {"digest": "", "size": 0, "n_pairs": 0, "weight": 0}

@@ -54,6 +54,8 @@ class CellResult:
     training: dict[str, float] = field(default_factory=dict)
     """`TRAINING` of the training run."""
     logged: Future[str] | None = None
+    trained_before: tuple[str, ...] = ()
+    """Runs of groups' own adapters that were trained now, because this cell starts from them."""
     made: Made | None = None
     """What it was made of, for the plan of the next run."""
 
@@ -76,6 +78,8 @@ class ReplicatesResult:
     """Share of their answers."""
     margins: dict[int, float] = field(default_factory=dict)
     """Of the method, at the end of each training."""
+    trained_before: tuple[str, ...] = ()
+    """As of a `CellResult`."""
     made: Made | None = None
 
     @property
@@ -135,13 +139,21 @@ def wanted_run(study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet) -
         seed=study.seed + cell.seed,
         steps=prepared.steps,
         robust=study.recipe.robust if prepared.robust else None,
+        own={group: wanted_run(study, cell, base, own).key for group, own in prepared.own.items()},
     )
 
 
-def carded_run(
-    study: Study, cell: Cell, base: BaseRef, prepared: TrainingSet, sharing: list[str], ratings: str
-) -> Train:
-    """The same with the adapter's model card. `sharing`: the cells that share the run; `ratings`: the snapshot's id."""
+def own_cells(study: Study, cell: Cell) -> list[Cell]:
+    """The cells of the groups' own adapters, from which a cell's training starts."""
+    experiment = study.experiments[cell.experiment]
+    own = experiment.own_conditions(experiment.conditions[cell.condition])
+    return [replace(cell, condition=str(name)) for name in own.values()]
+
+
+def carded_run(study: Study, cell: Cell, base: BaseRef, training_sets: TrainingSets, ratings: str) -> Train:
+    """The same with the adapter's model card. `ratings`: the snapshot's id."""
+    prepared = training_sets[cell.experiment][cell.condition]
+    sharing = sharing_conditions(training_sets, cell, prepared)
     run = wanted_run(study, cell, base, prepared)
     facts = {
         "study": study.name,
@@ -242,7 +254,15 @@ def wanted_replicates(study: Study, replicates: Replicates, base: BaseRef, prepa
         seed=study.seed,
         steps=prepared.steps,
         robust=study.recipe.robust if prepared.robust else None,
+        own={group: run.key for group, run in own_replicates(study, replicates, base, prepared).items()},
     )
+
+
+def own_replicates(
+    study: Study, replicates: Replicates, base: BaseRef, prepared: ReplicateSet
+) -> dict[str, TrainReplicates]:
+    """Group → the replicates of its own adapter, where the cell's start from them."""
+    return {group: wanted_replicates(study, replicates, base, own) for group, own in prepared.own.items()}
 
 
 @dataclass(frozen=True)
@@ -308,15 +328,20 @@ def failed(cell: Cell | Replicates, reason: str) -> CellResult | ReplicatesResul
 def each_run_once(results: Sequence[ReplicatesResult]) -> list[ReplicatesResult]:
     """Of the replicates that share training runs, all but the first are called shared."""
     first = {result.runs: result for result in reversed(results)}
+    before = {key for result in results for key in result.trained_before}
+    named = [replace(result, status="trained") if result.runs in before else result for result in results]
     return [
-        replace(result, status="shared") if result.runs and first[result.runs] is not result else result
-        for result in results
+        replace(result, status="shared")
+        if result.runs and first[result.runs].replicates != result.replicates
+        else result
+        for result in named
     ]
 
 
 def one_run_each(results: Sequence[CellResult]) -> list[CellResult]:
     """Of the cells that share a training run, the first keeps what became of it, the others are called shared."""
     trained = {result.training_run for result in results if result.status == "trained"}
+    trained |= {key for result in results for key in result.trained_before}
     named, seen = [], set()
     for result in results:
         if result.training_run in seen:

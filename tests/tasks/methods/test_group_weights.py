@@ -78,7 +78,7 @@ def test_weights_that_never_grow_are_exactly_one() -> None:
 
 def test_weights_that_were_kept_go_on_as_if_nothing_had_happened() -> None:
     groups = Groups(("x", "y"), (1, 1), (0, 1))
-    one, other = (GroupWeights(Robust(rate=0.3), groups, copies=2) for _ in range(2))
+    one, other = (GroupWeights(Robust(rate=0.3), groups, [{}, {}]) for _ in range(2))
 
     def steps(weights: GroupWeights, numbers: range) -> None:
         for number in numbers:

@@ -1,0 +1,76 @@
+"""A whole study whose conditions give groups a voice: what each trains, and what it shares with others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.flows.conftest import STUDY, Place, new_place, read, run
+
+pytestmark = pytest.mark.slow
+WAYS = ("equal", "population", "robust", "least-regret", "merged")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, prefect: None, databases: Path) -> Place:
+    study = yaml.safe_load(STUDY)
+    plain = {"dimensions": ["toxicity"], "scale": "5-point"}
+    conditions = {
+        "female": plain | {"stratum": "female"},
+        "male": plain | {"stratum": "male"},
+        "pooled": plain,
+        **{way: plain | {"voices": way} for way in WAYS},
+    }
+    contrasts = {f"{way} - pooled": {"focus": ["toxicity"]} for way in WAYS} | {
+        "female - control": {},
+        "male - control": {},
+    }
+    ways = {
+        "title": "Ways to serve", "question": "Can one model serve all?", "groups": ["female", "male"],
+        "conditions": conditions, "contrasts": contrasts,
+    }  # fmt: skip
+    study |= {
+        "experiments": {"demographics": study["experiments"]["demographics"], "ways": ways},
+        "population": {"gender": {"she/her/hers": 0.8, "he/him/his": 0.2}},
+        "raters": {"replicates": 2, "experiments": ["ways"]},
+        "recipe": study["recipe"] | {"robust": {"rate": 0.5}},
+    }
+    place = new_place(tmp_path_factory.mktemp("voices")).has(databases)
+    Path(place.study).write_text(yaml.safe_dump(study, sort_keys=False))
+    state = run(place)
+    assert state.is_completed(), state.message
+    return place
+
+
+def test_every_way_to_serve_is_a_condition_like_any_other(served: Place) -> None:
+    cells = read(served, "cells")
+    own = cells[(cells["experiment"] == "ways") & (cells["replicate"] == 0)].set_index(["architecture", "condition"])
+    assert len(own) == 2 * (3 + len(WAYS))
+    assert set(own["status"]) <= {"trained", "shared"}  # a group's own may be that of the other experiment
+    assert own["training_run"].is_unique
+    replicated = cells[(cells["experiment"] == "ways") & (cells["replicate"] > 0)]
+    assert replicated.groupby("condition").size().to_dict() == dict.fromkeys(own.index.unique("condition"), 4)
+    pooled = read(served, "pooled").set_index(["contrast", "dimension"])
+    for way in WAYS:
+        row = pooled.loc[(f"{way} - pooled", "toxicity")]
+        assert row["k"] == 2
+        assert row[["estimate", "total_std_error"]].notna().all()
+        assert row["n_replicates"] == 2
+
+
+def test_whose_voice_is_in_each_way_is_in_the_audit(served: Place) -> None:
+    audit = read(served, "audit")
+    ways = audit[audit["experiment"] == "ways"].set_index(["condition", "stratum"])["share_of_preferences"]
+    for way in ("equal", "robust", "least-regret", "merged"):
+        assert ways[way].loc[["female", "male"]].tolist() == pytest.approx([0.5, 0.5])
+    assert ways["population"].loc[["female", "male"]].tolist() == pytest.approx([0.8, 0.2])
+
+
+def test_running_again_trains_nothing(served: Place) -> None:
+    before = read(served, "pooled")
+    assert run(served).is_completed()
+    assert set(read(served, "cells")["status"]) == {"control", "cached", "shared"}
+    pd.testing.assert_frame_equal(read(served, "pooled"), before)
