@@ -9,6 +9,7 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.preferences.condition import ConditionData, Labels, experiment_data
+from tasks.preferences.rater_filter import asks_for_indices, keep_training_indices
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
@@ -38,20 +39,25 @@ class Preferences:
             drops=[tuple(drop) for drop in record["drops"]],
             preferences=record["preferences"],
             no_pairs=record["no_pairs"],
+            left_out=record.get("left_out"),
         )
 
 
 def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact, store: Store) -> Preferences:
     """An experiment's, found or made: the same for the same ratings, strata, scales, conditions and split, whichever
-    methods train on them."""
+    methods train on them; where raters are filtered by an index, also for the same indices."""
     experiment = study.experiments[name]
     conditions = {key: condition.model_dump(exclude={"method"}) for key, condition in experiment.conditions.items()}
     better = {key: dimension.better for key, dimension in study.dimensions.items()}
-    settings = [study.strata, study.scales, better, study.evaluation.share, study.seed]
+    settings: list[object] = [study.strata, study.scales, better, study.evaluation.share, study.seed]
+    indices = None
+    if asks_for_indices(condition.raters for condition in experiment.conditions.values()):
+        key_of_indices, indices = keep_training_indices(study, data, ratings, store)
+        settings.append(key_of_indices)
     key = fingerprint([VERSION, ratings.key, conditions, list(experiment.contrasts), *settings])
 
     def build(folder: Path) -> Record:
-        conditions = experiment_data(study, data, experiment)
+        conditions = experiment_data(study, data, experiment, indices)
         return {condition: _write(own, folder / condition) for condition, own in conditions.items()}
 
     return Preferences(store.make("preferences", key, build))
@@ -67,6 +73,7 @@ def _write(data: ConditionData, folder: Path) -> Record:
         "drops": data.drops,
         "preferences": data.preferences,
         "no_pairs": data.no_pairs,
+        **({"left_out": data.left_out} if data.left_out is not None else {}),
     }
 
 

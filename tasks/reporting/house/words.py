@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from configs.schema import Study
+from configs.schema import RaterFilter, Study
 
 MINUS, DASH = "\u2212", "\u2013"
 EVERYBODY = "all raters"
+INDICES = {
+    "person_fit": "the answers that the model expects least, by l_z",
+    "outfit": "the answers that the model expects least, by outfit",
+    "even_odd": "the least consistent answers",
+    "long_string": "the longest runs of one label",
+}
+"""What a rater filter goes by."""
 
 
 def finite(*values: float) -> bool:
@@ -124,3 +131,11 @@ def attribute_title(name: str) -> str:
 def raters_label(study: Study) -> str:
     """The study's label where the ratings are simulated; nothing where they are real, whatever the models are."""
     return label_sentence(study) if study.ratings.simulate else ""
+
+
+def without_whom(settings: RaterFilter) -> str:
+    """`without the 10.0% with the least consistent answers`; `without 10.0% at random`."""
+    share = percent(settings.drop)
+    return (
+        f"without the {share} with {INDICES[settings.by]}" if settings.by in INDICES else f"without {share} at random"
+    )
