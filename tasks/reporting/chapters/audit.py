@@ -19,7 +19,7 @@ from tasks.reporting.house.words import (
     joined,
     named,
     number,
-    p_value,
+    p_is,
     percent,
     raters_label,
     raters_title,
@@ -242,11 +242,12 @@ def _filtered(results: Results) -> list[Part]:
         return []
     groups = [row for row in rows if row["stratum"] != EVERYBODY]
     differs = [row for row in groups if row["p_chance"] < SIGNIFICANT]
+    told = "; ".join(_leaves_out(study, row) for row in differs) or "no group has"
     text = (
         "Whom the filters of raters leave out. A filter can silence those who answer differently from most, so each "
         "group's share stands beside what the filter leaves out of everybody; p is of as many raters drawn at random, "
         f"and of {whole(len(groups))} comparisons about {number(SIGNIFICANT * len(groups), 1)} would have p < .05 by "
-        f"chance. {'; '.join(_leaves_out(study, row) for row in differs) or 'None has'}."
+        f"chance: {told}."
     )
     table = TablePart.of(
         rows,
@@ -263,7 +264,7 @@ def _filtered(results: Results) -> list[Part]:
 def _leaves_out(study: Study, row: Row) -> str:
     """`doubtful-10 leaves out 15.0% of black raters (10.0% of everybody; p .003)`."""
     shares = f"{percent(row['share_left_out'])} of {_raters(study, row)} ({percent(row['expected'])} of everybody"
-    return f"{row['condition']} leaves out {shares}; p {p_value(row['p_chance'])})".replace("p .", "p = .")
+    return f"{row['condition']} leaves out {shares}; p {p_is(row['p_chance'])})"
 
 
 CHAPTER = Chapter(

@@ -16,7 +16,7 @@ from tasks.reporting.house.words import (
     finite,
     joined,
     number,
-    p_value,
+    p_is,
     percent,
     raters_label,
     raters_title,
@@ -54,14 +54,9 @@ def _beyond(row: Row) -> str:
     """`31 of 730 raters (4.2%; 95% CI 3.0% to 6.0%), where chance gives about 37`, and what may be said of it."""
     share = f"{percent(row['share_beyond'])}; 95% CI {percent(row['ci_low'])} to {percent(row['ci_high'])}"
     counted = f"{whole(row['n_beyond'])} of {whole(row['n_raters'])} raters ({share}), where chance gives about "
-    more = f"more than chance gives (p {_is(row['p_beyond'])})"
+    more = f"more than chance gives (p {p_is(row['p_beyond'])})"
     says = more if row["p_beyond"] < SIGNIFICANT else "not clearly more than chance gives"
     return f"{counted}{whole(EXPECTED * row['n_raters'])}: {says}"
-
-
-def _is(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
 
 
 # ---- the chapter
@@ -75,11 +70,11 @@ def _parts(results: Results) -> list[Part]:
         "For each dimension, a mixed ordinal model that knows nothing of what raters declare predicts every answer "
         "from the other raters' answers to the same response and from how high the rater rates altogether. Person fit "
         "is how well somebody's answers agree with these predictions, by the mean squared residual (outfit, about 1) "
-        "and by the standardised log-likelihood (l_z, about 0). It is held against answers that the model simulates "
-        "for the same rater, so that few answers count as few: were the model right, one of twenty raters would be "
-        "beyond what nineteen of twenty simulated sets of answers reach. Answers that the model does not expect may be "
-        "given without reading, or be the considered view of somebody who sees the responses otherwise than most: the "
-        "indices can't tell which. They stand beside each other and are not added up."
+        "and by the standardised log-likelihood (l_z, about 0). It is held against answers that are drawn "
+        "from the model for the same rater, so that few answers count as few: were the model right, one of twenty "
+        "raters would be beyond what nineteen of twenty drawn sets of answers reach. Answers that the model does not "
+        "expect may be given without reading, or be the considered view of somebody who sees the responses otherwise "
+        "than most: the indices can't tell which. They stand beside each other and are not added up."
     )
     fits = _of_person_fit(results)
     sentences = [
@@ -193,8 +188,8 @@ def _draw(results: Results) -> list[Drawing]:
     )  # fmt: skip
     canvas.legend(handles=legend, loc="outside lower center", ncols=3, frameon=False)
     caption = (
-        "How many raters' answers fit no better than a share p of those that the model simulates for them. Were the "
-        "model right, all steps would be as high; those whom it does not expect stand at the left."
+        "How many raters' answers fit no better than a share p of those that are drawn from the model for them. Were "
+        "the model right, all steps would be as high; those whom it does not expect stand at the left."
     )
     fits = _of_person_fit(results)
     each = [

@@ -56,6 +56,12 @@ def p_value(value: float) -> str:
     return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
 
 
+def p_is(value: float) -> str:
+    """`= .010`; `< .001` below that."""
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
 def interval(low: float, high: float, digits: int = 3) -> str:
     """`−0.301 to −0.183`."""
     return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
