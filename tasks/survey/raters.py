@@ -51,15 +51,20 @@ def careless_raters(study: Study, data: StudyData) -> frozenset[str] | None:
 
 
 def raters_table(
-    indices: pd.DataFrame, name: Callable[[str], str], careless: frozenset[str] | None, few: int
+    indices: pd.DataFrame, name: Callable[[str], str], checks: pd.Series, careless: frozenset[str] | None, few: int
 ) -> DataFrame[RaterIndices]:
-    """The indices by pseudonym, sorted by it; nothing on a dimension that fewer than `few` raters rated."""
+    """The indices by pseudonym, sorted by it; nothing on a dimension that fewer than `few` raters rated.
+
+    checks: participant → rows that an attention check cost, of those whose questionnaire has checks.
+    """
     people = indices.groupby("dimension")["participant_id"].transform("nunique")
     shown = indices[people >= few]
     own = shown["participant_id"]
     at_random = np.nan if careless is None else own.isin(careless).astype(float)
     place = {dimension: place for place, dimension in enumerate(indices["dimension"].unique())}
-    table = shown.assign(rater=own.map(name), at_random=at_random, place=shown["dimension"].map(place))
+    failed = own.map(checks).where(shown["dimension"] == EVERY).astype("Int64")
+    table = shown.assign(rater=own.map(name), failed_checks=failed, at_random=at_random)
+    table = table.assign(place=table["dimension"].map(place))
     table = table.sort_values(["rater", "place"], kind="stable")
     return RaterIndices.checked(table.drop(columns=["participant_id", "place"]))
 

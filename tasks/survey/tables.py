@@ -138,6 +138,11 @@ class RaterIndices(Table):
         "dimensions only",
         missing=True,
     )
+    failed_checks: pd.Int64Dtype = column(
+        "rows of theirs that were left out because an attention check failed; over all dimensions only; missing where "
+        "the questionnaire has no checks, or the ratings are of a collection, which keeps no such count",
+        missing=True,
+    )
     at_random: float = column(
         "simulated truth: 1 for who answers at random; missing where raters are real, or none is made to", missing=True
     )

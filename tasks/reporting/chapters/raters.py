@@ -90,7 +90,7 @@ def _parts(results: Results) -> list[Part]:
     missing = [row for row in every if row["notes"]]
     reasons = {f"{spoken(study, row['dimension'])} ({row['notes']})": None for row in missing}
     sentences += [f"There is no person fit on {joined(reasons)}."] if reasons else []
-    sentences += [*_truth(every), raters_label(study)]
+    sentences += [*_checks(results), *_truth(every), raters_label(study)]
     table = _indices(study, [row for row in every if row["stratum"] == EVERY and row["dimension"] == EVERY])
     each = [row for row in every if row["stratum"] == EVERY and row["dimension"] != EVERY]
     return [
@@ -102,6 +102,16 @@ def _parts(results: Results) -> list[Part]:
         *([Fold("On each dimension", [_indices(study, each)])] if len(study.dimensions) > 1 else []),
         SourceTables(("rater_fits", "raters")),
     ]
+
+
+def _checks(results: Results) -> list[str]:
+    """Who failed an attention check, of those who rated some other row."""
+    asked = [row for row in results.rows(RaterIndices, dimension=EVERY) if finite(row["failed_checks"])]
+    failed = sum(row["failed_checks"] > 0 for row in asked)
+    text = (
+        f"Of {whole(len(asked))} raters whose questionnaire has attention checks, {whole(failed)} failed one at least."
+    )
+    return [f"{text} Such rows are left out."] if asked else []
 
 
 def _truth(every: list[Row]) -> list[str]:

@@ -135,7 +135,7 @@ def raters_table(dimensions: list[str], draw: random.Random, raters: int = 40) -
     """raters.csv of raters by the names of numbers, with p's that are spread evenly."""
     rows = [
         {"rater": f"{number:020x}", "dimension": name, "n_answers": 25, "n_fit": 25, "outfit": 1.0, "lz": 0.0,
-         "outfit_p": draw.random(), "lz_p": draw.random(), "long_string": 3, "irv": 1.2}
+         "failed_checks": number % 2, "outfit_p": draw.random(), "lz_p": draw.random(), "long_string": 3, "irv": 1.2}
         for number in range(raters)
         for name in ("all", *dimensions)
     ]  # fmt: skip

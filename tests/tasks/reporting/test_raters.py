@@ -34,7 +34,7 @@ def test_the_finding_says_no_more_than_the_test_allows() -> None:
         "Answers that the model does not expect: 4 of 100 raters (4.0%; 95% CI 1.6% to 9.8%), where chance gives about"
     )
     assert said() == [f"{start} 5: not clearly more than chance gives."]
-    assert said(p_beyond=0.0104) == [f"{start} about 5: more than chance gives (p = .010)."]
+    assert said(p_beyond=0.0104) == [f"{start} 5: more than chance gives (p = .010)."]
     assert said(p_beyond=0.0001)[0].endswith("(p < .001).")
     assert said(share_beyond=math.nan) == []
 

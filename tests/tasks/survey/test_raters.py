@@ -18,6 +18,7 @@ from tasks.survey.tables import RaterFits, RaterIndices
 from tests.conftest import make_data
 
 KEY = b"a key of enough characters"
+NO_CHECKS = pd.Series(dtype="int64")
 
 
 def indices(p: list[float], dimension: str = "all", **columns: object) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def test_a_collections_pseudonyms_are_kept(study: Study) -> None:
 
 
 def test_the_table_has_no_id_and_not_the_order_of_ids(study: Study) -> None:
-    table = raters_table(indices([0.5] * 30), rater_names(study, KEY), None, few=10)
+    table = raters_table(indices([0.5] * 30), rater_names(study, KEY), NO_CHECKS, None, few=10)
     assert list(table) == list(RaterIndices.to_schema().columns)
     assert table["rater"].is_monotonic_increasing
     assert table["rater"].str.fullmatch("[0-9a-f]{20}").all()
@@ -65,13 +66,13 @@ def test_the_table_has_no_id_and_not_the_order_of_ids(study: Study) -> None:
 
 def test_a_dimension_that_few_rated_has_no_row(study: Study) -> None:
     both = pd.concat([indices([0.5] * 10), indices([0.5] * 9, "toxicity")])
-    table = raters_table(both, rater_names(study, KEY), None, few=10)
+    table = raters_table(both, rater_names(study, KEY), NO_CHECKS, None, few=10)
     assert table["dimension"].unique().tolist() == ["all"]
-    assert raters_table(indices([0.5] * 9), rater_names(study, KEY), None, few=10).empty
+    assert raters_table(indices([0.5] * 9), rater_names(study, KEY), NO_CHECKS, None, few=10).empty
 
 
 def test_who_answers_at_random_is_told_where_it_is_simulated(study: Study) -> None:
-    table = raters_table(indices([0.5] * 4), lambda name: name, frozenset({"x:p1"}), few=1)
+    table = raters_table(indices([0.5] * 4), lambda name: name, NO_CHECKS, frozenset({"x:p1"}), few=1)
     assert table["at_random"].tolist() == [0, 1, 0, 0]
     assert careless_raters(study, make_data([("x:a", "q", "r", 1)])) is None
     some = load_study("doubtful")
@@ -79,6 +80,14 @@ def test_who_answers_at_random_is_told_where_it_is_simulated(study: Study) -> No
     careless = careless_raters(some, make_data(people))
     assert careless is not None
     assert 20 < len(careless) < 55  # 73 of 730, of whom half are English
+
+
+def test_failed_checks_stand_beside_all_dimensions_and_are_missing_where_nobody_was_checked() -> None:
+    both = pd.concat([indices([0.5] * 3), indices([0.5] * 3, "toxicity")])
+    checks = pd.Series({"x:p0": 2, "x:p1": 0, "x:nobody": 1})
+    table = raters_table(both, lambda name: name, checks, None, few=1).set_index(["dimension", "rater"])
+    assert table.loc["all", "failed_checks"].tolist() == [2, 0, pd.NA]
+    assert table.loc["toxicity", "failed_checks"].isna().all()
 
 
 # ---- how they are spread
