@@ -39,7 +39,7 @@ class Doubt(NamedTuple):
 
 
 DOUBT = {
-    "person_fit": Doubt("lz_p", True, "lz", True),
+    "person_fit": Doubt("lz_p", True, "outfit", False),
     "outfit": Doubt("outfit_p", True, "outfit", False),
     "even_odd": Doubt("even_odd", True, "irv", False),
     "long_string": Doubt("long_string", False, "irv", True),

@@ -55,7 +55,7 @@ def test_the_most_doubtful_share_is_left_out() -> None:
 
 
 def test_what_is_equal_by_one_number_is_told_apart_by_another() -> None:
-    table = indices(lz_p=[0.0005] * 40, lz=[-float(number) for number in range(40)])
+    table = indices(lz_p=[0.0005] * 40, outfit=[float(number) for number in range(40)])
     assert left_out({"drop": 0.05}, table) == ["p039", "p038"]
     table = indices(outfit_p=[0.0005] * 40, outfit=[float(number) for number in range(40)])
     assert left_out({"drop": 0.05, "by": "outfit"}, table) == ["p039", "p038"]
