@@ -191,6 +191,14 @@ def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished
     assert not any("sim-en" in text or "sim-de" in text for text in stored)
 
 
+def test_raters_stand_in_their_table_by_pseudonym_alone(finished):
+    raters = read(finished, "raters")
+    assert raters["rater"].nunique() == 150
+    assert raters["rater"].str.fullmatch("[0-9a-f]{20}").all()
+    assert not any("sim-" in path.read_text() for path in finished.tables.glob("rater*.csv"))
+    assert set(raters["dimension"]) == {"all", "toxicity", "emotional-awareness"}
+
+
 def test_an_unreachable_tracking_server_costs_the_study_nothing(beside, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

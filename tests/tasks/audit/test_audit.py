@@ -18,12 +18,15 @@ from configs.errors import InputError
 from configs.load import load_study
 from configs.schema import Contrast, ContrastSettings, Study
 from tasks.audit.audit import audit, check_audit, filtered_raters
+from tasks.audit.step import filtered_table
 from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.condition import experiment_data
+from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.reading.load import Data
 from tasks.ratings.study_data import StudyData
+from tasks.runtime.store import MemoryStore
 from tasks.runtime.tables import columns_of
 from tests.conftest import make_data
 
@@ -502,3 +505,16 @@ def test_a_filter_of_a_stratum_is_held_against_that_stratum() -> None:
     table = filtered(RATERS, stratum="x")
     assert of(table, "all")["n_participants"] == 4
     assert (of(table, "all")["left_out"], of(table, "x")["left_out"]) == (1, 1)
+
+
+def test_the_stage_reads_whom_the_kept_preferences_leave_out() -> None:
+    many: list[tuple[str, str, str, int | None]] = [(f"{name}{n}", "q", "a", 3) for name in "xy" for n in range(12)]
+    settings = study({"c": {"raters": {"drop": 0.25, "by": "chance"}}, "open": {}})
+    own, store = StudyData.of(settings, data(many)), MemoryStore()
+    kept = {"e": keep_preferences(settings, "e", own, store.make("ratings", "abc", lambda _: {}), store)}
+    made = {"e": experiment_data(settings, own, settings.experiments["e"])}
+    table = filtered_table.fn(settings, own, kept)
+    pd.testing.assert_frame_equal(table, filtered_raters(settings, own, made))
+    assert (of(table, "all")["left_out"], of(table, "x")["n_participants"]) == (6, 12)
+    unfiltered = study({"open": {}})
+    assert filtered_table.fn(unfiltered, StudyData.of(unfiltered, data(RATERS)), {}) is None
