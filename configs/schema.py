@@ -35,6 +35,11 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+def _is_nothing(value: object) -> bool:
+    """A later key at its default is left out where settings are written, so that what was made without it is found."""
+    return not value
+
+
 class UnknownKey:
     """Stands in for the value of a key that there is none of, and tells which there are."""
 
@@ -89,6 +94,8 @@ class Simulation(Frozen):
     """Dimension → attribute → value → the factor that multiplies the slope, on what a text shows of the dimension, of
     who declares the value: 2 tells texts apart twice as sharply, 0 not at all, -1 the other way round. Several factors
     multiply each other, those of several values of one attribute too. By default nobody's slope differs."""
+    careless: Annotated[float, Field(ge=0, lt=1, exclude_if=_is_nothing)] = 0.0
+    """Share of participants who answer at random, every label as likely as any other, whatever the response."""
 
     @model_validator(mode="after")
     def _enough_raters(self) -> Self:
@@ -169,6 +176,16 @@ OWN_NEEDED = ("least-regret", "merged")
 """Voices that start from each group's own adapter."""
 
 
+class RaterFilter(Frozen):
+    """Which of a condition's raters train nothing, as in `{drop: 0.1, by: person_fit}`."""
+
+    drop: Share
+    """The share of its raters who are left out, those with the most doubtful answers by the index first."""
+    by: Literal["person_fit", "outfit", "even_odd", "long_string", "chance"] = "person_fit"
+    """person_fit, outfit: answers that the ordinal models expect least (by l_z, by outfit). even_odd: the least
+    consistent answers. long_string: the longest runs of one label. chance: as many raters, by a stable hash."""
+
+
 class Condition(Frozen):
     """How feedback becomes training (paper, Experiment Setup)."""
 
@@ -177,14 +194,21 @@ class Condition(Frozen):
     """Whose ratings; by default everybody's."""
     half: Half | None = None
     """Instead of a stratum: those of a random half of some raters, in a placebo contrast."""
-    voices: Voices | None = None
+    voices: Annotated[Voices | None, Field(exclude_if=_is_nothing)] = None
     """How the ratings of the experiment's groups are put together; without it every preference counts alike."""
+    raters: Annotated[RaterFilter | None, Field(exclude_if=_is_nothing)] = None
+    """Whom of these to leave out; by default nobody."""
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
     method: str = "dpo"
     """Which training method: one of those that `tasks/methods` has."""
     within: Literal["prompt", "participant"] = "prompt"
     """Whose labels are compared: any two of a prompt's, or only those of the same participant."""
+
+    @property
+    def some_raters(self) -> bool:
+        """Whether it asks some raters only: a stratum, a half, or those whom a filter leaves."""
+        return bool(self.stratum or self.half or self.raters)
 
     @field_validator("method")
     @classmethod
@@ -865,3 +889,6 @@ class Study(Frozen):
         for stratum in condition.half.of if condition.half else ():
             if stratum not in self.strata:
                 raise one_of(f"{place}.half.of", stratum, self.strata)
+        if condition.raters and condition.raters.by == "even_odd" and len(self.dimensions) < 3:
+            n = len(self.dimensions)
+            raise ValueError(f"{place}.raters.by: even_odd needs three dimensions or more, and the study has {n}")

@@ -8,6 +8,7 @@ from prefect import flow
 from configs.load import load_study
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
+from flows.secret_keys import find_block
 from flows.stages import gather_ratings, report_alone
 from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
@@ -19,7 +20,7 @@ from tasks.survey.step import survey_tables
 @flow(name="survey", flow_run_name="survey", validate_parameters=False)
 def survey_ratings(bench: Bench, data: StudyData, ratings: Artifact) -> dict[str, pd.DataFrame]:
     """Participants, disagreement, co-occurrence, reliability, and differences between the strata that are compared."""
-    return survey_tables(bench.study, data, ratings, bench.store)
+    return survey_tables(bench.study, data, ratings, bench.store, find_block)
 
 
 @flow(name="survey-only", flow_run_name=lambda: f"{run_name()} · survey")

@@ -14,19 +14,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
+from scipy.stats import hypergeom
 
 from configs.errors import InputError
 from configs.schema import Condition, Study
-from tasks.audit.tables import Audit
+from tasks.audit.tables import Audit, FilteredRaters
 from tasks.methods import METHODS
 from tasks.methods.group_weights import GROUP
 from tasks.methods.training_rows import of_all_groups, training_rows, why_not
 from tasks.preferences.aggregation import behind
-from tasks.preferences.condition import ConditionData
+from tasks.preferences.condition import ConditionData, of_stratum
 from tasks.preferences.pairs import differing, pairs_sharing
 from tasks.preferences.scales import to_scale
 from tasks.ratings.study_data import StudyData
 
+EVERYBODY = "all"
 CHANCE_GROUPS = 20
 """Random groups of a stratum's size that its own majority is held against."""
 TIE = 1e-9
@@ -105,6 +107,45 @@ def audit(study: Study, data: StudyData, made: Mapping[str, Mapping[str, Conditi
             part = part.assign(chance_loses=by_chance.mean(), chance_sd=by_chance.std())
             rows.append(part.assign(experiment=experiment, condition=name).reset_index(names="stratum"))
     return Audit.checked(pd.concat(rows) if rows else [])
+
+
+def filtered_raters(
+    study: Study, data: StudyData, made: Mapping[str, Mapping[str, ConditionData]]
+) -> DataFrame[FilteredRaters]:
+    """Whom the rater filters leave out, by group; nothing for a study without any.
+
+    A filter by an index can silence those who answer differently. p_chance is the two-sided exact test of the
+    hypergeometric distribution: of N raters n are left out, how many of a group's K are among them by chance? Groups of
+    fewer than `survey.min_participants` such raters are not shown.
+
+    Args:
+        made: experiment → condition → what its ratings came to, of those with a filter at least.
+    """
+    ratings, rows = data.training(data.ratings), []
+    for experiment, settings in study.experiments.items():
+        for name, condition in settings.conditions.items():
+            if condition.raters is None:
+                continue
+            rated, _ = of_stratum(data, ratings, condition)
+            given = rated[list(condition.dimensions)].notna().sum(axis=1).groupby(rated["participant_id"]).sum()
+            out = given.index.isin(made[experiment][name].left_out or [])
+            for stratum, members in {EVERYBODY: set(given.index), **data.strata}.items():
+                own = given.index.isin(members)
+                size, lost = int(own.sum()), int((own & out).sum())
+                if size < study.survey.min_participants:
+                    continue
+                chance = np.nan if stratum == EVERYBODY else _by_chance(lost, len(given), int(out.sum()), size)
+                n, gone = int(given[own].sum()), int(given[own & out].sum())
+                key = (experiment, name, stratum)
+                rows.append((*key, size, lost, lost / size, out.mean(), chance, n, gone, gone / max(n, 1)))
+    return FilteredRaters.checked(rows)
+
+
+def _by_chance(lost: int, raters: int, left_out: int, size: int) -> float:
+    """The two-sided p of `lost` of a group of `size`, where `left_out` of all `raters` are drawn at random: the
+    probability of all numbers that are no likelier (Fisher's exact test)."""
+    possible = hypergeom(raters, left_out, size).pmf(np.arange(size + 1))
+    return float(min(possible[possible <= possible[lost] * (1 + 1e-7)].sum(), 1.0))
 
 
 # ---- shares of ratings and of weight

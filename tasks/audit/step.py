@@ -1,4 +1,4 @@
-"""The audit's table."""
+"""The audit's tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.audit.audit import audit
+from tasks.audit.audit import audit, filtered_raters
 from tasks.preferences.experiment import Preferences
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
@@ -34,3 +34,13 @@ def audit_table(study: Study, data: StudyData, preferences: Mapping[str, Prefere
 
     table = pd.read_parquet(store.make("audits", key, build).path / "audit.parquet")
     return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)
+
+
+@task(name="filtered raters", cache_policy=NO_CACHE)
+def filtered_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences]) -> pd.DataFrame | None:
+    """Whom the rater filters leave out, by group; None for a study without any. Made anew each time, in no time."""
+    made = {
+        name: {key: preferences[name].of(key) for key, condition in item.conditions.items() if condition.raters}
+        for name, item in study.experiments.items()
+    }
+    return filtered_raters(study, data, made) if any(made.values()) else None

@@ -5,6 +5,26 @@ from __future__ import annotations
 from tasks.runtime.tables import Table, column
 
 
+class FilteredRaters(Table):
+    """One row a condition with a rater filter and a group of raters: whom the filter leaves out."""
+
+    experiment: str = column("the experiment that the condition is of")
+    condition: str = column("how feedback becomes training")
+    stratum: str = column("the group of raters; all is everybody whose ratings the condition asks for")
+    n_participants: int = column("its members who rated a training prompt on the condition's dimensions")
+    left_out: int = column("those of them whom the filter leaves out")
+    share_left_out: float = column("their share", "share")
+    expected: float = column("the share that the filter leaves out of everybody", "share")
+    p_chance: float = column(
+        "chance that as many at random would leave out a number of the group's as unlikely as this, or more so; "
+        "missing for everybody",
+        missing=True,
+    )
+    n_ratings: int = column("ratings of these members")
+    ratings_left_out: int = column("those of them that the filter leaves out")
+    share_of_ratings_left_out: float = column("their share", "share")
+
+
 class Audit(Table):
     """One row a condition and a group of raters; missing where a denominator is 0."""
 

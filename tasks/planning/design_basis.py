@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def find_basis(study: Study, effect: EffectKey, run: FinishedRun | None, assumpt
             raise InputError(f"{effect}: {side}: {conditions[side].no_pairs}")
     texts = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
     facts = ContrastFacts(
-        asked=asked_raters(data, effect, origin),
+        asked=asked_raters(data, effect, origin, {name: made.left_out or [] for name, made in conditions.items()}),
         prompts=max(len(data.evaluation_prompts), 2),
         architectures=max(len(study.architectures), 2),
         seeds=study.seeds,
@@ -95,21 +96,25 @@ def find_basis(study: Study, effect: EffectKey, run: FinishedRun | None, assumpt
     return Basis(effect, asked.groups, own, components, workload_of(study, effect, conditions, texts), sources)
 
 
-def asked_raters(data: StudyData, effect: EffectKey, origin: str) -> AskedRaters:
+def asked_raters(data: StudyData, effect: EffectKey, origin: str, left_out: Mapping[str, Sequence[str]]) -> AskedRaters:
     """Whom the sides of a contrast ask: the smaller one where they ask different people.
+
+    left_out: condition → whom its rater filter leaves out; two filters of the same raters leave mostly the same people,
+    and count as asking the same.
 
     Raises:
         InputError: fewer than two raters.
     """
     conditions = data.study.experiments[effect.experiment].conditions
-    trained = [conditions[name] for name in effect.contrast.sides if name != CONTROL]
-    counts = {}
-    for condition in trained:
+    counts: dict[object, tuple[int, int]] = {}
+    for name in (side for side in effect.contrast.sides if side != CONTROL):
+        condition = conditions[name]
         people = data.raters(condition)
         answered = data.ratings.dropna(subset=list(condition.dimensions), how="all")
         own = answered if people is None else answered[answered["participant_id"].isin(people)]
-        whose = (condition.stratum, condition.half)
-        counts[whose] = (own["participant_id"].nunique(), len(own))
+        own = own[~own["participant_id"].isin(left_out.get(name, []))]
+        whose, count = (condition.stratum, condition.half), (own["participant_id"].nunique(), len(own))
+        counts[whose] = min(counts.get(whose, count), count)
     raters, ratings = min(counts.values())
     if raters < 2:
         raise InputError(f"{effect}: {raters} raters on one side; a design needs at least 2")

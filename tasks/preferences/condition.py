@@ -1,11 +1,12 @@
 """What the feedback of one condition comes to: labels, pairs of responses, and rewards (our choice, see README).
 
-stratum → scale → aggregation → preferences, with every drop counted. Which of these trains is the method's affair.
+stratum → rater filter → scale → aggregation → preferences, with every drop counted. Which of these trains is the
+method's affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -14,6 +15,7 @@ from configs.schema import Condition, Experiment, Study
 from tasks.preferences.aggregation import aggregate, mean_label
 from tasks.preferences.pairs import count_preferences, differing, has_partner, unite
 from tasks.preferences.population import rake
+from tasks.preferences.rater_filter import asks_for_indices, raters_left_out, training_indices
 from tasks.preferences.scales import middle_of, to_scale
 from tasks.preferences.strata import compared_groups, equal_numbers
 from tasks.ratings.study_data import StudyData
@@ -53,6 +55,7 @@ class ConditionData:
     no_pairs: why there is no pair, and after which step; "" where there is one.
     groups: of a condition with `voices`, what the ratings of each group alone come to; the rest is of all together.
     voices: the part of the training weight that each group begins with; they sum to 1.
+    left_out: the raters whom the condition's filter leaves out; None where it has none.
     """
 
     labels: dict[str, Labels]
@@ -63,16 +66,47 @@ class ConditionData:
     no_pairs: str = ""
     groups: dict[str, ConditionData] = field(default_factory=dict)
     voices: dict[str, float] = field(default_factory=dict)
+    left_out: list[str] | None = None
 
 
-def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
-    """Each condition's training ratings: those of its stratum, in equal numbers where strata are compared.
+def whom_filters_leave_out(
+    study: Study, data: StudyData, experiment: Experiment, indices: pd.DataFrame | None = None
+) -> dict[str, list[str]]:
+    """Condition → participants, of the conditions that have a rater filter.
 
-    A stratum without ratings counts as empty and doesn't empty the group that it is compared with.
+    indices: those of `training_indices`, which are worked out here where a filter goes by them and they are not given.
+
+    Raises:
+        InputError: no rater of a condition has the index that its filter goes by.
+    """
+    filters = {name: condition.raters for name, condition in experiment.conditions.items() if condition.raters}
+    if indices is None and asks_for_indices(filters.values()):
+        indices = training_indices(study, data)
+    left_out, ratings = {}, data.training(data.ratings)
+    for name, own in filters.items():
+        rated, _ = of_stratum(data, ratings, experiment.conditions[name], experiment.groups)
+        place = f"{study.name}: condition {name!r}: raters"
+        left_out[name] = raters_left_out(place, own, rated["participant_id"], indices, study.seed)
+    return left_out
+
+
+def stratified(
+    study: Study, data: StudyData, experiment: Experiment, left_out: Mapping[str, Collection[str]] | None = None
+) -> dict[str, tuple[pd.DataFrame, list[Drop]]]:
+    """Each condition's training ratings: those of its stratum, in equal numbers where some raters are compared.
+
+    A stratum without ratings counts as empty and doesn't empty the group that it is compared with. `left_out`: as
+    `whom_filters_leave_out` gives it, by default worked out.
     """
     ratings = data.training(data.ratings).reset_index(drop=True)
     groups = experiment.groups
-    tables = {name: _of_stratum(data, ratings, condition, groups) for name, condition in experiment.conditions.items()}
+    tables = {name: of_stratum(data, ratings, condition, groups) for name, condition in experiment.conditions.items()}
+    left_out = whom_filters_leave_out(study, data, experiment) if left_out is None else left_out
+    for name, people in left_out.items():
+        own, drops = tables[name]
+        kept = own[~own["participant_id"].isin(people)]
+        why = f"ratings of the {len(people)} of {own['participant_id'].nunique()} raters whom the filter leaves out"
+        tables[name] = kept, [*drops, ("raters", why, len(own) - len(kept), len(kept))]
     result = dict(tables)
     for group in compared_groups(experiment):
         present = {name: tables[name][0] for name in sorted(group) if len(tables[name][0])}
@@ -83,9 +117,13 @@ def stratified(study: Study, data: StudyData, experiment: Experiment) -> dict[st
     return result
 
 
-def _of_stratum(
-    data: StudyData, ratings: pd.DataFrame, condition: Condition, groups: Sequence[str]
+def of_stratum(
+    data: StudyData, ratings: pd.DataFrame, condition: Condition, groups: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[Drop]]:
+    """Of training ratings those on the condition's dimensions by its raters, before any filter; what that drops.
+
+    groups: the experiment's, whose raters are those of a condition with `voices`.
+    """
     answered = ratings.dropna(subset=list(condition.dimensions), how="all")
     silent = len(ratings) - len(answered)
     drops: list[Drop] = [("stratum", "ratings without an answer on its dimensions", silent, len(answered))]
@@ -98,15 +136,17 @@ def _of_stratum(
     return kept, [*drops, ("stratum", reason, len(answered) - len(kept), len(kept))]
 
 
-def experiment_data(study: Study, data: StudyData, experiment: Experiment) -> dict[str, ConditionData]:
-    """Condition → what its ratings come to."""
-    tables, result = stratified(study, data, experiment), {}
+def experiment_data(
+    study: Study, data: StudyData, experiment: Experiment, indices: pd.DataFrame | None = None
+) -> dict[str, ConditionData]:
+    """Condition → what its ratings come to; `indices`: see `whom_filters_leave_out`."""
+    left_out = whom_filters_leave_out(study, data, experiment, indices)
+    tables, result = stratified(study, data, experiment, left_out), {}
     for name, condition in experiment.conditions.items():
         ratings, drops = tables[name]
         own = condition_data(study, data.responses, condition, ratings, drops)
-        result[name] = (
-            _with_groups(study, data, experiment.groups, condition, ratings, own) if condition.voices else own
-        )
+        own = _with_groups(study, data, experiment.groups, condition, ratings, own) if condition.voices else own
+        result[name] = replace(own, left_out=left_out.get(name))
     return result
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.preferences.condition import ConditionData, Labels, experiment_data
+from tasks.preferences.rater_filter import asks_for_indices, keep_training_indices
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 5
+VERSION = 4
 TABLES = ("labels", "pairs", "rewards")
 
 
@@ -34,17 +35,21 @@ class Preferences:
 
 def keep_preferences(study: Study, name: str, data: StudyData, ratings: Artifact, store: Store) -> Preferences:
     """An experiment's, found or made: the same for the same ratings, strata, scales, conditions and split, whichever
-    methods train on them."""
+    methods train on them; where raters are filtered by an index, also for the same indices."""
     experiment = study.experiments[name]
     conditions = {key: condition.model_dump(exclude={"method"}) for key, condition in experiment.conditions.items()}
     better = {key: dimension.better for key, dimension in study.dimensions.items()}
-    settings = [study.strata, study.scales, better, study.evaluation.share, study.seed]
+    settings: list[object] = [study.strata, study.scales, better, study.evaluation.share, study.seed]
     if any(condition.voices for condition in experiment.conditions.values()):
         settings += [experiment.groups, study.population]
+    indices = None
+    if asks_for_indices(condition.raters for condition in experiment.conditions.values()):
+        key_of_indices, indices = keep_training_indices(study, data, ratings, store)
+        settings.append(key_of_indices)
     key = fingerprint([VERSION, ratings.key, conditions, list(experiment.contrasts), *settings])
 
     def build(folder: Path) -> Record:
-        conditions = experiment_data(study, data, experiment)
+        conditions = experiment_data(study, data, experiment, indices)
         return {condition: _write(own, folder / condition) for condition, own in conditions.items()}
 
     return Preferences(store.make("preferences", key, build))
@@ -59,13 +64,14 @@ def _write(data: ConditionData, folder: Path) -> Record:
             labels[-1]["final_weight"] = table.final["weight"]
     for name, table in zip(TABLES, (pd.concat(labels), data.pairs, data.rewards), strict=True):
         table.to_parquet(folder / f"{name}.parquet", index=name == "labels")
+    groups = {group: _write(part, folder / group) for group, part in data.groups.items()}
     return {
         "middles": {name: table.middle for name, table in data.labels.items()},
         "drops": data.drops,
         "preferences": data.preferences,
         "no_pairs": data.no_pairs,
-        "voices": data.voices,
-        "groups": {group: _write(part, folder / group) for group, part in data.groups.items()},
+        **({"voices": data.voices, "groups": groups} if groups else {}),
+        **({"left_out": data.left_out} if data.left_out is not None else {}),
     }
 
 
@@ -78,8 +84,9 @@ def _read(folder: Path, record: Record) -> ConditionData:
         drops=[tuple(drop) for drop in record["drops"]],
         preferences=record["preferences"],
         no_pairs=record["no_pairs"],
-        groups={group: _read(folder / group, part) for group, part in record["groups"].items()},
-        voices=record["voices"],
+        left_out=record.get("left_out"),
+        groups={group: _read(folder / group, part) for group, part in record.get("groups", {}).items()},
+        voices=record.get("voices", {}),
     )
 
 

@@ -15,7 +15,7 @@ def compared_groups(experiment: Experiment) -> list[set[str]]:
     groups: list[set[str]] = []
     for contrast in experiment.contrasts:
         sides = [side for side in contrast.sides if side != CONTROL]
-        tied = {side for side in sides if experiment.conditions[side].stratum or experiment.conditions[side].half}
+        tied = {side for side in sides if experiment.conditions[side].some_raters}
         if not tied:
             continue
         for group in [group for group in groups if group & tied]:

@@ -116,6 +116,11 @@ def halves(n: int) -> tuple[tuple[Population, int], tuple[Population, int]]:
     return (ENGLISH, n - n // 2), (GERMAN, n // 2)
 
 
+def ids_of(population: Population, n: int) -> list[str]:
+    """The ids of its first `n` participants, `sim-en-0001`, …"""
+    return [f"{population.prefix}-{number:04d}" for number in range(1, n + 1)]
+
+
 def declarations(population: Population) -> dict[str, Declarations]:
     """Attribute → what a participant of `population` declares of it.
 
@@ -163,7 +168,7 @@ def _half(population: Population, n: int, rng: np.random.Generator) -> pd.DataFr
     country = _with_second(np.full(n, population.country, dtype=object), countries, SECOND_COUNTRY_SHARE, rng)
     return pd.DataFrame(
         {
-            "participant": [f"{population.prefix}-{number:04d}" for number in range(1, n + 1)],
+            "participant": ids_of(population, n),
             "gender": _hidden(_draw(GENDER, n, rng), rng),
             "age": _hidden(_draw(AGE, n, rng), rng),
             "country": country,

@@ -10,7 +10,8 @@ default), all else is here:
 z: what the text shows of the dimension (`language.Reply.scores`), standardised over the simulated responses;
 item ~ N(0, item_sd²), acquiescence ~ N(0, acquiescence_sd²), participant ~ N(0, participant_sd²); the sum runs over the
 published effects of what the participant declares, and so does the product over `Simulation.slopes`: who declares two
-values of an attribute has the effects and the factors of both.
+values of an attribute has the effects and the factors of both. Whoever is among the share `Simulation.careless` answers
+at random instead, every label as likely as any other.
 
 An effect moves all ratings of a group up or down together and leaves open which of two responses is rated higher, so a
 model trained on the group's preferences goes the same way. A factor says how sharply the group tells responses apart,
@@ -40,6 +41,8 @@ from tasks.simulation.population import (
     Population,
     declarable,
     draw_participants,
+    halves,
+    ids_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,9 @@ logger = logging.getLogger(__name__)
 SOURCE = "simulated"
 GENDER_FOCUSED_SHARE = 0.85
 """Share of ratings whose participant calls the pair gender-focused."""
+
+WHO_IS_CARELESS, ANSWERS_AT_RANDOM = 1, 2
+"""Streams of random numbers beside the one that draws all else."""
 
 Percents = Mapping[str, Mapping[tuple[str, str], float]]
 
@@ -150,12 +156,26 @@ def simulate_tables(simulation: Simulation, seed: int, model: RatingModel = MODE
     who, what = _assignment(simulation, rng)
     factors = _factors(people, simulation)
     ratings = _rate(_standardised_scores(pairs), factors, _effects(people, model), who, what, model, rng)
+    careless = people["participant"].isin(careless_participants(simulation, seed)).to_numpy()[who]
+    if careless.any():
+        at_random = np.random.default_rng([seed, ANSWERS_AT_RANDOM]).integers(1, 6, ratings.shape)
+        ratings = np.where(careless[:, None], at_random, ratings)
     rated = pd.DataFrame(ratings, columns=DIMENSIONS).assign(who=people["participant"].to_numpy()[who], what=what)
     return {
         name: table
         for population in (ENGLISH, GERMAN)
         for name, table in _export(population, pairs, people, rated, model.failed_checks, rng).items()
     }
+
+
+def careless_participants(simulation: Simulation, seed: int) -> frozenset[str]:
+    """The ids, as the export has them, of those who answer at random: round(careless · participants) of all.
+
+    They and their answers are drawn apart from all else, so that the others' answers are what they are without them.
+    """
+    names = [name for population, n in halves(simulation.participants) for name in ids_of(population, n)]
+    order = np.random.default_rng([seed, WHO_IS_CARELESS]).permutation(len(names))
+    return frozenset(names[place] for place in order[: round(simulation.careless * len(names))])
 
 
 # ---- responses

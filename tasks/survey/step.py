@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,41 @@ from pandera.typing import DataFrame
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from configs.load import load_codebook
 from configs.schema import Study
+from tasks.ratings.landing.pseudonym import find_key, key_check
+from tasks.ratings.reading.attention import failed_checks
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.home import home
 from tasks.runtime.store import Artifact, Record, Store
+from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
 from tasks.survey.ordinal_regression import ordinal_regression
+from tasks.survey.rater_indices import rater_indices
+from tasks.survey.raters import careless_raters, rater_fits, rater_names, raters_table
 from tasks.survey.reliability import reliability
 from tasks.survey.tables import Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
-VERSION = 5
+VERSION = 6
 
 
 @task(name="survey tables", cache_policy=NO_CACHE)
-def survey_tables(study: Study, data: StudyData, ratings: Artifact, store: Store) -> dict[str, pd.DataFrame]:
-    """participants, disagreement, cooccurrence, reliability and survey_contrasts."""
+def survey_tables(
+    study: Study, data: StudyData, ratings: Artifact, store: Store,
+    kept_key: Callable[[str], str | None] = lambda name: None,
+) -> dict[str, pd.DataFrame]:  # fmt: skip
+    """The tables that `tables.py` declares; `kept_key`: where a key for pseudonyms may be kept, see `find_key`."""
     contrasts = [[experiment.conditions, list(experiment.contrasts)] for experiment in study.experiments.values()]
     asked = [list(study.dimensions), study.strata, study.survey, study.evaluation.dimensions, contrasts]
-    key = fingerprint([VERSION, ratings.key, *asked, study.seed])
+    secret = None if study.ratings.collection else find_key(home(), kept_key)
+    pseudonyms = key_check(secret) if secret else ""
+    key = fingerprint([VERSION, ratings.key, *asked, study.ratings.simulate, pseudonyms, study.seed])
 
     def build(folder: Path) -> Record:
-        tables = _tables(study, data)
+        own = Path(study.ratings.folder) if study.ratings.folder else simulated_export(study, store)
+        tables = _tables(study, data) | _raters(study, data, secret, own)
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"tables": list(tables)}
@@ -55,6 +69,19 @@ def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
         "ordinal_regression": terms,
         "ordinal_models": models,
         "survey_contrasts": _contrasts(study, data),
+    }
+
+
+def _raters(study: Study, data: StudyData, secret: bytes | None, export: Path | None) -> dict[str, pd.DataFrame]:
+    indices, reasons = rater_indices(data.ratings, list(study.dimensions), study.seed)
+    for dimension, reason in reasons.items():
+        log.warning("person fit on %s: %s", dimension, reason)
+    careless, few = careless_raters(study, data), study.survey.min_participants
+    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
+    checks = failed_checks(codebooks, export) if export else pd.Series(dtype="int64")
+    return {
+        "raters": raters_table(indices, rater_names(study, secret), checks, careless, few),
+        "rater_fits": rater_fits(indices, reasons, data.strata_shown, careless, few),
     }
 
 

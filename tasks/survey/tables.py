@@ -102,3 +102,71 @@ class OrdinalModels(Table):
     sd_response: float = column("spread of the random intercepts of responses", "log odds", missing=True)
     converged: bool = column("whether the fit came to its end")
     notes: str = column("what a reader must know of the fit")
+
+
+class RaterIndices(Table):
+    """One row a rater and a dimension: how they answer. What somebody declares is in no column."""
+
+    class Config(Table.Config):
+        name = "Raters"
+
+    rater: str = column("keyed pseudonym: the participant's in the collection, else made for this table")
+    dimension: str = column("what is rated; all is all dimensions together")
+    n_answers: int = column("answers given")
+    n_fit: int = column("those that person fit rests on: of responses that somebody else rated too")
+    outfit: float = column(
+        "mean squared standardised residual of the mixed ordinal model; about 1 where answers are as the model expects",
+        missing=True,
+    )
+    outfit_p: float = column(
+        "share of answers simulated for this rater by the model whose outfit is as large or larger", "share",
+        missing=True,
+    )  # fmt: skip
+    lz: float = column(
+        "standardised log-likelihood of the answers; low where the model does not expect them; over all dimensions the "
+        "normal scores of lz_p, added up and standardised",
+        missing=True,
+    )
+    lz_p: float = column(
+        "share of answers simulated for this rater by the model that fit it as badly or worse, by lz", "share",
+        missing=True,
+    )  # fmt: skip
+    long_string: int = column("longest run of one label", "answers")
+    irv: float = column("standard deviation of the answers", "categories")
+    even_odd: float = column(
+        "correlation over dimensions of the mean answers to every other response with those to the rest; over all "
+        "dimensions only",
+        missing=True,
+    )
+    failed_checks: pd.Int64Dtype = column(
+        "rows of theirs that were left out because an attention check failed; over all dimensions only; missing where "
+        "the questionnaire has no checks, or the ratings are of a collection, which keeps no such count",
+        missing=True,
+    )
+    at_random: float = column(
+        "simulated truth: 1 for who answers at random; missing where raters are real, or none is made to", missing=True
+    )
+
+
+class RaterFits(Table):
+    """One row an index of the raters, a dimension and a group: how the index is spread, and who is beyond chance."""
+
+    index: str = column("outfit, lz, long_string, irv or even_odd")
+    dimension: str = column("what is rated; all is all dimensions together")
+    stratum: str = column("the group of raters; all is everybody")
+    n_raters: int = column("raters who have the index")
+    low: float = column("a twentieth of them are below this value", missing=True)
+    median: float = column("half of them are below this value", missing=True)
+    high: float = column("a twentieth of them are above this value", missing=True)
+    n_beyond: pd.Int64Dtype = column(
+        "raters whose answers the model expects as little in one of twenty cases; of person fit only", missing=True
+    )
+    share_beyond: float = column("their share; about 0.05, or less, where the model holds", "share", missing=True)
+    ci_low: float = column("lower end of its 95% interval (Wilson)", "share", missing=True)
+    ci_high: float = column("upper end of its 95% interval", "share", missing=True)
+    p_beyond: float = column("chance of so many or more, were it one of twenty for each rater", missing=True)
+    auc: float = column(
+        "simulated truth: how well the index tells who answers at random, the area under the curve; 0.5 is chance",
+        missing=True,
+    )
+    notes: str = column("why a dimension has no person fit")

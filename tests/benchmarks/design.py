@@ -173,7 +173,7 @@ def simulate(setting: Setting, seed: int) -> Simulated:
         for name, table in tables.items():
             (Path(folder) / f"{name}.csv").write_text(as_csv(table))
         run = run_terms(FinishedRun(study, Path(folder), {}), EFFECT)
-    asked = asked_raters(data, EFFECT, "the pilot")
+    asked = asked_raters(data, EFFECT, "the pilot", {})
     facts = ContrastFacts(
         asked=asked,
         prompts=setting.prompts,

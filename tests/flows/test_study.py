@@ -56,7 +56,7 @@ def test_every_table_has_its_columns(finished):
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
     files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
     assert files == {name: list(columns_of(table)) for name, table in DECLARED.items() if name in files}
-    assert set(DECLARED) - set(files) == {"moved"}
+    assert set(DECLARED) - set(files) == {"moved", "filtered_raters"}
 
 
 def test_conditions_with_the_same_data_share_one_training_run(finished):
@@ -189,6 +189,14 @@ def test_what_prefect_stores_of_a_run_is_small_and_names_no_participant(finished
     assert len(stored) >= 4
     assert max(map(len, stored)) < 1000
     assert not any("sim-en" in text or "sim-de" in text for text in stored)
+
+
+def test_raters_stand_in_their_table_by_pseudonym_alone(finished):
+    raters = read(finished, "raters")
+    assert raters["rater"].nunique() == 150
+    assert raters["rater"].str.fullmatch("[0-9a-f]{20}").all()
+    assert not any("sim-" in path.read_text() for path in finished.tables.glob("rater*.csv"))
+    assert set(raters["dimension"]) == {"all", "toxicity", "emotional-awareness"}
 
 
 def test_an_unreachable_tracking_server_costs_the_study_nothing(beside, monkeypatch, caplog):

@@ -12,6 +12,7 @@ READING_ORDER = (
     "certainty",
     "participants",
     "survey",
+    "raters",
     "regression",
     "audit",
     "experiments",

@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from configs.schema import Study
-from tasks.audit.tables import Audit
+from tasks.audit.tables import Audit, FilteredRaters
 from tasks.reporting.chapters.audit_figure import draw_audit
 from tasks.reporting.chapters.audit_voices import each_group, voices
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.columns import counts, numbers, shares, texts
+from tasks.reporting.house.columns import counts, numbers, p_values, shares, texts
 from tasks.reporting.house.document import Caution, Fold, Paragraph, Part, TablePart
+from tasks.reporting.house.effects import SIGNIFICANT
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, finite, joined, named, number, percent, raters_label, stratum_title, whole
+from tasks.reporting.house.words import (
+    DASH,
+    finite,
+    joined,
+    named,
+    number,
+    p_is,
+    percent,
+    raters_label,
+    raters_title,
+    stratum_title,
+    whole,
+)
 
 SHARES = ("share_of_participants", "share_of_ratings")
+EVERYBODY = "all"
 NAMED = 3
 """A sentence names at most so many conditions that tie."""
 FEWEST_PAIRS = 10
@@ -36,7 +50,8 @@ def _parts(results: Results) -> list[Part]:
     if not audited:
         return []
     text = (
-        "Every rating of a training prompt is followed through stratum, balance, scale, aggregation and pairs. It is "
+        "Every rating of a training prompt is followed through stratum, filter of raters, balance, scale, aggregation "
+        "and pairs. It is "
         "retained if in the end its response has a label, and that label is the rating's own. A group's voice is its "
         "part of the weight that trains, over its part of the ratings. On a pair of responses, a group's majority is "
         "the response that its own ratings prefer: it loses where the condition prefers the other one, counted among "
@@ -47,7 +62,8 @@ def _parts(results: Results) -> list[Part]:
     extremes = (_sizes, _voice, _retained, _majorities, _beyond_chance)
     sentences = [sentence for extreme in extremes for sentence in extreme(study, audited)]
     words = [Paragraph(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
-    return [Paragraph(text), *words, *_small(study, audited), *results.picture("audit"), _full(study, audited)]
+    shown = [*words, *_small(study, audited), *results.picture("audit"), _full(study, audited)]
+    return [Paragraph(text), *shown, *_filtered(results)]
 
 
 # ---- sentences
@@ -216,4 +232,46 @@ def _full(study: Study, audited: list[Row]) -> Fold:
     return Fold("All conditions and groups", [Paragraph(text.strip()), groups, every])
 
 
-CHAPTER = Chapter("audit", "Whose voice is in the data", [Audit], findings=_findings, parts=_parts, figures=draw_audit)
+# ---- rater filters
+
+
+def _filtered(results: Results) -> list[Part]:
+    """Whom the conditions' rater filters leave out, by group, beside what as many at random would."""
+    study, rows = results.study, results.rows(FilteredRaters)
+    if not rows:
+        return []
+    groups = [row for row in rows if row["stratum"] != EVERYBODY]
+    differs = [row for row in groups if row["p_chance"] < SIGNIFICANT]
+    told = "; ".join(_leaves_out(study, row) for row in differs) or "no group has"
+    text = (
+        "Whom the filters of raters leave out. A filter can silence those who answer differently from most, so each "
+        "group's share stands beside what the filter leaves out of everybody; p is of as many raters drawn at random, "
+        f"and of {whole(len(groups))} comparisons about {number(SIGNIFICANT * len(groups), 1)} would have p < .05 by "
+        f"chance: {told}."
+    )
+    table = TablePart.of(
+        rows,
+        ("Condition", "l", lambda row: row["condition"]),
+        ("Raters", "l", lambda row: raters_title(study, row["stratum"])),
+        *counts({"Number": "n_participants", "Left out": "left_out"}),
+        *shares({"Share": "share_left_out", "of everybody": "expected"}),
+        *p_values({"p": "p_chance"}),
+        *shares({"Share of ratings": "share_of_ratings_left_out"}),
+    )
+    return [Paragraph(f"{text} {raters_label(study)}".strip()), table]
+
+
+def _leaves_out(study: Study, row: Row) -> str:
+    """`doubtful-10 leaves out 15.0% of black raters (10.0% of everybody; p .003)`."""
+    shares = f"{percent(row['share_left_out'])} of {_raters(study, row)} ({percent(row['expected'])} of everybody"
+    return f"{row['condition']} leaves out {shares}; p {p_is(row['p_chance'])})"
+
+
+CHAPTER = Chapter(
+    "audit",
+    "Whose voice is in the data",
+    [Audit, FilteredRaters],
+    findings=_findings,
+    parts=_parts,
+    figures=draw_audit,
+)

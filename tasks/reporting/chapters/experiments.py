@@ -37,6 +37,7 @@ from tasks.reporting.house.words import (
     stratum_title,
     title_of,
     whole,
+    without_whom,
 )
 from tasks.survey.tables import SurveyContrasts
 
@@ -141,8 +142,10 @@ def _conditions(study: Study, experiment: Experiment) -> TablePart:
 def _whose(study: Study, condition: Condition) -> str:
     """Whose ratings a condition trains on."""
     if condition.half:
-        return f"a random half of {joined(stratum_title(study, name) for name in condition.half.of)}"
-    return stratum_title(study, condition.stratum) if condition.stratum else "everybody"
+        whose = f"a random half of {joined(stratum_title(study, name) for name in condition.half.of)}"
+    else:
+        whose = stratum_title(study, condition.stratum) if condition.stratum else "everybody"
+    return f"{whose}, {without_whom(condition.raters)}" if condition.raters else whose
 
 
 def in_words(results: Results, name: str) -> list[str]:

@@ -54,7 +54,7 @@ class Results:
         pooled = []
         for experiment in experiments or self.study.experiments:
             conditions = self.study.experiments[experiment].conditions
-            some = {name for name, own in conditions.items() if own.stratum or own.half}
+            some = {name for name, own in conditions.items() if own.some_raters}
             for contrast, settings in self.study.experiments[experiment].contrasts.items():
                 for dimension in self.study.evaluation.dimensions:
                     if row := by_key.get((experiment, contrast, dimension)):

@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from configs.schema import Study
+from configs.schema import RaterFilter, Study
 
 MINUS, DASH = "\u2212", "\u2013"
 EVERYBODY = "all raters"
+INDICES = {
+    "person_fit": "the answers that the model expects least, by l_z",
+    "outfit": "the answers that the model expects least, by outfit",
+    "even_odd": "the least consistent answers",
+    "long_string": "the longest runs of one label",
+}
+"""What a rater filter goes by."""
 
 
 def finite(*values: float) -> bool:
@@ -47,6 +54,12 @@ def p_value(value: float) -> str:
     if not finite(value):
         return DASH
     return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
+
+
+def p_is(value: float) -> str:
+    """`= .010`; `< .001` below that."""
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
@@ -124,3 +137,11 @@ def attribute_title(name: str) -> str:
 def raters_label(study: Study) -> str:
     """The study's label where the ratings are simulated; nothing where they are real, whatever the models are."""
     return label_sentence(study) if study.ratings.simulate else ""
+
+
+def without_whom(settings: RaterFilter) -> str:
+    """`without the 10.0% with the least consistent answers`; `without 10.0% at random`."""
+    share = percent(settings.drop)
+    return (
+        f"without the {share} with {INDICES[settings.by]}" if settings.by in INDICES else f"without {share} at random"
+    )

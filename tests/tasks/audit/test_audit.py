@@ -17,13 +17,16 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_study
 from configs.schema import Contrast, ContrastSettings, Study
-from tasks.audit.audit import audit, check_audit
+from tasks.audit.audit import audit, check_audit, filtered_raters
+from tasks.audit.step import filtered_table
 from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import aggregate
 from tasks.preferences.condition import experiment_data
+from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.reading.load import Data
 from tasks.ratings.study_data import StudyData
+from tasks.runtime.store import MemoryStore
 from tasks.runtime.tables import columns_of
 from tests.conftest import make_data
 
@@ -476,3 +479,59 @@ def test_a_group_drawn_by_lot_loses_about_what_chance_says(simulated: Data) -> N
         assert 0 < row["chance_sd"] < 0.1
         assert abs(row["majority_loses"] - row["chance_loses"]) < 3.5 * row["chance_sd"]
     assert of(table, "x")["chance_loses"] > of(table, "y")["chance_loses"]  # the smaller loses more
+
+
+# ---- rater filters
+
+
+def filtered(rows: list[tuple[str, str, str, int | None]], few: int = 1, **condition: Any) -> pd.DataFrame:
+    settings = study({"c": {"raters": {"drop": 0.25, "by": "chance"}, **condition}, "open": {}})
+    settings = settings.model_copy(
+        update={"survey": settings.survey.model_copy(update={"min_participants": few}), "seed": 3}
+    )
+    own = StudyData.of(settings, data(rows))
+    made = {name: experiment_data(settings, own, each) for name, each in settings.experiments.items()}
+    return filtered_raters(settings, own, made)
+
+
+RATERS = [(f"{letter}{n}", "q", response, 3) for letter in "xy" for n in range(4) for response in "ab"]
+
+
+def test_whom_a_filter_leaves_out_is_counted_by_group_beside_everybody() -> None:
+    table = filtered(RATERS)
+    assert table["condition"].unique().tolist() == ["c"]  # not of a condition without a filter
+    everybody, x, y = (of(table, name) for name in ("all", "x", "y"))
+    assert (everybody["n_participants"], everybody["left_out"], everybody["share_left_out"]) == (8, 2, 0.25)
+    assert (everybody["n_ratings"], everybody["ratings_left_out"]) == (16, 4)
+    assert x["left_out"] + y["left_out"] == 2
+    assert x["n_participants"] == y["n_participants"] == 4
+    assert x["expected"] == y["expected"] == 0.25
+    assert x["ratings_left_out"] == 2 * x["left_out"]
+    assert math.isnan(everybody["p_chance"])
+    # of 8 raters 2 are left out: none, one, two of x's four with probability 6, 16, 6 of 28
+    assert x["p_chance"] == pytest.approx(1.0 if x["left_out"] == 1 else 12 / 28)
+
+
+def test_a_group_of_few_raters_is_not_shown() -> None:
+    few = [("y1", "q", "a", 3), *(row for row in RATERS if row[0][0] == "x")]
+    assert filtered(few, few=2)["stratum"].tolist() == ["all", "x"]
+    assert filtered(few, few=6).empty
+
+
+def test_a_filter_of_a_stratum_is_held_against_that_stratum() -> None:
+    table = filtered(RATERS, stratum="x")
+    assert of(table, "all")["n_participants"] == 4
+    assert (of(table, "all")["left_out"], of(table, "x")["left_out"]) == (1, 1)
+
+
+def test_the_stage_reads_whom_the_kept_preferences_leave_out() -> None:
+    many: list[tuple[str, str, str, int | None]] = [(f"{name}{n}", "q", "a", 3) for name in "xy" for n in range(12)]
+    settings = study({"c": {"raters": {"drop": 0.25, "by": "chance"}}, "open": {}})
+    own, store = StudyData.of(settings, data(many)), MemoryStore()
+    kept = {"e": keep_preferences(settings, "e", own, store.make("ratings", "abc", lambda _: {}), store)}
+    made = {"e": experiment_data(settings, own, settings.experiments["e"])}
+    table = filtered_table.fn(settings, own, kept)
+    pd.testing.assert_frame_equal(table, filtered_raters(settings, own, made))
+    assert (of(table, "all")["left_out"], of(table, "x")["n_participants"]) == (6, 12)
+    unfiltered = study({"open": {}})
+    assert filtered_table.fn(unfiltered, StudyData.of(unfiltered, data(RATERS)), {}) is None

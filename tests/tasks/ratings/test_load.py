@@ -11,6 +11,7 @@ from configs.codebook import Codebook
 from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from configs.schema import Study
+from tasks.ratings.reading.attention import failed_checks
 from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
 from tasks.ratings.study_data import members
 from tests.tasks.ratings.by_hand import (
@@ -136,6 +137,18 @@ def test_a_rating_that_fails_any_attention_check_is_dropped_and_counted(tmp_path
     data = read(tmp_path, DE)
     assert data.ratings["response_id"].tolist() == ["r1"]
     assert data.dropped["attention check failed"] == 4
+
+
+def test_failed_checks_are_counted_by_participant_under_the_name_of_their_ratings(tmp_path: Path) -> None:
+    ratings = [rating("p1", "r1", "stimme zu", **(CHECKS | {"attention": "NEUTRAL "}))]
+    ratings += [rating("p1", "r2", "stimme zu", **dict.fromkeys(CHECKS, "stimme zu"))]  # one row, three checks
+    ratings += [rating("p2", "r1", "stimme zu", **CHECKS)]
+    write_export(tmp_path, DE, ratings, [german("p1"), german("p2")], [response("r1"), response("r2")])
+    write_export(tmp_path, EN, [rating("p1", "r1", "agree")], [person("p1")], [response("r1")])
+    counts = failed_checks([EN, DE], tmp_path)
+    assert counts.to_dict() == {"survey-app-de:p1": 1, "survey-app-de:p2": 0}
+    assert set(counts.index) <= set(read(tmp_path, EN, DE).ratings["participant_id"])
+    assert failed_checks([EN], tmp_path).empty
 
 
 def test_of_two_ratings_of_one_response_by_one_participant_the_first_counts(tmp_path: Path) -> None:

@@ -117,11 +117,45 @@ def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
         "participants": pd.DataFrame(
             [("gender", "female", 60, 0.6), ("gender", "male", 40, 0.4), ("age", "old", 99, 0.99)],
             columns=["attribute", "value", "n", "share"]),
+        "raters": raters_table(names, draw),
+        "rater_fits": pd.DataFrame([
+            fits_row(index, d, s) for d in ("all", *names) for s in ("all", *study.strata)
+            for index in ("outfit", "lz", "long_string", "irv", "even_odd")
+        ]),
+        "filtered_raters": pd.DataFrame([filtered_row("scale", "binary", s) for s in ("all", *study.strata)]),
         "judge_agreement": pd.DataFrame(
             [(d, s, 440, 0.84, 0.61, 0.7, -0.01) for d in study.evaluation.dimensions for s in ("all", *study.strata)],
             columns=["dimension", "stratum", "n", "agreement", "weighted_kappa", "spearman", "mean_error"]),
         "drops": pd.DataFrame([("scale / binary", "scale", "neutral left out", 1100, 4375)],
                               columns=["condition", "step", "reason", "dropped", "kept"]),
+    }  # fmt: skip
+
+
+def raters_table(dimensions: list[str], draw: random.Random, raters: int = 40) -> pd.DataFrame:
+    """raters.csv of raters by the names of numbers, with p's that are spread evenly."""
+    rows = [
+        {"rater": f"{number:020x}", "dimension": name, "n_answers": 25, "n_fit": 25, "outfit": 1.0, "lz": 0.0,
+         "failed_checks": number % 2, "outfit_p": draw.random(), "lz_p": draw.random(), "long_string": 3, "irv": 1.2}
+        for number in range(raters)
+        for name in ("all", *dimensions)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def fits_row(index: str, dimension: str, stratum: str, **changes: Any) -> dict[str, Any]:
+    """A row of rater_fits.csv: of 100 raters 4 beyond, where the index is one of person fit."""
+    beyond = {"n_beyond": 4, "share_beyond": 0.04, "ci_low": 0.016, "ci_high": 0.098, "p_beyond": 0.742}
+    row = {"index": index, "dimension": dimension, "stratum": stratum, "n_raters": 100, "low": -1.6, "median": 0.1,
+           "high": 1.5, "notes": "", **(beyond if index in ("outfit", "lz") else {})}  # fmt: skip
+    return {**blank("rater_fits"), **row, **changes}
+
+
+def filtered_row(experiment: str, condition: str, stratum: str, **changes: Any) -> dict[str, Any]:
+    """A row of filtered_raters.csv: a tenth of 50 raters left out, with a tenth of 200 ratings."""
+    return {
+        "experiment": experiment, "condition": condition, "stratum": stratum, "n_participants": 50, "left_out": 5,
+        "share_left_out": 0.1, "expected": 0.1, "p_chance": math.nan if stratum == "all" else 0.6, "n_ratings": 200,
+        "ratings_left_out": 20, "share_of_ratings_left_out": 0.1, **changes,
     }  # fmt: skip
 
 

@@ -35,9 +35,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
 def test_sections_stand_in_the_order_of_reading(whole: tuple[str, str, Path]) -> None:
     keys = re.findall(r'<section id="([^"]+)">', whole[0])
     assert keys == [
-        "findings", "method", "certainty", "participants", "survey", "regression", "audit", "experiment-groups",
-        "experiment-scale", "paper", "pooling", "truth", "training-runs", "failures", "health", "judge",
-        "dropped", "provenance",
+        "findings", "method", "certainty", "participants", "survey", "raters", "regression", "audit",
+        "experiment-groups", "experiment-scale", "paper", "pooling", "truth", "training-runs", "failures", "health",
+        "judge", "dropped", "provenance",
     ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_label_stands_in_the_banner_and_in_every_caption(whole: tuple[str, str, 
     assert '<div class="banner"' in html
     assert "Simulated raters, tiny models: this is not evidence" in html
     assert "Simulated raters, tiny models: this is not evidence" in markdown_text
-    assert len(captions) == 13
+    assert len(captions) == 14
     assert all(caption.endswith("Simulated raters, tiny models.") for caption in captions)
 
 
@@ -247,7 +247,7 @@ def test_two_threads_draw_the_same_as_one(whole: tuple[str, str, Path], tmp_path
 
 def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) -> None:
     links = re.findall(r"\]\((figures/[^)]+)\)", whole[1])
-    assert len(links) == 13
+    assert len(links) == 14
     assert all((whole[2] / link).is_file() for link in links)
     assert all((whole[2] / link).with_suffix(".png").is_file() for link in links)
 
@@ -255,7 +255,7 @@ def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) 
 def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path: Path) -> None:
     written(study(), made_up(study()), tmp_path)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 2 + 2 * 13 + 4  # report, figures, tables for LaTeX
+    assert len(files) == 2 + 2 * 14 + 4  # report, figures, tables for LaTeX
     assert all((tmp_path / file).read_bytes() == (whole[2] / file).read_bytes() for file in files)
 
 

@@ -18,7 +18,15 @@ from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation
 from tasks.simulation import language
-from tasks.simulation.simulate import MODEL, PUBLISHED_EFFECTS, RatingModel, shown, simulate_export, simulate_tables
+from tasks.simulation.simulate import (
+    MODEL,
+    PUBLISHED_EFFECTS,
+    RatingModel,
+    careless_participants,
+    shown,
+    simulate_export,
+    simulate_tables,
+)
 
 SMALL = Simulation(participants=60, responses_each=5, prompts=40, responses_per_prompt=3)
 CODEBOOKS = (load_codebook("survey-app-en"), load_codebook("survey-app-de"))
@@ -137,6 +145,21 @@ def test_a_share_of_attention_checks_fails_when_asked_for() -> None:
     table = simulate_tables(SMALL, 0, careless)["df_ratings_german.csv"]
     passed = np.logical_and.reduce([table[name] == label for name, label in CODEBOOKS[1].ratings.attention.items()])
     assert 0.05 < 1 - passed.mean() < 0.35  # 150 rows: 0.2 ± 4.6 standard errors
+
+
+def test_a_share_of_participants_answers_at_random_and_nobody_else_answers_otherwise() -> None:
+    some = Simulation(**{**SMALL.model_dump(), "careless": 0.25})
+    careless = careless_participants(some, 0)
+    assert len(careless) == 15
+    before, after = (categories(simulate_tables(simulation, 0)) for simulation in (SMALL, some))
+    at_random = after["participant"].isin(careless)
+    pd.testing.assert_frame_equal(before[~at_random], after[~at_random])
+    answers = after.loc[at_random, list(language.DIMENSIONS)].to_numpy()
+    assert answers.shape == (75, 5)
+    assert np.unique(answers).tolist() == [1, 2, 3, 4, 5]
+    assert answers.mean() == pytest.approx(3, abs=4 * np.sqrt(2 / answers.size))
+    assert (answers != before.loc[at_random, list(language.DIMENSIONS)].to_numpy()).mean() > 0.5
+    assert careless_participants(SMALL, 0) == frozenset()
 
 
 def test_english_and_german_tables_share_ids_and_differ_in_text(tables: Tables) -> None:
