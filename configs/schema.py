@@ -221,8 +221,10 @@ class Condition(Frozen):
     def _participants_remain(self) -> Self:
         if self.within == "participant" and self.aggregation != "all":
             raise ValueError(f"within: participant needs aggregation: all; {self.aggregation} leaves no participants")
-        if sum(whose is not None for whose in (self.stratum, self.half, self.voices)) > 1:
-            raise ValueError("a stratum, a half or voices, only one of them")
+        if self.stratum is not None and self.half is not None:
+            raise ValueError("a stratum or a half, not both")
+        if self.voices is not None and (self.stratum is not None or self.half is not None):
+            raise ValueError("voices are those of the experiment's groups; leave out stratum and half")
         if self.voices is not None and self.voices not in known_methods()[self.method].voices:
             methods = [name for name, settings in known_methods().items() if self.voices in settings.voices]
             raise ValueError(f"voices: {self.voices} can't be trained with {self.method}; with {' or '.join(methods)}")

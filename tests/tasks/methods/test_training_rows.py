@@ -131,6 +131,7 @@ def test_the_rater_replicates_of_a_group_change_its_targets_alone() -> None:
         ({"voices": "robust", "groups": "x"}, r"conditions\.all\.voices: robust needs two groups or more"),
         ({"voices": "equal", "groups": ""}, r"conditions\.all\.voices: equal needs groups"),
         ({"voices": "loud"}, "voices"),
+        ({"voices": "merged"}, r"merged needs a condition with stratum: x, the same but for its voices"),
         ({"voices": "equal", "groups": "xv"}, r"experiments\.e\.groups: unknown 'v'; allowed: x, y, z, w"),
         ({"voices": "equal", "groups": "xx"}, "groups: named twice: x, x"),
         ({"voices": "robust", "method": "grpo"}, "robust can't be trained with grpo; with dpo or kto"),
