@@ -370,12 +370,12 @@ def test_a_minority_that_always_disagrees_loses_every_vote() -> None:
 
 def test_balancing_takes_from_the_larger_stratum() -> None:
     rows = [(f"{stratum}{n}", f"q{n}", f"q{n}{response}", 1 + (n + ord(response)) % 5)
-            for stratum, size in (("x", 12), ("y", 3)) for n in range(size) for response in "ab"]  # fmt: skip
+            for stratum, size in (("x", 12), ("y", 9)) for n in range(size) for response in "ab"]  # fmt: skip
     settings = study({"x": {"stratum": "x"}, "y": {"stratum": "y"}})
     tied = settings.experiments["e"].model_copy(update={"contrasts": {Contrast("x - y"): ContrastSettings()}})
     table = audited(settings.model_copy(update={"experiments": {"e": tied}}), data(rows))
     retained = table.set_index(["condition", "stratum"])["retained"]
-    assert retained.to_dict() == {("x", "x"): 6 / 24, ("x", "y"): 0, ("y", "x"): 0, ("y", "y"): 1}
+    assert retained.to_dict() == {("x", "x"): 18 / 24, ("x", "y"): 0, ("y", "x"): 0, ("y", "y"): 1}
 
 
 def test_only_training_prompts_are_audited(paper: Study, simulated: Data) -> None:
