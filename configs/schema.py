@@ -168,10 +168,10 @@ class Half(Frozen):
 # ---- experiments
 
 
-Voices = Literal["equal", "population", "robust", "least-regret", "merged"]
+Voices = Literal["equal", "population", "robust", "least-regret", "maxmin", "merged"]
 """Each of an experiment's groups with the same weight; with its share of the population (`Study.population`); with the
-weight that training gives it, more where the model serves it worse (`Robust`), or worse than its own adapter does; or
-the mean of the adapters that groups have of their own, which trains nothing."""
+weight that training gives it, more where the model serves it worse (`Robust`), or worse than its own adapter does; the
+least of all groups' rewards (GRPO); or the mean of the adapters that groups have of their own, which trains nothing."""
 OWN_NEEDED = ("least-regret", "merged")
 """Voices that start from each group's own adapter."""
 
@@ -318,7 +318,7 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
         for name, condition in self.conditions.items():
-            least = 2 if condition.voices in ("robust", *OWN_NEEDED) else 1
+            least = 2 if condition.voices in ("robust", "maxmin", *OWN_NEEDED) else 1
             if condition.voices and len(self.groups) < least:
                 wanted = "two groups or more" if least == 2 else "groups"
                 raise ValueError(f"conditions.{name}.voices: {condition.voices} needs {wanted}: groups: [STRATUM, …]")

@@ -22,8 +22,9 @@ from tasks.architectures.endings import end_ids
 from tasks.architectures.load import Base
 from tasks.architectures.thinking import AnswerReader
 from tasks.methods import rating_weights
+from tasks.methods.group_weights import GROUP
 from tasks.methods.method import Method
-from tasks.methods.rewards import Reward, head_reward, text_reward
+from tasks.methods.rewards import Reward, head_reward, least, text_reward
 from tasks.methods.row_order import seeded_by_epoch
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
@@ -42,7 +43,7 @@ Conversation = list[dict[str, str]]
 class GrpoSettings(MethodSettings, method="grpo"):
     """Group-relative policy optimisation (Shao et al. 2024)."""
 
-    voices = frozenset({"merged"})
+    voices = frozenset({"maxmin", "merged"})
     shared = "group_size"
     beta: Annotated[float, Field(ge=0)] = 0.04
     learning_rate: Positive = 1e-5
@@ -111,14 +112,22 @@ class Grpo(Method):
     def train(
         self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
-        """Of a row it reads prompt, response, dimension, reward and n. vLLM draws the samples, where it can."""
+        """Of a row it reads prompt, response, dimension, reward and n. vLLM draws the samples, where it can.
+
+        Where rows have a group, each group's reward is fitted on its own, and an answer gets the least of them
+        (Chakraborty et al. 2024).
+        """
         import trl
         from datasets import Dataset
 
         settings, longest = recipe.block(GrpoSettings), _longest_sample(recipe)
         prompts = sorted(table["prompt"].unique(), key=lambda text: stable_share("grpo", run.seed, text))
         prompts = prompts[: settings.prompts]
-        score = text_reward(table) if settings.reward == "text" else head_reward(table, base, recipe.max_length)
+        parts = [own for _, own in table.groupby(GROUP)] if GROUP in table else [table]
+        if settings.reward == "text":
+            score = least([text_reward(own) for own in parts])
+        else:
+            score = least([head_reward(own, base, recipe.max_length) for own in parts])
         batch = settings.group_size * min(settings.prompts_per_step, len(prompts))
         reward = _reward(base, architecture, score)
         asked = Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]})

@@ -56,6 +56,15 @@ def head_reward(rewards: pd.DataFrame, base: Base, max_length: int) -> Reward:
     return score
 
 
+def least(rewards: Sequence[Reward]) -> Reward:
+    """The least of several rewards, answer by answer."""
+
+    def score(prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
+        return np.min([reward(prompts, texts) for reward in rewards], axis=0).tolist()
+
+    return score
+
+
 def last_states(base: Base, prompts: Sequence[str], texts: Sequence[str], max_length: int) -> np.ndarray:
     """Shape (texts, hidden size): the last layer's state at the last token, without what has been trained so far."""
     dialogues = list(zip(prompts, texts, strict=True))

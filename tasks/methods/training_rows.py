@@ -25,20 +25,21 @@ def training_rows(method: Method, data: ConditionData, recipe: Recipe, seed: int
     With groups, the loss of the rows is Σ_g v_g L_g, where L_g is the weighted mean loss of group g's rows and v_g its
     part of the training weight (`ConditionData.voices`). What two groups say of the same responses stands in a row for
     each, with the group's own target. Weights have mean 1. The rows of one group alone are its method's, unchanged.
+    Rewards, which have no weights, stand side by side.
     """
-    if not data.groups:
-        return method.table(data, recipe, seed)
+    if len(data.groups) < 2:
+        return method.table(next(iter(data.groups.values()), data), recipe, seed)
     tables, drops = dict[str, pd.DataFrame](), list[Drop]()
     for group, part in data.groups.items():
         table, lost = method.table(part, recipe, seed)
-        tables[group] = table.assign(weight=data.voices[group] * table["weight"] / table["weight"].sum())
+        if "weight" in table:
+            table = table.assign(weight=data.voices[group] * table["weight"] / table["weight"].sum())
+        tables[group] = table
         drops += [(step, f"{group}: {reason}", dropped, kept) for step, reason, dropped, kept in lost]
-    if len(tables) == 1:
-        return table, drops
     rows = pd.concat([own.assign(**{GROUP: group}) for group, own in tables.items()])
     order = [name for name in ("prompt_id", "prompt", "a", "b", "response_id") if name in rows]
     rows = rows.sort_values(order, kind="stable", ignore_index=True)
-    return rows.assign(weight=rows["weight"] / rows["weight"].mean()), drops
+    return rows.assign(weight=rows["weight"] / rows["weight"].mean()) if "weight" in rows else rows, drops
 
 
 def rows_digest(method: Method, rows: pd.DataFrame, robust: bool) -> str:
@@ -48,11 +49,14 @@ def rows_digest(method: Method, rows: pd.DataFrame, robust: bool) -> str:
 
 
 def of_all_groups(method: Method, rows: pd.DataFrame) -> pd.DataFrame:
-    """Training rows with one row for what all groups say of the same responses: its weighted mean target."""
+    """Training rows with one row for what all groups say of the same responses: its weighted mean target, or its least
+    reward."""
     if GROUP not in rows:
         return rows
     names = [name for name in rows if name not in (*method.weighed, "n", GROUP)]
     value, weight = method.weighed
+    if "weight" not in rows:
+        return rows.groupby(names, as_index=False).agg({value: "min", "n": "sum"})
     by_row = rows.assign(**{value: rows[value] * rows[weight]}).groupby(names, as_index=False)
     united = by_row[["n", value, weight]].sum() if "n" in rows else by_row[[value, weight]].sum()
     return united.assign(**{value: united[value] / united[weight]})

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from tasks.methods.lora import lent, lora_config
-from tasks.methods.rewards import head_reward, last_states, text_reward
+from tasks.methods.rewards import head_reward, last_states, least, text_reward
 from tests.models import RECIPE, a_run, some_rewards, train_grpo
 
 
@@ -23,6 +23,26 @@ def test_the_reward_is_the_mean_over_dimensions():
     text = ["You are not alone with how you feel."]
     both, one, two = (text_reward(table)([""], text)[0] for table in (pd.concat([up, down]), up, down))
     assert abs(both - (one + two) / 2) < 1e-9
+
+
+def test_an_answer_gets_the_least_of_the_groups_rewards():
+    up = some_rewards()
+    down = up.assign(reward=1 - up["reward"])
+    text = ["You are not alone with how you feel.", "There are many different views about it."]
+    rewards = [text_reward(table) for table in (up, down)]
+    both = least(rewards)(["", ""], text)
+    assert both == [min(values) for values in zip(*(reward(["", ""], text) for reward in rewards), strict=True)]
+    assert max(both) < 0.3  # each is disliked by one of the groups
+
+
+def test_groups_that_reward_the_same_train_as_one(llama, tmp_path):
+    architecture, base = llama
+    rows = some_rewards()
+    two = pd.concat([rows.assign(group=name) for name in "xy"], ignore_index=True)
+    for name, table in (("one", rows), ("two", two)):
+        train_grpo(base, architecture, table, RECIPE, a_run(tmp_path / name), lambda _: None)
+    files = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("one", "two")]
+    assert files[0] == files[1]
 
 
 def test_grpo_trains_an_adapter_the_same_for_the_same_seed_and_gives_the_base_back(llama, tmp_path):

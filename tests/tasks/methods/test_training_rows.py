@@ -84,6 +84,17 @@ def test_groups_that_say_the_same_come_to_what_one_of_them_says(method: str) -> 
     assert (both["weight"] / both["weight"].mean()).tolist() == pytest.approx(alone["weight"].tolist())
 
 
+def test_groups_rewards_stand_side_by_side_and_the_least_leads() -> None:
+    table = rows_of(study("maxmin", method="grpo")).set_index(["response_id", GROUP])["reward"]
+    # of labels 1 to 5, x and y about a 1.0 and 0.0, b .25 and 1.0
+    assert table["a"].to_dict() == {"x": 1.0, "y": 0.0}
+    assert table["b"].to_dict() == {"x": 0.25, "y": 1.0}
+    grpo = METHODS["grpo"]
+    least = of_all_groups(grpo, rows_of(study("maxmin", method="grpo"))).set_index("response_id")["reward"]
+    assert least.loc[["a", "b"]].tolist() == [0.0, 0.25]
+    assert grpo.size(rows_of(study("maxmin", method="grpo"))) == 1  # all prompts of these data have one text
+
+
 def test_whose_a_row_is_is_part_of_a_robust_run_only() -> None:
     table = rows_of(study("robust"))
     other = table.assign(**{GROUP: table[GROUP].map({"x": "y", "y": "x"})})
@@ -135,6 +146,8 @@ def test_the_rater_replicates_of_a_group_change_its_targets_alone() -> None:
         ({"voices": "equal", "groups": "xv"}, r"experiments\.e\.groups: unknown 'v'; allowed: x, y, z, w"),
         ({"voices": "equal", "groups": "xx"}, "groups: named twice: x, x"),
         ({"voices": "robust", "method": "grpo"}, "robust can't be trained with grpo; with dpo or kto"),
+        ({"voices": "maxmin"}, "maxmin can't be trained with dpo; with grpo"),
+        ({"voices": "maxmin", "method": "grpo", "groups": "x"}, "maxmin needs two groups or more"),
         ({"voices": "population"}, r"needs its shares: population: \{ATTRIBUTE: \{VALUE: SHARE\}\}"),
         (
             {"voices": "population", "population": {"group": {"x": 0.5, "y": 0.4}}},
