@@ -48,7 +48,8 @@ class Ways:
         columns = pd.MultiIndex.from_product([self.groups, self.prompts], names=["group", "prompt_id"])
         wide = table.set_index([*CELL, "seed", "group", "prompt_id"])["score"].unstack(["group", "prompt_id"])
         wide = wide.reindex(columns=columns)
-        self._frames = {key: own.droplevel(CELL) for key, own in wide.groupby(level=CELL, sort=False)}
+        frames = {key: own.droplevel(CELL) for key, own in wide.groupby(level=CELL)}
+        self._frames = {key: frames[key] for key in table[CELL].drop_duplicates().itertuples(index=False, name=None)}
 
     def cells(self) -> dict[ServiceCell, list[str]]:
         """The conditions of every cell; the control belongs to each, since neither experiment nor raters change it."""

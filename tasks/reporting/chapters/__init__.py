@@ -15,6 +15,7 @@ READING_ORDER = (
     "regression",
     "audit",
     "experiments",
+    "groups",
     "published",
     "pooling",
     "budgets",
