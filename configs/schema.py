@@ -342,6 +342,13 @@ class Experiment(Frozen):
                     raise one_of(f"ratios.{number}", contrast, self.contrasts)
         return self
 
+    @property
+    def own(self) -> dict[str, str]:
+        """Group → the condition of its own adapter, where each group has one that is like a condition with voices."""
+        own = [self.own_conditions(condition) for condition in self.conditions.values() if condition.voices]
+        whole = [names for names in own if None not in names.values()]
+        return {group: str(name) for group, name in whole[0].items()} if whole else {}
+
     def own_conditions(self, condition: Condition) -> dict[str, str | None]:
         """Group → the condition that trains on its ratings alone, else as this one does; None where there is none."""
 

@@ -14,6 +14,7 @@ from flows.parameters import ColumnName, File, Folder, Number
 from flows.stages import ByReference
 from tasks.effects.correction import outside
 from tasks.effects.tables import Scores
+from tasks.judging.step import judge_groups
 from tasks.judging.unscored import unscored_table
 from tasks.meta_analysis.dependence import Dependence
 from tasks.meta_analysis.pool_file import pool_file
@@ -25,10 +26,13 @@ from tasks.meta_analysis.step import (
     pool_effects,
     pool_otherwise,
     pool_pairs,
+    pool_ways,
 )
 from tasks.meta_analysis.truth import truth_table
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cell_tables import cells_table, doses_table, health_table, read_answers, read_replicates
+from tasks.planning.group_scores import group_scores, voices_table
+from tasks.preferences.population import rake, shares_of
 from tasks.reporting.pooled_file import write_pooled
 from tasks.runtime.tables import columns_of
 
@@ -62,7 +66,28 @@ def pool_study(bench: Bench, inputs: Inputs, joined: ByReference[Grid]) -> dict[
         **pool_otherwise(study, effects, covariances, pooled, replicates),
         "pairwise": pool_pairs(study, scores, health, categories, replicates),
         **({"truth": truth} if len(truth) else {}),
+        **serve_groups(bench, inputs, joined.value),
     }
+
+
+def serve_groups(bench: Bench, inputs: Inputs, grid: Grid) -> dict[str, pd.DataFrame]:
+    """What each group gets of each way to serve, of the experiments that name groups; nothing where none does."""
+    study, data = bench.study, inputs.data
+    weights = rake(data.participants, study.population) if study.population else None
+    parts: dict[str, list[pd.DataFrame]] = {"judge_groups": [], "groups": [], "service": []}
+    for name, experiment in study.experiments.items():
+        if not experiment.groups:
+            continue
+        judges = judge_groups(study, inputs.judge, data, experiment.groups)
+        scores = group_scores(study, name, judges.judges, grid.cells, grid.replicates)
+        members = {group: data.strata[group] for group in experiment.groups}
+        shares = shares_of(members, weights) if weights is not None else None
+        groups, service = pool_ways(study, name, scores, data.categories, shares)
+        tables = {"judge_groups": judges.table, "groups": groups, "service": service}
+        for key, table in tables.items():
+            parts[key].append(table)
+    tables = {key: pd.concat(own, ignore_index=True) for key, own in parts.items() if own}
+    return tables | ({"voices": voices_table(grid.cells)} if tables else {})
 
 
 @flow(name="meta-analysis-only", flow_run_name=lambda: f"{Path(flow_run.parameters['effects']).stem} · meta-analysis")

@@ -25,6 +25,7 @@ ROOMS = (
     "tasks.generation",
     "tasks.judging",
     "tasks.effects",
+    "tasks.groups",
     "tasks.meta_analysis",
     "tasks.runtime.local",
     "tasks.reporting",

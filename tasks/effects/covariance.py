@@ -18,6 +18,7 @@ inverse: then all are shrunk further by one share, until the smallest eigenvalue
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import combinations_with_replacement, groupby
 
 import numpy as np
@@ -48,13 +49,21 @@ def effect_covariances(study: Study, scores: pd.DataFrame, effects: pd.DataFrame
         means = {pair.architecture: pair.scored.mean() for pair in group if (*key, pair.architecture) in errors.index}
         if not means:
             continue
-        names = list(means)
-        own = errors.loc[[(*key, name) for name in names]].to_numpy(float)
-        correlations, prompts = shared_correlations(pd.DataFrame(means, columns=names), own)
-        for i, j in combinations_with_replacement(range(len(names)), 2):
-            r = correlations[i, j]
-            rows.append((*key, names[i], names[j], r * own[i] * own[j], r, prompts[i, j]))
+        own = errors.loc[[(*key, name) for name in means]].to_numpy(float)
+        rows += [(*key, *row) for row in covariance_rows(means, own)]
     return EffectCovariances.checked(rows)
+
+
+def covariance_rows(means: Mapping[str, pd.Series], errors: Array) -> Iterator[tuple[str, str, float, float, int]]:
+    """architecture, other, covariance, correlation and n_prompts of every two effects, and of each with itself.
+
+    means: architecture → the effect by prompt, mean over seeds. errors: their standard errors (k,).
+    """
+    names = list(means)
+    correlations, prompts = shared_correlations(pd.DataFrame(means, columns=names), errors)
+    for i, j in combinations_with_replacement(range(len(names)), 2):
+        r = correlations[i, j]
+        yield names[i], names[j], r * errors[i] * errors[j], r, prompts[i, j]
 
 
 def covariance_matrix(covariances: pd.DataFrame, names: list[str], errors: Array) -> Array:

@@ -114,7 +114,7 @@ def paired(contrasts: dict[str, list[Contrast]], study: Study, scores: pd.DataFr
     for experiment, names in contrasts.items():
         for contrast, dimension, model in product(names, study.evaluation.dimensions, models):
             both = _sides(experiment, contrast)
-            pair = _every_seed([tables.get((model, *side, dimension)) for side in both], both)
+            pair = every_seed([tables.get((model, *side, dimension)) for side in both], both)
             if pair is not None:
                 yield Paired(experiment, contrast, dimension, model, *pair)
 
@@ -123,7 +123,7 @@ def _sides(experiment: str, contrast: Contrast) -> list[tuple[str, str]]:
     return [(CONTROL if name == CONTROL else experiment, name) for name in contrast.sides]
 
 
-def _every_seed(
+def every_seed(
     pair: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]]
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Both sides with the seeds that they share; None where they share none, or one is missing.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import EmbeddedJudgeSettings
+from tasks.judging.group_fits import GroupFit, fit_words
 from tasks.judging.judge import EMPTY, Judge, JudgeScores, Material
 from tasks.methods.text_regression import TextRegression
 from tasks.runtime.fingerprint import fingerprint, frame_digest
@@ -50,6 +51,11 @@ class EmbeddedJudge(Judge):
         scores = cross_validated(self._rated, self._dimensions).set_index("response_id")
         values = scores.loc[sample["response_id"], self._dimensions].to_numpy()
         return JudgeScores(values, [EMPTY if empty else "" for empty in np.isnan(values).any(axis=1)])
+
+    @property
+    def group_fit(self) -> GroupFit:
+        """By the words of the answers, too."""
+        return fit_words
 
 
 def cross_validated(rated: pd.DataFrame, dimensions: Sequence[str], folds: int = 5) -> pd.DataFrame:

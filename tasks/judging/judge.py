@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import Dimension
+from tasks.judging.group_fits import GroupFit, fit_line
 
 EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
@@ -52,6 +53,11 @@ class Judge(Protocol):
         """Scores of rated responses (columns prompt, response, response_id) for the judge's proof: a judge that
         learned from their ratings must give the scores that it gives without them."""
         return self.score(sample["prompt"].tolist(), sample["response"].tolist())
+
+    @property
+    def group_fit(self) -> GroupFit:
+        """How a group's judge is made of this one's scores: by default the line of the group's mean on them."""
+        return fit_line
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
         """How many paid calls the scores of these prompts and answers would take."""

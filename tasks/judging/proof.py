@@ -53,11 +53,11 @@ def prove(
             sizes = {"n": len(one.judge), "n_prompts": len(np.unique(one.prompt))}
             sizes |= {"n_unscored": one.unscored, "n_human": one.raters}
             both = agreement[stratum] | ceiling
-            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **_with_intervals(both), **_lost(both)})
+            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **with_intervals(both), **_lost(both)})
         for a, b in pairs:
             for name in COMPARED:
                 difference = {name: agreement[a][name] - agreement[b][name]}
-                ends, lost = _with_intervals(difference).values(), _lost(difference).values()
+                ends, lost = with_intervals(difference).values(), _lost(difference).values()
                 differences.append((dimension, f"{a} - {b}", name, *ends, *lost))
     return JudgeAgreement.checked(rows), JudgeStrata.checked(differences)
 
@@ -174,7 +174,7 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarra
     return np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), np.nan)
 
 
-def _with_intervals(draws: Draws) -> dict[str, float]:
+def with_intervals(draws: Draws) -> dict[str, float]:
     """Each measure's estimate, and the 95% interval of its defined draws."""
     intervals: dict[str, float] = {}
     for name, values in draws.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from configs.schema import Study
 from tasks.judging.calibration import calibrate
 from tasks.judging.evidence import Evidence, gather_evidence
+from tasks.judging.group_judges import GroupJudges, make_group_judges
 from tasks.judging.judge import Judge, JudgeFailed, JudgeScores, Material
 from tasks.judging.judges import make_judge
 from tasks.judging.proof import prove, shortfalls
@@ -94,6 +95,22 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
         return ProvenJudge(study, judge, _make(store, "judges", key, score, write))
     finally:
         judge.close()  # what it is asked next, opens it again
+
+
+def judge_groups(study: Study, judge: ProvenJudge, data: StudyData, groups: Sequence[str]) -> GroupJudges:
+    """A judge for each of these strata, made from everybody's and held against it."""
+    evidence, dimensions = gather_evidence(study, data), judge.dimensions
+    try:
+        scores = judge.judge.score_rated(evidence.sample)
+    finally:
+        judge.close()
+    judged = pd.DataFrame(scores.values, columns=dimensions)
+    judged = judged.assign(response_id=evidence.sample["response_id"].to_numpy())
+    members = {group: data.strata[group] for group in groups}
+    return make_group_judges(
+        judge.judge.group_fit, judged, evidence.sample, evidence.ratings["all"], members, dimensions, data.categories,
+        study.judge.proof.draws, study.seed,
+    )  # fmt: skip
 
 
 def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:

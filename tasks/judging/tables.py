@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tasks.runtime.tables import Table, column
 
+SCORE = "score, 0–1"
+
 
 class JudgeAgreement(Table):
     """One row a dimension and a group of raters: how far judge and raters agree, and raters among themselves.
@@ -17,7 +19,7 @@ class JudgeAgreement(Table):
     agreement: float = column("share on the same side of the middle", "share", missing=True)
     weighted_kappa: float = column("Cohen's kappa with quadratic weights", missing=True)
     spearman: float = column("rank correlation", missing=True)
-    mean_error: float = column("judge less raters, mean", "score, 0–1", missing=True)
+    mean_error: float = column("judge less raters, mean", SCORE, missing=True)
     n_prompts: int = column("prompts that these responses answer")
     n_unscored: int = column("rated responses that the judge could not score")
     alpha: float = column("Krippendorff's alpha of the judge and one rater of each response", missing=True)
@@ -27,8 +29,8 @@ class JudgeAgreement(Table):
     weighted_kappa_high: float = column("upper end of weighted_kappa's interval", missing=True)
     spearman_low: float = column("lower end of spearman's interval", missing=True)
     spearman_high: float = column("upper end of spearman's interval", missing=True)
-    mean_error_low: float = column("lower end of mean_error's interval", "score, 0–1", missing=True)
-    mean_error_high: float = column("upper end of mean_error's interval", "score, 0–1", missing=True)
+    mean_error_low: float = column("lower end of mean_error's interval", SCORE, missing=True)
+    mean_error_high: float = column("upper end of mean_error's interval", SCORE, missing=True)
     alpha_low: float = column("lower end of alpha's interval", missing=True)
     alpha_high: float = column("upper end of alpha's interval", missing=True)
     n_human: int = column("ratings of responses that another of the group rated as well")
@@ -69,19 +71,56 @@ class JudgeCalibration(Table):
     dimension: str = column("what is rated and judged")
     n: int = column("responses that were rated and scored")
     n_prompts: int = column("prompts that they answer, over which errors are clustered")
-    intercept: float = column("the raters' mean where the judge gives 0", "score, 0–1", missing=True)
+    intercept: float = column("the raters' mean where the judge gives 0", SCORE, missing=True)
     slope: float = column("rise of the raters' mean with the judge's score", missing=True)
     slope_std_error: float = column("its standard error, clustered by prompt", missing=True)
     slope_low: float = column("lower end of its 95% interval", missing=True)
     slope_high: float = column("upper end of its 95% interval", missing=True)
-    score_low: float = column("lowest score of a rated response", "score, 0–1", missing=True)
-    score_high: float = column("highest score of a rated response", "score, 0–1", missing=True)
+    score_low: float = column("lowest score of a rated response", SCORE, missing=True)
+    score_high: float = column("highest score of a rated response", SCORE, missing=True)
     outside: float = column(
         "share of the models' answers whose score lies beyond these two; missing before any is scored",
         "share",
         missing=True,
     )
     why_not: str = column("why effects on the dimension are not corrected")
+
+
+class JudgeGroups(Table):
+    """One row a dimension and a group of raters: whether a judge of the group's own tells more than everybody's.
+
+    All numbers are of prompts that the judges have not seen: each is made anew without them. Everybody's judge stands
+    on the raters' scale, by the line of everybody's mean on its score, so that no group's judge is better only because
+    the judge errs alike for all. Means and errors weigh a response by its number of ratings.
+    """
+
+    dimension: str = column("what is rated and judged")
+    group: str = column("the group of raters")
+    n: int = column("responses that the group rated and the judge scored")
+    n_prompts: int = column("prompts that these responses answer")
+    n_ratings: int = column("the group's ratings of them")
+    kind: str = column("what the group's judge is made by: words, line or isotonic; text is empty where there is none")
+    penalty: float = column("of words: that of the ridge, inf where the deviation is zero", "ratings", missing=True)
+    intercept: float = column("the group's mean where everybody's judge gives 0, by a line", SCORE, missing=True)
+    slope: float = column("rise of the group's mean with everybody's judge; 1: as everybody's", missing=True)
+    slope_std_error: float = column("its standard error, clustered by prompt", missing=True)
+    error_everybody: float = column("squared error of everybody's judge, mean", "score²", missing=True)
+    error_group: float = column("squared error of the group's judge, mean", "score²", missing=True)
+    gain: float = column("the first less the second", "score²", missing=True)
+    gain_std_error: float = column("its standard error, clustered by prompt", "score²", missing=True)
+    gain_low: float = column("lower end of its 95% interval, Student's over prompts", "score²", missing=True)
+    gain_high: float = column("upper end of that interval", "score²", missing=True)
+    spearman_own: float = column("rank correlation of the group's judge with the group's raters", missing=True)
+    spearman_own_low: float = column("lower end of its 95% interval, a bootstrap over prompts", missing=True)
+    spearman_own_high: float = column("upper end of its interval", missing=True)
+    spearman_everybody: float = column("rank correlation of everybody's judge with the group's raters", missing=True)
+    spearman_everybody_low: float = column("lower end of its interval", missing=True)
+    spearman_everybody_high: float = column("upper end of its interval", missing=True)
+    spearman_others: float = column("rank correlation of the group's judge with all other raters", missing=True)
+    spearman_others_low: float = column("lower end of its interval", missing=True)
+    spearman_others_high: float = column("upper end of its interval", missing=True)
+    used: bool = column("whether the group's judge is used: gain_low is above 0; otherwise everybody's is")
+    why_not: str = column("why it is not used, so that the group can't be told from everybody on the dimension")
 
 
 class Unscored(Table):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from pandera.typing import DataFrame
 from prefect import task
@@ -13,11 +15,14 @@ from tasks.effects.covariance import effect_covariances
 from tasks.effects.effects import effects, pairs, pairwise_effects
 from tasks.effects.replicates import replicate_effects
 from tasks.effects.tables import EffectCovariances, Effects, ReplicateEffects
+from tasks.groups.service import measure_groups, measure_service
+from tasks.groups.tables import Groups
 from tasks.meta_analysis.components import variance_components
 from tasks.meta_analysis.raters import replicate_means
 from tasks.meta_analysis.ratios import ratios
+from tasks.meta_analysis.service import pool_service
 from tasks.meta_analysis.study import compare_pairs, other_methods, pool_contrasts, without_each
-from tasks.meta_analysis.tables import Pairwise, Pooled, VarianceComponents
+from tasks.meta_analysis.tables import Pairwise, Pooled, Service, VarianceComponents
 
 Tables = dict[str, pd.DataFrame]
 
@@ -53,6 +58,21 @@ def pool_effects(
 ) -> DataFrame[Pooled]:
     """One row a contrast and dimension, with the published value where there is one."""
     return pool_contrasts(study, table, covariances, replicates, calibration)
+
+
+@task(name="service", cache_policy=NO_CACHE)
+def pool_ways(
+    study: Study, name: str, scores: pd.DataFrame, categories: int, shares: Mapping[str, float] | None
+) -> tuple[DataFrame[Groups], DataFrame[Service]]:
+    """What each group gets of each way to serve of an experiment, and how well the ways serve all, pooled.
+
+    scores: `GroupScores` of the experiment. shares: of its groups in the population, where they are known.
+    """
+    experiment = study.experiments[name]
+    measured = measure_service(
+        scores, study.dimensions, {name: list(experiment.contrasts)}, categories, shares, seed=study.seed
+    )
+    return measure_groups(scores, study.dimensions, categories), pool_service(*measured)
 
 
 @task(name="pool otherwise", cache_policy=NO_CACHE)

@@ -223,3 +223,38 @@ class Truth(Table):
     ci_low: float = column("lower end of the 95% interval that sentences use", SCORE, missing=True)
     ci_high: float = column("upper end of that interval", SCORE, missing=True)
     verdict: str = column("found, missed or wrong sign; kept or broken of a null; not measured without an interval")
+
+
+class Service(Table):
+    """One row a way to serve or a contrast of two, a measure of service and a dimension: pooled over architectures
+    (DerSimonian–Laird), and beside it one row of every architecture.
+    """
+
+    experiment: str = column("the experiment that the ways are of")
+    contrast: str = column("A - B, two ways to serve; or one way alone, whose level it is")
+    measure: str = column("worst group, gap, mean, population mean, or group: NAME; more is better of all but the gap")
+    dimension: str = column("what is judged")
+    architecture: str = column("the model; empty where all are pooled")
+    k: int = column("architectures that are pooled")
+    estimate: float = column("of A less of B, corrected for the bias of a minimum and of a gap", SCORE, missing=True)
+    uncorrected: float = column("the same as it is in the sample", SCORE, missing=True)
+    std_error: float = column("its standard error, over prompts and seeds", SCORE, missing=True)
+    ci_low: float = column("lower end of its Wald 95% interval", SCORE, missing=True)
+    ci_high: float = column("upper end of its Wald 95% interval", SCORE, missing=True)
+    p: float = column("two-sided p of the Wald test of a contrast", missing=True)
+    tau2: float = column("variance between architectures", "score²", missing=True)
+    i2: float = column("share of the variance that lies between architectures", "percent", missing=True)
+    hksj_ci_low: float = column(
+        "lower end of HKSJ's 95% interval, with what the same prompts give the architectures", SCORE, missing=True
+    )
+    hksj_ci_high: float = column("upper end of that interval", SCORE, missing=True)
+    hksj_p: float = column("two-sided p of its test of a contrast", missing=True)
+    mean_correlation: float = column("of the errors of two architectures, from shared prompts", missing=True)
+    n_prompts: int = column("prompts behind it; of a pooled row the fewest of its architectures")
+    n_replicates: int = column("rater replicates, in which the raters are weighted anew; 0: who was asked is not known")
+    raters_std_error: float = column("standard error from who was asked, shared by architectures", SCORE, missing=True)
+    total_std_error: float = column("standard error of all sources", SCORE, missing=True)
+    total_df: float = column("its degrees of freedom (Welch–Satterthwaite)", missing=True)
+    total_ci_low: float = column("lower end of the 95% interval that knows who was asked", SCORE, missing=True)
+    total_ci_high: float = column("upper end of that interval", SCORE, missing=True)
+    total_p: float = column("two-sided p of its test of a contrast", missing=True)

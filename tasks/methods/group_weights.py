@@ -22,7 +22,7 @@ GROUP = "group"
 
 
 @dataclass(frozen=True)
-class Groups:
+class GroupedRows:
     """The groups of a table's rows: their names, how many rows each has, and each row's group by its place."""
 
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ class Groups:
     of_row: tuple[int, ...]
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Groups:
+    def of(cls, table: pd.DataFrame) -> GroupedRows:
         codes = pd.Categorical(table[GROUP])
         sizes = pd.Series(codes.codes).value_counts().sort_index()
         return cls(tuple(map(str, codes.categories)), tuple(map(int, sizes)), tuple(map(int, codes.codes)))
@@ -40,7 +40,11 @@ class GroupWeights:
     """q of one run, or of several that are trained together (copies). All tensors are of shape (copies, groups)."""
 
     def __init__(
-        self, settings: Robust, groups: Groups, own_losses: Sequence[Mapping[str, float]] = ({},), device: Any = None
+        self,
+        settings: Robust,
+        groups: GroupedRows,
+        own_losses: Sequence[Mapping[str, float]] = ({},),
+        device: Any = None,
     ) -> None:
         """`own_losses`: of each copy, group → the loss of its own adapter, for least regret; else empty."""
         import torch

@@ -29,7 +29,7 @@ from tasks.architectures.cost import FORWARD, TRAIN, Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
-from tasks.methods.group_weights import GROUP, Groups, GroupWeights
+from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
 from tasks.methods.row_loss import RowLoss
@@ -143,7 +143,7 @@ class Kto(Method):
         settings, own = recipe.block(KtoSettings), matched(table)
         dialogues = [*own, *mismatched(table)]
         encoded, reference = encoded_with_reference(base, dialogues, recipe.max_length, run.reference, progress)
-        groups = Groups.of(table) if run.robust else None
+        groups = GroupedRows.of(table) if run.robust else None
         dataset = as_dataset(table, encoded, reference, groups)
 
         def attempt(at_once: int) -> Trained:
@@ -220,7 +220,7 @@ def as_dataset(
     table: pd.DataFrame,
     encoded: dict[Dialogue, Encoded],
     reference: dict[Dialogue, float],
-    groups: Groups | None = None,
+    groups: GroupedRows | None = None,
 ) -> Any:
     """The rows of the trainer: token ids, soft target, weight, reference log-probabilities, length in tokens, group."""
     from datasets import Dataset

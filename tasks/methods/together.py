@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.schema import Architecture, Recipe, Robust
 from tasks.architectures.load import Base
-from tasks.methods.group_weights import Groups, GroupWeights
+from tasks.methods.group_weights import GroupedRows, GroupWeights
 from tasks.methods.lora import lent, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
@@ -117,7 +117,7 @@ class _Training:
             stack.parameters, arguments["learning_rate"], weight_decay=arguments["weight_decay"], fused=True
         )
         self.schedule = get_scheduler(arguments["lr_scheduler_type"], self.optimiser, 0, steps)
-        groups = Groups.of(tables[0]) if robust else None
+        groups = GroupedRows.of(tables[0]) if robust else None
         self.group_weights = None
         if robust and groups:
             self.group_weights = GroupWeights(robust, groups, own_losses, self.model.device)

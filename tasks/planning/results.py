@@ -14,11 +14,12 @@ import pandas as pd
 from configs.schema import Study
 from tasks.architectures.load import BaseRef
 from tasks.generation.health import health, mark
-from tasks.generation.step import Answered, read_answers
+from tasks.generation.step import ANSWERS_FILE, Answered, read_answers
 from tasks.methods import METHODS
 from tasks.methods.card import model_card
 from tasks.methods.replicate_set import ReplicateSet
 from tasks.methods.replicates import ReplicateRuns, TrainReplicates
+from tasks.methods.run import Curve
 from tasks.methods.step import ADAPTER, Train, TrainingRun
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.cells import Cell, Replicates
@@ -49,10 +50,12 @@ class CellResult:
     mlflow_run_id: str = ""
     error: str = ""
     scores: Path | None = None
+    answers: Path | None = None
     health: dict[str, float] = field(default_factory=dict)
     unscored: int = 0
     training: dict[str, float] = field(default_factory=dict)
     """`TRAINING` of the training run."""
+    curve: Curve = field(default_factory=list)
     logged: Future[str] | None = None
     trained_before: tuple[str, ...] = ()
     """Runs of groups' own adapters that were trained now, because this cell starts from them."""
@@ -74,6 +77,7 @@ class ReplicatesResult:
     """Of all of them."""
     error: str = ""
     scores: Path | None = None
+    answers: Path | None = None
     well_formed: float = math.nan
     """Share of their answers."""
     margins: dict[int, float] = field(default_factory=dict)
@@ -186,6 +190,7 @@ def cell_result(parts: Parts, n_prompts: int, grammatical: Callable[[str], bool]
         status="control",
         seconds=parts.seconds,
         scores=parts.scores.path / "scores.parquet",
+        answers=answers.path / ANSWERS_FILE,
         health=health(mark(read_answers(answers), grammatical)),
         unscored=parts.scores.record["unscored"],
         made=Made(
@@ -208,6 +213,7 @@ def cell_result(parts: Parts, n_prompts: int, grammatical: Callable[[str], bool]
         n_pairs=trained.data.n_pairs,
         weight=trained.data.weight,
         training={name: getattr(trained.run.record, name) for name in TRAINING},
+        curve=trained.run.record.curve,
     )
 
 
@@ -296,6 +302,7 @@ def replicates_result(
         n_pairs=parts.data.n_pairs,
         seconds=sum(part.record.seconds for part in (runs, answers) if part.fresh),
         scores=parts.scores.path / "scores.parquet",
+        answers=answers.path / ANSWERS_FILE,
         well_formed=health(mark(read_answers(answers), grammatical))["well_formed"],
         margins=runs.record.margins,
         made=Made(

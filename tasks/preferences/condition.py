@@ -14,7 +14,7 @@ import pandas as pd
 from configs.schema import Condition, Experiment, Study
 from tasks.preferences.aggregation import aggregate, mean_label
 from tasks.preferences.pairs import count_preferences, differing, has_partner, unite
-from tasks.preferences.population import rake
+from tasks.preferences.population import rake, shares_of
 from tasks.preferences.rater_filter import asks_for_indices, raters_left_out, training_indices
 from tasks.preferences.scales import middle_of, to_scale
 from tasks.preferences.strata import compared_groups, equal_numbers
@@ -167,18 +167,15 @@ def _with_groups(
     if weights is not None:
         weights = weights[weights > 0]
         ratings = ratings[ratings["participant_id"].isin(weights.index)]
-    parts, voices = {}, {}
+    parts = {}
     for group in groups:
         members = ratings[ratings["participant_id"].isin(data.strata[group])]
         part = condition_data(study, data.responses, condition, members)
-        voices[group] = 1.0
         if weights is not None:
             part = reweighted(condition, part, data.responses, weights)
-            voices[group] = float(weights[weights.index.isin(data.strata[group])].sum())
         parts[group] = replace(part, drops=[])
     missing = [f"group {group!r}: {part.no_pairs}" for group, part in parts.items() if part.no_pairs]
-    total = sum(voices.values())
-    shares = {group: voice / total if total else 0.0 for group, voice in voices.items()}
+    shares = shares_of({group: data.strata[group] for group in groups}, weights)
     return replace(own, no_pairs=own.no_pairs or "; ".join(missing), groups=parts, voices=shares)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,19 @@ def rake(participants: pd.DataFrame, population: Mapping[str, Mapping[str, float
             f"population: no weights of the raters reach its shares of {' and '.join(population)} together"
         )
     return pd.Series(weight / weight.mean(), index=pd.Index(participants["participant_id"], name="participant_id"))
+
+
+def shares_of(groups: Mapping[str, Collection[str]], weights: pd.Series | None = None) -> dict[str, float]:
+    """Group → its share of the weight of its participants among all groups; without weights groups are alike.
+
+    Who is in several groups counts in each.
+    """
+    sums = {
+        name: 1.0 if weights is None else float(weights[weights.index.isin(list(people))].sum())
+        for name, people in groups.items()
+    }
+    total = sum(sums.values())
+    return {name: value / total if total else 0.0 for name, value in sums.items()}
 
 
 def effective_number(weights: pd.Series) -> float:

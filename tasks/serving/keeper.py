@@ -57,7 +57,7 @@ class Died(Exception):
 
 
 @dataclass(frozen=True)
-class Service:
+class LongProcess:
     """A process that runs until it is ended, and its log."""
 
     name: str
@@ -85,7 +85,7 @@ class Keeper:
         self.password = password_of(home / "serve")
         self.tracking = tracking_uri(home)
         self.environment = self._environment()
-        self.services: list[Service] = []
+        self.services: list[LongProcess] = []
         self._started: set[int] = set()
 
     def run(self) -> None:
@@ -161,7 +161,7 @@ class Keeper:
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
             )
         self._started.add(process.pid)
-        self.services.append(Service(name, process, log))
+        self.services.append(LongProcess(name, process, log))
 
     def _run(self, name: str, module: str, *arguments: str) -> None:
         """Run to the end, while watching over the others."""

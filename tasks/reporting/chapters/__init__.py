@@ -16,6 +16,7 @@ READING_ORDER = (
     "regression",
     "audit",
     "experiments",
+    "groups",
     "published",
     "pooling",
     "budgets",

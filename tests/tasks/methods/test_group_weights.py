@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from configs.schema import Robust
 from tasks.methods import METHODS, together
 from tasks.methods.checkpoints import newest_checkpoint
-from tasks.methods.group_weights import GROUP, Groups, GroupWeights
+from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.run import Run, Trained
 from tests.models import RECIPE, a_run, some_pairs, some_rated
 
@@ -47,7 +47,7 @@ def adapter(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_weights_follow_the_losses_by_hand() -> None:
-    groups = Groups.of(pd.DataFrame({GROUP: ["x", "y", "y", "x", "y"]}))
+    groups = GroupedRows.of(pd.DataFrame({GROUP: ["x", "y", "y", "x", "y"]}))
     assert (groups.names, groups.sizes, groups.of_row) == (("x", "y"), (2, 3), (0, 1, 1, 0, 1))
     weights = GroupWeights(Robust(rate=0.5, adjustment=0.2, memory=0.75), groups)
     group, weight = torch.tensor([0, 1, 1]), torch.tensor([[1.0, 1.0, 3.0]])
@@ -68,7 +68,7 @@ def test_the_weights_follow_the_losses_by_hand() -> None:
 
 def test_weights_that_never_grow_are_exactly_one() -> None:
     for count in range(1, 60):
-        groups = Groups(tuple(map(str, range(count))), (1,) * count, tuple(range(count)))
+        groups = GroupedRows(tuple(map(str, range(count))), (1,) * count, tuple(range(count)))
         weights = GroupWeights(Robust(rate=0), groups)
         for _ in range(3):
             weights.weighed(torch.rand(1, count), torch.rand(1, count), torch.arange(count))
@@ -77,7 +77,7 @@ def test_weights_that_never_grow_are_exactly_one() -> None:
 
 
 def test_weights_that_were_kept_go_on_as_if_nothing_had_happened() -> None:
-    groups = Groups(("x", "y"), (1, 1), (0, 1))
+    groups = GroupedRows(("x", "y"), (1, 1), (0, 1))
     one, other = (GroupWeights(Robust(rate=0.3), groups, [{}, {}]) for _ in range(2))
 
     def steps(weights: GroupWeights, numbers: range) -> None:

@@ -16,7 +16,14 @@ from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.report import sections, write_report
 from tasks.runtime.tables import name_of
 from tests.tasks.reporting.made_up import FACTS, full, made_up, study
+from tests.tasks.reporting.made_up_groups import group_tables, serving
 from tests.tasks.reporting.test_judge import difference, line_row, proof_row
+
+SERVED = {
+    name: own.replace({"experiment": {"serving": "scale"}})
+    for name, own in group_tables(serving(), "serving", replicates=0).items()
+}
+"""Tables of ways to serve, as if an experiment of the made-up study had them."""
 
 
 def every_table() -> dict[str, pd.DataFrame]:
@@ -27,7 +34,7 @@ def every_table() -> dict[str, pd.DataFrame]:
         "judge_calibration": [line_row()],
         "unscored": [{"experiment": "scale", "condition": "binary", "reason": "refused", "n": 12}],
     }
-    return made_up(study()) | {name: full(name, pd.DataFrame(lines)) for name, lines in rows.items()}
+    return made_up(study()) | {name: full(name, pd.DataFrame(lines)) for name, lines in rows.items()} | SERVED
 
 
 def unpublished() -> tuple[Study, dict[str, pd.DataFrame]]:
