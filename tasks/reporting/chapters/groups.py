@@ -51,13 +51,21 @@ def _findings(results: Results) -> list[str]:
     sentences = []
     for experiment, dimensions in served(results).items():
         for dimension in dimensions:
-            rows = [row for row in _asked_for(results, experiment, dimension) if row["measure"] in (WORST, GAP)]
+            named = _asked_for(results, experiment, dimension)
+            rows, doubt = _said_once([row for row in named if row["measure"] in (WORST, GAP)])
             clear = [_change(row) for row in rows if direction(row)]
             unclear = [f"{_what(row)} {not_clear(row)}" for row in rows if not direction(row)]
             said = [*clear, *([f"not clear: {'; '.join(unclear)}"] if unclear else [])]
             if said:
-                sentences.append(f"Serving all groups, {spoken(results.study, dimension)}: {'; '.join(said)}.")
+                sentences.append(f"Serving all groups, {spoken(results.study, dimension)}: {'; '.join(said)}{doubt}.")
     return sentences
+
+
+def _said_once(rows: list[Row]) -> tuple[list[Row], str]:
+    """The rows of one sentence, and its end: that no interval knows who was asked need not stand beside each."""
+    if any(asked(row) for row in rows):
+        return rows, ""
+    return [row | {"of_raters": False} for row in rows], "; no interval here knows who was asked"
 
 
 def _what(row: Row) -> str:
@@ -114,6 +122,7 @@ def _price_list(results: Results, experiment: str, dimensions: list[str], ceilin
 
 def _price(results: Results, rows: list[Row]) -> str:
     clauses = []
+    rows, doubt = _said_once(rows)
     for sign, verb in ((1, "costs"), (-1, "gives more than their own adapters to")):
         sizes = [
             f"{_who(results, row)} {by_how_much(row).removeprefix('by ')}" for row in rows if direction(row) == sign
@@ -124,7 +133,7 @@ def _price(results: Results, rows: list[Row]) -> str:
     if unclear:
         each = joined(f"{_who(results, row)} {not_clear(row)}" for row in unclear)
         clauses.append(f"no clear price for {each}")
-    return "; ".join(clauses)
+    return "; ".join(clauses) + doubt
 
 
 def _who(results: Results, row: Row) -> str:

@@ -61,10 +61,15 @@ def test_a_clear_change_is_said_with_its_interval_and_an_unclear_one_is_not_clai
 
 def test_an_interval_that_does_not_know_who_was_asked_says_so() -> None:
     said = text(with_contrast("worst group", 0.05, 0.02, total=False))
-    assert "by 0.050 (0.030 to 0.070, not knowing who was asked)" in said
+    sentence = next(line for line in said.split("\n") if line.startswith("Serving all groups, toxicity"))
+    assert "by 0.050 (0.030 to 0.070)" in sentence
+    assert sentence.endswith("; no interval here knows who was asked.")
+    prices = [line for line in said.split("\n") if line.startswith("pooled, ")]
+    assert prices
+    assert all(line.endswith("; no interval here knows who was asked.") for line in prices)
     assert "they do not know who was asked" in said
     said = text(KNOWN)
-    assert "not knowing who was asked" not in said
+    assert "knows who was asked" not in said
     assert "They know who was asked." in said
 
 
