@@ -69,6 +69,42 @@ def test_whose_voice_is_in_each_way_is_in_the_audit(served: Place) -> None:
     assert ways["population"].loc[["female", "male"]].tolist() == pytest.approx([0.8, 0.2])
 
 
+def test_what_each_group_gets_of_each_way_is_told(served: Place) -> None:
+    groups = read(served, "groups")
+    assert set(groups["condition"]) == {"own", "pooled", "control", *WAYS}
+    assert set(groups["group"]) == {"female", "male"}
+    own = groups[groups["condition"] == "own"]
+    assert (own["regret"] == 0).all()
+    assert groups["utility"].between(0, 1).all()
+    service = read(served, "service")
+    pooled = service[service["architecture"].isna()].set_index(["contrast", "measure", "dimension"])
+    for way in ("pooled", *WAYS):
+        level = pooled.xs((way, "toxicity"), level=("contrast", "dimension"))["estimate"]
+        assert level["worst group"] <= level["mean"] + 0.05  # but for what corrects for noise
+        share = 0.8 * level["group: female"] + 0.2 * level["group: male"]
+        assert level["population mean"] == pytest.approx(share, abs=0.02)
+    for way in WAYS:
+        row = pooled.loc[(f"{way} - pooled", "worst group", "toxicity")]
+        assert row["k"] == 2
+        assert row["n_replicates"] == 2
+        assert row[["estimate", "total_ci_low", "total_ci_high"]].notna().all()
+    judges = read(served, "judge_groups").set_index(["group", "dimension"])
+    assert set(judges.index.get_level_values("group")) == {"female", "male"}
+    assert (judges["used"] | (judges["why_not"].fillna("") != "")).all()
+
+
+def test_the_path_of_the_weights_is_kept(served: Place) -> None:
+    voices = read(served, "voices")
+    assert set(voices["condition"]) == {"robust", "least-regret"}
+    sums = voices.groupby(["condition", "architecture", "step"])["q"].sum()
+    assert sums.to_numpy() == pytest.approx(1)
+
+
+def test_the_report_has_the_chapter(served: Place) -> None:
+    html = (served.tables.parent / "report.html").read_text()
+    assert "Can one model serve all?" in html
+
+
 def test_running_again_trains_nothing(served: Place) -> None:
     before = read(served, "pooled")
     assert run(served).is_completed()
