@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parents[2]
-SMALLER, WAYS = "conservative", ("equal", "population", "robust", "least-regret", "merged")
+SMALLER = "conservative"
 
 
 def main() -> int:
