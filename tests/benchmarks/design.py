@@ -36,8 +36,9 @@ import pandas as pd
 from configs.load import load_codebook, load_study
 from configs.schema import CONTROL, Architecture, Assumptions, Contrast, Study, Tiny
 from tasks.effects.correction import correct_effects
+from tasks.effects.covariance import effect_covariances
 from tasks.effects.effects import effects
-from tasks.effects.identity import KEYS, EffectKey
+from tasks.effects.identity import EffectKey
 from tasks.effects.replicates import replicate_effects
 from tasks.judging.tables import JudgeCalibration
 from tasks.meta_analysis.components import variance_components
@@ -166,9 +167,10 @@ def simulate(setting: Setting, seed: int) -> Simulated:
     own = correct_effects(effects(study, scores, health, data.categories), calibration)
     contrasts = {EFFECT.experiment: list(experiment.contrasts)}
     by_replicate = replicate_effects(study, contrasts, scores, replicated)
-    pooled = pool_contrasts(study, own, by_replicate, calibration)
+    covariances = effect_covariances(study, scores, own)
+    pooled = pool_contrasts(study, own, covariances, by_replicate, calibration)
     tables = {"effects": own, "replicate_effects": by_replicate, "pooled": pooled}
-    tables["variance_components"] = variance_components(own, pd.DataFrame(columns=[*KEYS]), pooled, calibration)
+    tables["variance_components"] = variance_components(own, covariances, pooled, calibration)
     with tempfile.TemporaryDirectory() as folder:
         for name, table in tables.items():
             (Path(folder) / f"{name}.csv").write_text(as_csv(table))
