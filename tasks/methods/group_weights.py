@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from configs.schema import Robust
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUP = "group"
 """The column that says whose labels a row is of, where a condition has groups."""
@@ -31,6 +32,8 @@ class GroupedRows:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> GroupedRows:
+        import pandas as pd
+
         codes = pd.Categorical(table[GROUP])
         sizes = pd.Series(codes.codes).value_counts().sort_index()
         return cls(tuple(map(str, codes.categories)), tuple(map(int, sizes)), tuple(map(int, codes.codes)))

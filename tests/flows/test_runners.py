@@ -39,6 +39,7 @@ def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
     names = {path.name for path in finished.tables.glob("*.csv")}
     assert {path.name for path in place.tables.glob("*.csv")} == names - {"moved.csv"}
     for name in sorted(names - {"moved.csv"}):
-        pd.testing.assert_frame_equal(
-            read(place.tables / name), read(finished.tables / name), rtol=0, atol=1e-9, obj=name
-        )
+        one, other = (read(own.tables / name).drop(columns="rater", errors="ignore") for own in (place, finished))
+        if name == "raters.csv":  # a home has pseudonyms of its own
+            one, other = (table.sort_values([*table], ignore_index=True) for table in (one, other))
+        pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-9, obj=name)
