@@ -59,8 +59,8 @@ def test_where_the_error_is_from_is_told_and_sums_to_one(replicated: Place) -> N
 
 def test_the_report_says_how_sure_and_what_the_placebo_says(replicated: Place) -> None:
     html = (replicated.tables.parent / "report.html").read_text()
-    assert "How sure: of one difference, the interval over architectures alone calls" in html
-    assert "Placebo: between random halves of the raters nothing is to be found; of 2 such effects" in html
+    assert "How sure: of one difference between models that learned from different raters" in html
+    assert "two random halves of the raters should give no difference; of 2 such effects" in html
     assert 'id="certainty"' in html
 
 

@@ -71,13 +71,14 @@ def _findings(results: Results) -> list[str]:
     clear = [effect_text(results.study, row) for row in asked if _excludes_zero(row, "total_")]
     plain = [row for row in asked if _excludes_zero(row, "")]
     lost = [effect_text(results.study, row) for row in plain if not _excludes_zero(row, "total_")]
-    of = f"of {whole(len(asked))} differences between conditions" if len(asked) > 1 else "of one difference"
+    of = f"{whole(len(asked))} differences" if len(asked) > 1 else "one difference"
     text = (
-        f"How sure: {of}, the interval over architectures alone calls {whole(len(plain))} different from zero; the one "
-        f"that also knows who was asked calls {whole(len(clear))}"
+        f"How sure: of {of} between models that learned from different raters or in different ways, the interval over "
+        f"architectures alone calls {whole(len(plain))} different from zero; the full interval, which also knows that "
+        f"other people might have been asked, calls {whole(len(clear))}"
     )
     text += f" ({joined(clear)})" if clear else ""
-    text += f", and no longer {joined(lost)}" if lost else ""
+    text += f", and leaves open {joined(lost)}" if lost else ""
     return [" ".join(filter(None, [f"{text}.", _placebo(results)]))]
 
 
@@ -93,9 +94,9 @@ def _placebo(results: Results) -> str:
     beside = f" beside a standard error of {number(error, 4)}" if errors else ""
     full_text = f" and the full one {whole(full)}" if errors else ""
     return (
-        f"Placebo: between random halves of the raters nothing is to be found; of {whole(len(tested))} such effects, "
-        f"the interval over architectures alone calls {whole(plain)} different from zero{full_text}; their size is "
-        f"{number(size, 4)} (root mean square){beside}."
+        "Check for false alarms (placebo): two random halves of the raters should give no difference; of "
+        f"{whole(len(tested))} such effects, the interval over architectures alone calls {whole(plain)} different from "
+        f"zero{full_text}; their size is {number(size, 4)} (root mean square){beside}."
     )
 
 
@@ -120,12 +121,13 @@ def _why(results: Results) -> str:
 
 
 def _narrower(row: Row) -> str:
-    """`female − male on toxicity: most of the error is from who was asked (62%); twice as many raters …`."""
+    """`most of the error is from who was asked (62%); twice as many raters …`, or the largest part of it."""
     known = [part for part in row["parts"].values() if finite(part["share"])]
     most = max(known, key=lambda part: part["share"])
     source, share, narrower = most["source"], percent(most["share"]), percent(most["narrower"])
     return (
-        f"most of the error is from {FROM[source]} ({share}); {TWICE[source]} would make the interval about {narrower} "
+        f"{'most' if most['share'] > 0.5 else 'the largest part'} of the error is from {FROM[source]} ({share}); "
+        f"{TWICE[source]} would make the interval about {narrower} "
         "narrower"
     )
 
