@@ -210,6 +210,11 @@ class Condition(Frozen):
         """Whether it asks some raters only: a stratum, a half, or those whom a filter leaves."""
         return bool(self.stratum or self.half or self.raters)
 
+    @property
+    def robust(self) -> bool:
+        """Whether training changes the weights of groups, towards those that it serves worst."""
+        return self.voices in ("robust", "least-regret")
+
     @field_validator("method")
     @classmethod
     def _method_is_known(cls, name: str) -> str:

@@ -6,15 +6,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.schema import Recipe
 from tasks.architectures.load import Base
 from tasks.methods.group_weights import GROUP
 from tasks.methods.lora import WEIGHTS, adapted, lent
 from tasks.methods.method import Method
-from tasks.methods.response_log_probs import response_log_probs
-from tasks.methods.token_rows import TokenRows, rows_of
+from tasks.methods.token_rows import rows_of
 from tasks.runtime.job import Progress
 
 if TYPE_CHECKING:
@@ -45,26 +44,14 @@ def own_losses(
         with lent(base.model) as model, torch.no_grad():
             adapted(model, folder)
             model.eval()
-            z = None
+            places, z = range(len(own)), None
+            parts = [places[start : start + AT_ONCE] for start in range(0, len(own), AT_ONCE)]
             if rows.others:
-                away = _ratios(base, rows, others=True)[..., 0]
+                away = torch.cat([rows.ratio(base, part, others=True) for part in parts], 1)[..., 0]
                 z = ((weight * away).sum(1) / weight.sum(1)).clamp(min=0)
-            each = loss.losses(_ratios(base, rows), target, weight, z)
+            each = loss.losses(torch.cat([rows.ratio(base, part) for part in parts], 1), target, weight, z)
         losses[group] = float(each.sum() / weight.sum())
     return losses
-
-
-def _ratios(base: Base, rows: TokenRows, others: bool = False) -> Any:
-    """log π - log π_ref of the rows' responses, or of those of the divergence: (1, rows, responses)."""
-    import torch
-
-    parts = []
-    for start in range(0, len(rows.prompts), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        responses = [[item] for item in rows.others[part]] if others else rows.responses[part]
-        log_probs = response_log_probs(base.model, rows.prompts[part], responses, 1, base.tokenizer.pad_token_id)
-        parts.append(log_probs - (rows.other_reference if others else rows.reference)[part])
-    return torch.cat(parts, 1)
 
 
 def merge(adapters: Mapping[str, Path], folder: Path) -> None:

@@ -77,7 +77,7 @@ def _write(
     study: Study, name: str, condition: str, preferences: Preferences, responses: pd.DataFrame, folder: Path
 ) -> Record:
     settings, data = study.experiments[name].conditions[condition], preferences.of(condition)
-    method, robust, tables = METHODS[settings.method], settings.voices in ("robust", "least-regret"), {}
+    method, robust, tables = METHODS[settings.method], settings.robust, {}
     raters = pd.concat([labels.scaled["participant_id"] for labels in data.labels.values()])
     plain, _ = training_rows(method, data, study.recipe, study.seed)
     for number in study.replicates_of(name):

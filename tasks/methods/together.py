@@ -23,7 +23,6 @@ from tasks.methods.group_weights import GroupedRows, GroupWeights
 from tasks.methods.lora import lent, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
-from tasks.methods.response_log_probs import response_log_probs
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.row_order import LengthGrouped
 from tasks.methods.run import Curve, NotFinite, Run, Trained, training_arguments
@@ -109,9 +108,7 @@ class _Training:
             values = torch.tensor([table[name].tolist() for table in tables], dtype=torch.float32)
             return values.to(base.model.device)
 
-        self.model, self.pad, self.stack, self.loss, self.rows = (
-            base.model, base.tokenizer.pad_token_id, stack, loss, rows
-        )  # fmt: skip
+        self.base, self.model, self.stack, self.loss, self.rows = base, base.model, stack, loss, rows
         self.target, self.weight, self.arguments, self.steps = column("target"), column("weight"), arguments, steps
         self.optimiser = torch.optim.AdamW(
             stack.parameters, arguments["learning_rate"], weight_decay=arguments["weight_decay"], fused=True
@@ -184,16 +181,11 @@ class _Training:
         return {"loss": torch.stack(losses).sum(0), "grad_norm": norm, **metrics}
 
     def _ratio(self, rows: Sequence[int], others: bool = False) -> Any:
-        """log π - log π_ref of the rows' responses, or of those of the divergence: (copies, rows, responses)."""
+        """As of `TokenRows`, in the precision of the training."""
         import torch
 
-        own, reference = self.rows, self.rows.other_reference if others else self.rows.reference
-        responses = [[own.others[row]] if others else own.responses[row] for row in rows]
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.arguments["bf16"]):
-            log_probs = response_log_probs(
-                self.model, [own.prompts[row] for row in rows], responses, len(self.curves), self.pad
-            )
-        return log_probs - reference[list(rows)]
+            return self.rows.ratio(self.base, rows, len(self.curves), others)
 
     def _clip(self) -> Any:
         """Scale each run's gradient to at most the norm that is allowed; the norms before, (copies)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Recipe
 from tasks.architectures.load import Base
 from tasks.methods.reference_log_probs import encoded_with_reference
-from tasks.methods.response_log_probs import Ids
+from tasks.methods.response_log_probs import Ids, response_log_probs
 from tasks.methods.row_loss import RowLoss
 from tasks.runtime.job import Progress
 
@@ -31,6 +32,13 @@ class TokenRows:
     other_reference: Any
     """(rows, 1)."""
     truncated: int
+
+    def ratio(self, base: Base, rows: Sequence[int], copies: int = 1, others: bool = False) -> Any:
+        """log π - log π_ref of the rows' responses, or of those of the divergence: (copies, rows, responses)."""
+        reference = self.other_reference if others else self.reference
+        responses = [[self.others[row]] if others else self.responses[row] for row in rows]
+        prompts, pad = [self.prompts[row] for row in rows], base.tokenizer.pad_token_id
+        return response_log_probs(base.model, prompts, responses, copies, pad) - reference[list(rows)]
 
     @property
     def lengths(self) -> list[int]:

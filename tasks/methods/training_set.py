@@ -97,7 +97,7 @@ def steps_beyond_epochs(experiment: Experiment, sizes: Mapping[str, int], condit
 
 
 def _write(study: Study, condition: Condition, data: ConditionData, path: Path) -> Record:
-    method, robust = METHODS[condition.method], condition.voices in ("robust", "least-regret")
+    method, robust = METHODS[condition.method], condition.robust
     error = why_not(method, data)
     if error:
         empty = {"digest": "", "size": 0, "n_pairs": 0, "weight": 0}

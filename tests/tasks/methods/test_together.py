@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from configs.schema import Recipe
-from tasks.methods import METHODS, response_log_probs, stacked_lora, together
+from tasks.methods import METHODS, response_log_probs, stacked_lora, together, token_rows
 from tasks.methods.lora import lent
 from tasks.methods.memory import OutOfMemory
 from tasks.methods.run import NotFinite, Run, Trained
@@ -145,7 +145,7 @@ def memory_for(rows: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, in
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return plain(model, prompts, responses, copies, pad)
 
-    monkeypatch.setattr(together, "response_log_probs", tight)
+    monkeypatch.setattr(token_rows, "response_log_probs", tight)
     return tried
 
 
