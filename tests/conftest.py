@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from tasks.simulation.simulate import simulate_export
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
 os.environ.setdefault("PREFECT_HOME", os.path.expanduser("~/.prefect"))  # not below the folder that tests start in
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads gain little here, and lose much on a busy machine
+for number in (
+    signal.SIGINT,
+    signal.SIGHUP,
+):  # ignored after `nohup make test &`, and inherited
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "kill", "plan", "runners", "study")}
 """The files that use the finished study: one worker takes them all, so that it runs only once."""
 SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "shared"))

@@ -14,7 +14,7 @@ from tasks.reporting.chapters.certainty_figure import draw_certainty
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import effect_of, numbers, shares, texts
 from tasks.reporting.house.document import Fold, Items, Paragraph, Part, SourceTables, TablePart
-from tasks.reporting.house.effects import effect_text
+from tasks.reporting.house.effects import asked, direction, effect_text, excluding_zero
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, joined, number, percent, whole
 
@@ -61,17 +61,17 @@ def _findings(results: Results) -> list[str]:
     shown = headline(results)
     if not shown:
         return []
-    asked = [row for row in shown if finite(row["total_std_error"])]
-    if not asked:
+    known = [row for row in shown if asked(row)]
+    if not known:
         return [
             "How sure: no interval of this report knows who was asked, since all architectures learn from the same "
             "raters; other raters might have given other effects. Rater replicates measure it (raters.replicates in "
             "the study)."
         ]
-    clear = [effect_text(results.study, row) for row in asked if _excludes_zero(row, "total_")]
-    plain = [row for row in asked if _excludes_zero(row, "")]
+    clear = [effect_text(results.study, row) for row in known if _excludes_zero(row, "total_")]
+    plain = [row for row in known if _excludes_zero(row, "")]
     lost = [effect_text(results.study, row) for row in plain if not _excludes_zero(row, "total_")]
-    of = f"{whole(len(asked))} differences" if len(asked) > 1 else "one difference"
+    of = f"{whole(len(known))} differences" if len(known) > 1 else "one difference"
     text = (
         f"How sure: of {of} between models that learned from different raters or in different ways, the interval over "
         f"architectures alone calls {whole(len(plain))} different from zero; the full interval, which also knows that "
@@ -101,14 +101,13 @@ def _placebo(results: Results) -> str:
 
 
 def _why(results: Results) -> str:
-    asked = any(finite(row["total_std_error"]) for row in results.pooled())
     text = (
         "An effect could have come out otherwise for several reasons: other people might have been asked, other "
         "prompts put to the models, other architectures trained, another judge used. The usual interval over "
         "architectures knows how they differ, but all of them learned from the same raters: that they agree says "
         "nothing about who was asked."
     )
-    if not asked:
+    if not any(map(asked, results.pooled())):
         return f"{text} Here nobody's replicates were trained, so no interval knows that."
     replicates = max(row["n_replicates"] for row in results.pooled())
     return (
@@ -168,11 +167,10 @@ def _table(results: Results, shown: Sequence[Row]) -> TablePart:
 
 
 def _verdict(row: Row) -> str:
-    plain = _excludes_zero(row, "")
-    if not finite(row["total_ci_low"]):
-        return "by architectures alone" if plain else "no"
-    full = _excludes_zero(row, "total_")
-    return "yes" if full else "no; by architectures alone" if plain else "no"
+    """Whether all intervals of an effect exclude zero; where only some do, which."""
+    if direction(row):
+        return "yes" if asked(row) else "yes, but no interval knows who was asked"
+    return f"no; {excluding_zero(row)}" if excluding_zero(row) else "no"
 
 
 def _components(results: Results) -> list[Part]:

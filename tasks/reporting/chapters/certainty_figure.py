@@ -27,6 +27,7 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, number, percent, spoken
 
 COLOURS = {"raters": ORANGE, "prompts": BLUE, "seeds": "#3f7f3f", "judge": "#a02070", "architectures": GREY}
+PLACEBO_COLOUR = "#777777"
 
 
 def draw_certainty(results: Results) -> list[Drawing]:
@@ -34,7 +35,9 @@ def draw_certainty(results: Results) -> list[Drawing]:
     rows = [
         row
         for row in results.pooled()
-        if row["focus"] and row["second"] != CONTROL and finite(row["estimate"], row["total_ci_low"])
+        if (row["focus"] or row["experiment"] == PLACEBO)
+        and row["second"] != CONTROL
+        and finite(row["estimate"], row["total_ci_low"])
     ]
     if not rows:
         return []
@@ -48,10 +51,11 @@ def draw_certainty(results: Results) -> list[Drawing]:
     left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(3, 1.4))
     _intervals(left, results, rows)
     _shares(right, [shares.get(_key(row), {}) for row in rows])
-    canvas.legend(handles=_legend(shares.values()), loc="outside lower center", ncols=3, frameon=False)
+    canvas.legend(handles=_legend(shares.values(), rows), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Differences in score between conditions, pooled over architectures: the thin grey line is the 95% interval "
-        "over architectures alone, the thick purple one the full interval, which knows who was asked. On the right, "
+        "over architectures alone, the thick one the full interval, which knows who was asked (purple; grey for "
+        "placebos, random halves of the raters between which there is nothing to find). On the right, "
         "the share of each source in the error that was measured."
     )
     each = [
@@ -74,7 +78,7 @@ def _intervals(axes: Any, results: Results, rows: Sequence[Row]) -> None:
 
     lanes(axes, len(rows))
     for y, row in enumerate(rows):
-        colour = "#777777" if row["experiment"] == PLACEBO else PURPLE
+        colour = PLACEBO_COLOUR if row["experiment"] == PLACEBO else PURPLE
         axes.plot([row["ci_low"], row["ci_high"]], [y - 0.16] * 2, color="#555555", lw=1.1, zorder=3)
         axes.plot([row["total_ci_low"], row["total_ci_high"]], [y + 0.12] * 2, color=colour, lw=3, zorder=2,
                   solid_capstyle="butt")  # fmt: skip
@@ -109,11 +113,17 @@ def _shares(axes: Any, rows: Sequence[dict[str, float]]) -> None:
     axes.set_title("Where the error is from", loc="left", fontweight="bold", pad=5)
 
 
-def _legend(shares: Any) -> list[Any]:
+def _legend(shares: Any, rows: Sequence[Row]) -> list[Any]:
+    thick = {"marker": "o", "lw": 3, "ms": 6, "mec": "white"}
     used = {source for own in shares for source in own}
     explained: list[tuple[str, dict[str, Any]]] = [
         ("Architectures alone, 95% CI", {"color": "#555555", "lw": 1.1}),
-        ("Full 95% CI", {"color": PURPLE, "marker": "o", "lw": 3, "ms": 6, "mec": "white"}),
+        ("Full 95% CI", {"color": PURPLE, **thick}),
+        *(
+            [("Full 95% CI of a placebo", {"color": PLACEBO_COLOUR, **thick})]
+            if rows[-1]["experiment"] == PLACEBO
+            else []
+        ),
     ]
     squares = {"marker": "s", "ls": "", "ms": 7}
     return marks(*explained, *((name, {"color": COLOURS[name], **squares}) for name in COLOURS if name in used))

@@ -61,7 +61,7 @@ def _findings(results: Results) -> list[str]:
             continue
         for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
             title = f"{experiment.title}, {spoken(study, dimension)} ({better(study, dimension)}"
-            sentences.append(f"{title}; {_ks(own)}): {'; '.join(_how_many_are_clear(own))}.")
+            sentences.append(f"{title}; {_ks(own)}{_unasked(own)}): {'; '.join(_how_many_are_clear(own))}.")
     return sentences
 
 
@@ -75,6 +75,11 @@ def _ks(pooled: list[Row]) -> str:
     if not ks:
         return "k unknown"
     return f"k = {whole(ks[0])}" if min(ks) == max(ks) else f"k from {whole(min(ks))} to {whole(max(ks))}"
+
+
+def _unasked(pooled: list[Row]) -> str:
+    """`; no interval knows who was asked`, where that is so of all."""
+    return "" if any(map(asked, pooled)) else "; no interval knows who was asked"
 
 
 def _how_many_are_clear(pooled: list[Row]) -> list[str]:
@@ -154,9 +159,20 @@ def in_words(results: Results, name: str) -> list[str]:
     for dimension, own in of_dimensions(study.evaluation.dimensions, _in_focus(results, name)):
         what, way = spoken(study, dimension), better(study, dimension)
         which = "full 95% CI" if all(map(asked, own)) else "95% CI (HKSJ)"
-        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; {which} in brackets)"
-        paragraphs.append(f"{title}: {'; '.join([*_against_control(what, own), *_between(what, own)])}.")
+        title = f"{study.experiments[name].title}, {what} ({way}; {_ks(own)}; {which} in brackets{_unasked(own)})"
+        clauses = _placebo(own) if name == PLACEBO else [*_against_control(what, own), *_between(what, own)]
+        paragraphs.append(f"{title}: {'; '.join(clauses)}.")
     return paragraphs
+
+
+def _placebo(pooled: list[Row]) -> list[str]:
+    """Nothing is to be found between halves that were drawn at random, so what is clear is a false alarm."""
+    alarms = [f"{contrast_text(row)} {with_interval(row)}" for row in pooled if direction(row)]
+    quiet = [f"{contrast_text(row)} {not_clear(row)}" for row in pooled if not direction(row)]
+    return [
+        *([f"a false alarm, since the halves were drawn at random: {joined(alarms)}"] if alarms else []),
+        *([f"no difference, as it must be: {joined(quiet)}"] if quiet else []),
+    ]
 
 
 def _against_control(what: str, pooled: list[Row]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from configs.placebo import PLACEBO
 from tasks.effects.tables import Doses, EffectCovariances
 from tasks.meta_analysis.heterogeneity import TITLES
 from tasks.meta_analysis.pooling import EGGER_FROM
@@ -31,13 +32,14 @@ def _parts(results: Results) -> list[Part]:
     pooled = [row for row in results.pooled() if finite(row["estimate"])]
     if not pooled:
         return []
-    focused = [row for row in pooled if row["focus"]]
+    focused = [row for row in pooled if row["focus"] and row["experiment"] != PLACEBO]
     reported = ", which the paper reports," if results.has_published else ""
     trust = (
         f"Which interval to trust: where architectures differ and few are pooled, the Wald 95% interval of "
         f"DerSimonian and Laird{reported} is too narrow, and holds the true effect less often than in 95% of cases; "
-        "the HKSJ interval is made for few. Read the HKSJ interval. Where both exclude zero, this report calls an "
-        "effect clear."
+        "the HKSJ interval is made for few. The full interval, of contrasts with replicates of their raters, also "
+        "knows who was asked. Read the full interval where there is one, HKSJ's elsewhere. This report calls an "
+        "effect clear where every interval that it has excludes zero."
     )
     texts = [trust, _spread(focused), _single(results, focused), _egger(pooled), *marked_runs(results)]
     return [

@@ -130,12 +130,12 @@ def _order_text(study: Study, dimension: str, strongest_first: list[Row]) -> str
     """Whether the effects come in the order of what is planted."""
     largest_first = sorted(strongest_first, key=lambda row: -row["sign"] * row["estimate"])
     planted = ", ".join(f"{contrast_text(row)} ({number(row['strength'], 2)})" for row in strongest_first)
-    found = ", ".join(f"{contrast_text(row)} ({number(row['estimate'])})" for row in largest_first)
+    measured = ", ".join(f"{contrast_text(row)} ({number(row['estimate'])})" for row in largest_first)
     order = "the same" if largest_first == strongest_first else "another"
     return (
-        f"In order of strength, {spoken(study, dimension)} after training on it: planted {planted}; found, in {order} "
-        f"order, {found}. Groups with more ratings also train for more steps, and close strengths may change places by "
-        "chance."
+        f"In order of strength, {spoken(study, dimension)} after training on it: planted {planted}; measured, in "
+        f"{order} order, {measured}. Groups with more ratings also train for more steps, and close strengths may "
+        "change places by chance."
     )
 
 

@@ -7,9 +7,11 @@ import math
 from configs.schema import CONTROL, Contrast, Study
 from tasks.meta_analysis.trusted import trusted
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, MINUS, finite, interval, number, spoken
+from tasks.reporting.house.words import DASH, MINUS, finite, interval, joined, number, spoken
 
 SIGNIFICANT = 0.05
+INTERVALS = {"": "Wald's", "hksj_": "HKSJ's", "total_": "the full"}
+"""The intervals of a pooled effect: how their columns begin → what they are called."""
 
 
 def direction(row: Row) -> int:
@@ -19,12 +21,22 @@ def direction(row: Row) -> int:
     """
     if not finite(row["estimate"], row["ci_low"], row["ci_high"]):
         return 0
-    low, high = row["ci_low"], row["ci_high"]
-    for kind in ("hksj", "total"):
-        ends = [row.get(f"{kind}_ci_{end}", math.nan) for end in ("low", "high")]
-        if finite(*ends):
-            low, high = min(low, ends[0]), max(high, ends[1])
+    ends = list(known_intervals(row).values())
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def known_intervals(row: Row) -> dict[str, tuple[float, float]]:
+    """How its columns begin → both ends of each 95% interval that an effect has."""
+    every = {kind: (row.get(f"{kind}ci_low", math.nan), row.get(f"{kind}ci_high", math.nan)) for kind in INTERVALS}
+    return {kind: ends for kind, ends in every.items() if finite(*ends)}
+
+
+def excluding_zero(row: Row) -> str:
+    """`Wald's and HKSJ's intervals exclude zero`, of the intervals that an effect has; nothing where none does."""
+    names = [INTERVALS[kind] for kind, (low, high) in known_intervals(row).items() if not low <= 0 <= high]
+    several = len(names) > 1
+    return f"{joined(names)} {'intervals exclude' if several else 'interval excludes'} zero" if names else ""
 
 
 def asked(row: Row) -> bool:
@@ -79,8 +91,7 @@ def by_how_much(row: Row) -> str:
 
 
 def not_clear(row: Row) -> str:
-    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval; says where Wald's interval would call it clear."""
+    """`(−0.010, −0.050 to 0.030)`: an estimate and its interval; says which of its intervals would call it clear."""
     span = interval(*trusted(row))
-    alone = finite(row["ci_low"], row["ci_high"]) and not row["ci_low"] <= 0 <= row["ci_high"]
-    doubt = "; Wald's interval alone excludes zero" if alone else ""
+    doubt = f"; {excluding_zero(row)}" if excluding_zero(row) else ""
     return f"({number(row['estimate'])}, {'no interval' if span == DASH else span}{not_asked(row)}{doubt})"

@@ -63,8 +63,14 @@ def p_is(value: float) -> str:
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
-    """`−0.301 to −0.183`."""
-    return f"{number(low, digits)} to {number(high, digits)}" if finite(low, high) else DASH
+    """`−0.301 to −0.183`; an end close to zero has the decimals that tell its side: `−0.011 to −0.0003`."""
+    if not finite(low, high):
+        return DASH
+    needed = [
+        next((n for n in range(digits, 7) if float(f"{end:.{n}f}") != 0), digits)  # a rounding residue counts as zero
+        for end in (low, high)
+    ]
+    return " to ".join(map(number, (low, high), needed))
 
 
 def with_ends(value: float, low: float, high: float, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import ttest_power
@@ -123,12 +123,16 @@ def test_more_of_anything_never_enlarges_an_error(known, design, name, more):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(1e-6, 1e-2), min_size=6, max_size=6), st.integers(2, 2000))
-def test_with_seven_architectures_and_eight_replicates_more_raters_never_widen_the_interval(terms, raters):
+@example([1e-05, 0.001953125, 1e-06, 0.0078125, 0.0078125, 0.0078125], 28)
+def test_with_seven_architectures_and_eight_replicates_more_raters_widen_the_interval_by_two_percent_at_most(
+    terms, raters
+):
     known = Components(REFERENCE, RaterShares(0.3, 0.6, 0.1), *map(Term.assumed, terms))
     design = replace(REFERENCE, architectures=7, raters=raters)
     widths = [predict(known, replace(design, raters=raters * times)).half_width for times in (1, 2, 4)]
-    # almost: with fewer errors from raters there are fewer degrees of freedom
-    assert all(after <= 1.001 * before for before, after in pairwise(widths))
+    # the error only shrinks, but with less of it from raters there are fewer degrees of freedom: of 6,000 random
+    # cases, 1 in 300 widened by more than 0.1%, and none by more than 1.2%
+    assert all(after <= 1.02 * before for before, after in pairwise(widths))
 
 
 # ---- ranges

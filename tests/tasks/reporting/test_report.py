@@ -273,12 +273,12 @@ def in_short(*found: dict[str, Any]) -> str:
 def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
     row = pooled_row("scale", "5-point - control", "toxicity", -0.21, 0.03, k=7)  # HKSJ: 0.21 ± 1.3 x 1.96 x 0.03
     assert said(row) == (
-        "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets): training lowered toxicity against no "
-        "fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
+        "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets; no interval knows who was asked): training "
+        "lowered toxicity against no fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
     )
     assert in_short(row).splitlines()[1:] == [
-        "Scale, toxicity (lower is better; k = 7): the one effect against no fine-tuning is clear, also after "
-        "Holm's adjustment: 5-point −0.210 (−0.286 to −0.134)."
+        "Scale, toxicity (lower is better; k = 7; no interval knows who was asked): the one effect against no "
+        "fine-tuning is clear, also after Holm's adjustment: 5-point −0.210 (−0.286 to −0.134)."
     ]
 
 
@@ -320,9 +320,9 @@ def test_an_effect_is_clear_only_where_both_intervals_exclude_zero() -> None:
     doubtful = pooled_row("scale", "5-point - control", "toxicity", -0.05, 0.02)
     text = said(doubtful)
     assert "no clear difference from no fine-tuning: 5-point (−0.050, −0.101 to 0.001; " in text
-    assert "Wald's interval alone excludes zero" in text
+    assert "; Wald's interval excludes zero" in text
     narrow = doubtful | {"ci_high": 0.01, "hksj_ci_high": -0.02}
-    assert "no clear difference from no fine-tuning: 5-point (−0.050, −0.101 to −0.020)" in said(narrow)
+    assert "no clear difference from no fine-tuning: 5-point (−0.050, −0.101 to −0.020; HKSJ's interval" in said(narrow)
 
 
 def test_dimension_outside_the_focus_is_no_finding() -> None:

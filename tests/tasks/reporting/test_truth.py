@@ -68,9 +68,9 @@ def test_nulls_are_counted_and_those_that_broke_are_named() -> None:
 def test_the_order_of_strengths_is_held_against_that_of_effects() -> None:
     assert (
         "awareness after training on it: planted left − right (2.60), north − south (1.90); "
-        "found, in the same order, left − right (0.030), north − south (0.025)."
+        "measured, in the same order, left − right (0.030), north − south (0.025)."
     ) in text(WEAK, STRONG, CARRIED)
-    assert "found, in another order, north − south (0.040), left − right (0.030)." in text(
+    assert "measured, in another order, north − south (0.040), left − right (0.030)." in text(
         STRONG, WEAK | {"estimate": 0.04}
     )
 
@@ -82,7 +82,7 @@ def test_only_effects_on_what_is_trained_on_have_an_order() -> None:
 
 def test_the_order_is_that_of_the_planted_direction() -> None:
     down = [truth_row(row["contrast"], "awareness", -1, row["strength"], -row["estimate"]) for row in (WEAK, STRONG)]
-    assert "found, in the same order, left − right (−0.030), north − south (−0.025)." in text(*down)
+    assert "measured, in the same order, left − right (−0.030), north − south (−0.025)." in text(*down)
 
 
 def test_without_slopes_the_chapter_says_that_every_contrast_is_a_null() -> None:
