@@ -168,10 +168,11 @@ class Half(Frozen):
 # ---- experiments
 
 
-Voices = Literal["equal", "population", "robust", "least-regret", "maxmin", "merged"]
+Voices = Literal["equal", "population", "robust", "least-regret", "maxmin", "named", "merged"]
 """Each of an experiment's groups with the same weight; with its share of the population (`Study.population`); with the
 weight that training gives it, more where the model serves it worse (`Robust`), or worse than its own adapter does; the
-least of all groups' rewards (GRPO); or the mean of the adapters that groups have of their own, which trains nothing."""
+least of all groups' rewards (GRPO); with the same weight, and named to the model (`Recipe.name_sentence`); or the mean
+of the adapters that groups have of their own, which trains nothing."""
 OWN_NEEDED = ("least-regret", "merged")
 """Voices that start from each group's own adapter."""
 
@@ -323,7 +324,7 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def _contrasts_name_conditions(self) -> Self:
         for name, condition in self.conditions.items():
-            least = 2 if condition.voices in ("robust", "maxmin", *OWN_NEEDED) else 1
+            least = 2 if condition.voices in ("robust", "maxmin", "named", *OWN_NEEDED) else 1
             if condition.voices and len(self.groups) < least:
                 wanted = "two groups or more" if least == 2 else "groups"
                 raise ValueError(f"conditions.{name}.voices: {condition.voices} needs {wanted}: groups: [STRATUM, …]")
@@ -544,6 +545,10 @@ class Robust(Frozen):
     """L_g is a running mean over steps, of which the past has this part: a step may hold few rows of a small group."""
 
 
+GROUP_NAME, NAME_SENTENCE = "{group}", "The user belongs to this group: {group}."
+"""What stands for the name of a group in the sentence that tells it to a model, and that sentence by default."""
+
+
 class Recipe(Frozen):
     """Hyperparameters of fine-tuning and generation; the paper's are not published, these are our choice.
 
@@ -561,7 +566,16 @@ class Recipe(Frozen):
     """A training run that is killed goes on from a checkpoint that is at most so old, and up to four steps."""
     lora: Lora = Lora()
     robust: Robust = Robust()
+    name_sentence: Annotated[str, Field(exclude_if=NAME_SENTENCE.__eq__)] = NAME_SENTENCE
+    """What the system turn says under `voices: named`, with the group's title in the place of `{group}`."""
     pretraining: Pretraining = Pretraining()
+
+    @field_validator("name_sentence")
+    @classmethod
+    def _sentence_has_a_place_for_the_name(cls, sentence: str) -> str:
+        if GROUP_NAME not in sentence:
+            raise ValueError(f"no place for the group's name: {GROUP_NAME}")
+        return sentence
 
     @model_validator(mode="before")
     @classmethod
@@ -840,6 +854,19 @@ class Study(Frozen):
     def _add_placebos(cls, data: Any) -> Any:
         return with_placebos(data) if isinstance(data, dict) else data
 
+    def stratum_title(self, name: str) -> str:
+        """One of its strata as people call it."""
+        return self.strata[name].title or name
+
+    def _check_names(self, place: str, groups: tuple[str, ...]) -> None:
+        """Raise `ValueError` where a model that is told the groups' names could not tell two of them apart."""
+        known: dict[str, str] = {}
+        for group in groups:
+            title = " ".join(self.stratum_title(group).split())
+            if title in known:
+                raise ValueError(f"{place}: named needs groups with different titles: {known[title]}, {group}")
+            known[title] = group
+
     def replicates_of(self, experiment: str) -> range:
         """The numbers of the experiment's rater replicates, from 1 on."""
         chosen = self.raters.experiments is None or experiment in self.raters.experiments
@@ -860,6 +887,8 @@ class Study(Frozen):
                     raise ValueError(
                         f"{place}: population needs its shares: population: {{ATTRIBUTE: {{VALUE: SHARE}}}}"
                     )
+                if condition.voices == "named":
+                    self._check_names(f"experiments.{key}.conditions.{name}.voices", experiment.groups)
                 self._check_condition(f"experiments.{key}.conditions.{name}", condition)
             for name, contrast in experiment.contrasts.items():
                 for dimension in (*contrast.focus, *contrast.published):

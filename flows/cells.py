@@ -97,15 +97,15 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
         raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {data.error}")
     sharing = sharing_conditions(inputs.prepared, cell, data) if data else []
     job = carded_run(study, cell, base, inputs.prepared, inputs.ratings) if data else None
-    before = []
+    prompts, before = inputs.prompts.for_groups(data.naming if data else {}), []
     with runner.near(base.key):
         for own in own_cells(study, cell) if data and data.own else ():
             before.append(train_adapter(carded_run(study, own, base, inputs.prepared, inputs.ratings), store, runner))
         trained = TrainedCell(data, job, train_adapter(job, store, runner)) if data and job else None
         run_key = trained.run.key if trained else None
-        answers = answer_prompts(base, run_key, inputs.prompts, study.recipe, store, runner)
+        answers = answer_prompts(base, run_key, prompts, study.recipe, store, runner)
     parts = Parts(cell, base, trained, answers, score_outputs(inputs.judge, answers, inputs.prompts.table, store))
-    result = cell_result(parts, len(inputs.prompts.table), inputs.grammatical)
+    result = cell_result(parts, len(prompts.table), inputs.grammatical)
     result = replace(result, trained_before=tuple(run.key for run in before if run.fresh))
     if trained:
         facts = tracked_facts(study, trained, result, sharing)
@@ -121,15 +121,15 @@ def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: B
     if data.error:
         raise ValueError(f"experiments.{cell.experiment}.conditions.{cell.condition}: {data.error}")
     replicated = inputs.replicated[cell.experiment][cell.condition]
-    job = wanted_replicates(study, replicates, base, replicated)
+    job, prompts = wanted_replicates(study, replicates, base, replicated), inputs.prompts.for_groups(data.naming)
     with runner.near(base.key):
         own = own_replicates(study, replicates, base, replicated).values()
         before = [train_replicates(of_group, store, runner) for of_group in own]
         runs = train_replicates(job, store, runner)
-        answers = answer_as_replicates(base, runs.key, replicates.numbers, inputs.prompts, study.recipe, store, runner)
+        answers = answer_as_replicates(base, runs.key, replicates.numbers, prompts, study.recipe, store, runner)
     scores = score_outputs(inputs.judge, answers, inputs.prompts.table, store)
     parts = ReplicateParts(replicates, base, data, job, runs, answers, scores)
-    result = replicates_result(parts, len(inputs.prompts.table), inputs.grammatical)
+    result = replicates_result(parts, len(prompts.table), inputs.grammatical)
     result = replace(result, trained_before=tuple(run.key for run in before if run.fresh))
     return result if parts.fresh else Completed(name="Cached", data=result)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import InputError
-from tasks.architectures.chat import render
+from tasks.architectures.chat import Turns, render
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -68,7 +68,7 @@ def _rendered(tokenizer: Any, answer: str | None) -> str:
     if not tokenizer.chat_template:
         raise InputError("no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)")
     try:
-        return render(tokenizer, [(PROMPT, answer)])[0]
+        return render(tokenizer, [Turns(PROMPT, answer)])[0]
     except Exception as error:  # a template may raise what it likes
         raise InputError(f"its chat template fails with a prompt and an answer: {str(error)[:200]}") from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tasks.architectures.chat import render
+from tasks.architectures.chat import Turns, render
 from tasks.architectures.endings import PROMPT
 
 NAME = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?)"
@@ -46,7 +46,7 @@ class AnswerReader:
     @cached_property
     def _opened(self) -> bool:
         """Whether the chat template ends a prompt within thinking."""
-        rendered = render(self.tokenizer, [(PROMPT, None)])[0]
+        rendered = render(self.tokenizer, [Turns(PROMPT)])[0]
         marks = list(MARKS.finditer(rendered.rpartition(PROMPT)[2]))
         return bool(marks) and marks[-1]["begins"] is not None
 

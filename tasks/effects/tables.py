@@ -34,7 +34,8 @@ class Doses(Table):
 
 
 class Scores(Table):
-    """One row an answer to a held-out prompt and a dimension."""
+    """One row an answer to a held-out prompt and a dimension; where each group gets an answer of its own (`voices:
+    named`), one row for all of them, whose score is their mean."""
 
     experiment: str = column("the experiment; control is the untouched architecture's")
     architecture: str = column("the model that answers")

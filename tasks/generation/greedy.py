@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from configs.schema import Recipe
-from tasks.architectures.chat import encode_prompts
+from tasks.architectures.chat import SYSTEM, encode_prompts
 from tasks.architectures.endings import end_ids
 from tasks.architectures.load import Base
 from tasks.architectures.thinking import AnswerReader
+from tasks.methods.group_weights import GROUP
 from tasks.methods.lora import adapted, lent
 from tasks.methods.memory import halving
 
@@ -21,11 +22,11 @@ from tasks.methods.memory import halving
 def generate(
     base: Base, adapter: Path | None, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool
 ) -> tuple[pd.DataFrame, int]:
-    """Answers to `prompts` (prompt_id, prompt).
+    """Answers to `prompts`: prompt_id, prompt; where the model is told whom it answers also group, system (its turn).
 
     Returns:
-        prompt_id, text, tokens (generated), finished (ended by itself), thought (thinking was stripped); and how many
-        prompts went through the model at once, at the end.
+        prompt_id, group if prompts have it, text, tokens (generated), finished (ended by itself), thought (thinking was
+        stripped); and how many prompts went through the model at once, at the end.
     """
     with _with_adapter(base.model, adapter) as model:
         (answers,), at_once = _answer_all(model, base.tokenizer, prompts, recipe, reasoning)
@@ -54,7 +55,8 @@ def _answer_all(
     model: Any, tokenizer: Any, prompts: pd.DataFrame, recipe: Recipe, reasoning: bool, copies: int = 1
 ) -> tuple[list[pd.DataFrame], int]:
     """Answers of a model that takes a batch so many times, one copy after another; a table for each."""
-    encoded = [ids[-recipe.max_length :] for ids in encode_prompts(tokenizer, prompts["prompt"].tolist())]
+    systems = prompts[SYSTEM].tolist() if SYSTEM in prompts else None
+    encoded = encode_prompts(tokenizer, prompts["prompt"].tolist(), systems, recipe.max_length)
     order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
     rows: list[list[dict[str, Any]]] = [[{}] * len(encoded) for _ in range(copies)]
     at_once, reader = recipe.generation_batch, AnswerReader(tokenizer, reasoning)
@@ -71,7 +73,7 @@ def _answer_all(
             copy, place = divmod(number, len(indices))
             text, thought = reader.read(ids, finished)
             rows[copy][indices[place]] = {"text": text, "tokens": len(ids), "finished": finished, "thought": thought}
-    ids_of_prompts = prompts[["prompt_id"]].reset_index(drop=True)
+    ids_of_prompts = prompts[[name for name in ("prompt_id", GROUP) if name in prompts]].reset_index(drop=True)
     return [pd.concat([ids_of_prompts, pd.DataFrame(own)], axis=1) for own in rows], at_once
 
 

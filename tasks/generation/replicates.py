@@ -20,7 +20,7 @@ VERSION = 1
 
 
 class AnswerReplicates(BaseJob[Answered]):
-    """Answer prompts greedily: `outputs.parquet` (replicate, prompt_id, text, tokens, finished, thought)."""
+    """Answer prompts greedily: `outputs.parquet`, as of `Answer` with the column replicate."""
 
     stage: ClassVar[str] = "replicate-outputs"
     result: ClassVar[type[Result]] = Answered

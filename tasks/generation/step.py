@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 
 from configs.schema import Recipe
+from tasks.architectures.chat import SYSTEM
 from tasks.architectures.load import BaseJob, BaseRef, base_at
 from tasks.generation.greedy import generate
+from tasks.methods.group_weights import GROUP
 from tasks.methods.step import ADAPTER, RUNS
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.runtime.job import Desk, Result
@@ -22,7 +25,7 @@ PROMPTS, PROMPTS_FILE, ANSWERS_FILE = "prompts", "prompts.parquet", "outputs.par
 
 @dataclass(frozen=True)
 class Prompts:
-    """The held-out prompts (prompt_id, prompt), and their digest, which every cell needs."""
+    """The held-out prompts (prompt_id, prompt; see `for_groups`), and their digest, which every cell needs."""
 
     table: pd.DataFrame
     digest: str
@@ -30,6 +33,14 @@ class Prompts:
     @classmethod
     def of(cls, table: pd.DataFrame) -> Prompts:
         return cls(table, frame_digest(table))
+
+    def for_groups(self, naming: Mapping[str, str]) -> Prompts:
+        """Each prompt once for every group, with its group and system turn; as they are where no group is named.
+
+        naming: group → the system turn that tells it to the model.
+        """
+        each = [self.table.assign(**{GROUP: group, SYSTEM: text}) for group, text in naming.items()]
+        return Prompts.of(pd.concat(each, ignore_index=True)) if each else self
 
 
 class Answered(Result):
@@ -40,7 +51,7 @@ class Answered(Result):
 
 
 class Answer(BaseJob[Answered]):
-    """Answer prompts greedily: `outputs.parquet` (prompt_id, text, tokens, finished, thought)."""
+    """Answer prompts greedily: `outputs.parquet` (prompt_id, text, tokens, finished, thought; group if it is named)."""
 
     stage: ClassVar[str] = "outputs"
     result: ClassVar[type[Result]] = Answered
@@ -87,5 +98,5 @@ def keep_prompts(prompts: Prompts, store: Store) -> None:
 
 
 def read_answers(answers: Artifact[Answered]) -> pd.DataFrame:
-    """prompt_id, text, tokens, finished, thought."""
+    """prompt_id, text, tokens, finished, thought; group where the model is told it."""
     return pd.read_parquet(answers.path / ANSWERS_FILE)

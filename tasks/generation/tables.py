@@ -14,7 +14,7 @@ class Health(Table):
     architecture: str = column("the model that answers")
     condition: str = column("how it was trained; control: not at all")
     seed: int = column("which of the study's seeds, from 0")
-    n_outputs: int = column("answers, one a held-out prompt")
+    n_outputs: int = column("answers, one a held-out prompt, or one for each group that is named to the model")
     finished: float = column("share of answers that end by themselves", "share")
     well_formed: float = column("share of well-formed answers", "share")
     no_text: float = column("share of answers without text", "share", name="empty")

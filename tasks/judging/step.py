@@ -116,7 +116,8 @@ def judge_groups(study: Study, judge: ProvenJudge, data: StudyData, groups: Sequ
 def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFrame, store: Store) -> Artifact:
     """`scores.parquet`: prompt_id, reason, dimension, score in [0, 1]; NaN where unscored, and then the reason why.
 
-    Answers of rater replicates have a column replicate, and so have their scores.
+    Answers of rater replicates have a column replicate, those of a model that is told whom it answers a column group,
+    and so have their scores. The judge is told no group.
 
     Raises:
         JudgeFailed: the endpoint gives no verdicts, or the cost ceiling is reached; the verdicts made are kept.
@@ -129,7 +130,7 @@ def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFr
 
     def write(folder: Path, scores: JudgeScores) -> Record:
         wide = pd.DataFrame(scores.values, columns=judge.dimensions)
-        place = [name for name in ("replicate", "prompt_id") if name in table]
+        place = [name for name in ("replicate", "group", "prompt_id") if name in table]
         wide = pd.concat([table[place], wide], axis=1).assign(reason=scores.reasons)
         long = wide.melt([*place, "reason"], var_name="dimension", value_name="score")
         long.to_parquet(folder / "scores.parquet", index=False)

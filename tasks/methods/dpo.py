@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
-from tasks.architectures.chat import Encoded
+from tasks.architectures.chat import Dialogue, Encoded
 from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.method import Method
-from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
+from tasks.methods.reference_log_probs import dialogues_of, encoded_with_reference
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_hash
@@ -42,7 +42,7 @@ COLUMNS = ("target", "weight", "ref_chosen_logps", "ref_rejected_logps")
 class DpoSettings(MethodSettings, method="dpo"):
     """Direct preference optimisation (Rafailov et al. 2023)."""
 
-    voices = frozenset({"equal", "population", "robust", "least-regret", "merged"})
+    voices = frozenset({"equal", "population", "robust", "least-regret", "named", "merged"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -106,7 +106,7 @@ class Dpo(Method):
     def train(
         self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
-        """Of a row it reads prompt, text_a, text_b, target and weight."""
+        """Of a row it reads prompt, text_a, text_b, target and weight, and the system turn if there is one."""
         import trl
 
         settings, dialogues = recipe.block(DpoSettings), [*_dialogues(table, "text_a"), *_dialogues(table, "text_b")]
@@ -192,7 +192,7 @@ def as_dataset(
 
 
 def _dialogues(pairs: pd.DataFrame, side: str) -> list[Dialogue]:
-    return list(zip(pairs["prompt"], pairs[side], strict=True))
+    return dialogues_of(pairs, pairs[side])
 
 
 def collapsed_collator(tokenizer: Any) -> Any:

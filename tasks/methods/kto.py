@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Architecture, Count, MethodSettings, Positive, Recipe
-from tasks.architectures.chat import Encoded
+from tasks.architectures.chat import Dialogue, Encoded
 from tasks.architectures.cost import FORWARD, TRAIN, Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
 from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.method import Method
-from tasks.methods.reference_log_probs import Dialogue, encoded_with_reference
+from tasks.methods.reference_log_probs import dialogues_of, encoded_with_reference
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest
@@ -49,7 +49,7 @@ COLUMNS = ("target", "weight", "ref_logps", "ref_KL_logps")
 class KtoSettings(MethodSettings, method="kto"):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024)."""
 
-    voices = frozenset({"equal", "population", "robust", "least-regret", "merged"})
+    voices = frozenset({"equal", "population", "robust", "least-regret", "named", "merged"})
     shared = "batch_size"
     beta: Positive = 0.1
     learning_rate: Positive = 5e-5
@@ -137,7 +137,7 @@ class Kto(Method):
     def train(
         self, base: Base, architecture: Architecture, table: pd.DataFrame, recipe: Recipe, run: Run, progress: Progress
     ) -> Trained:
-        """Of a row it reads prompt, response, target and weight."""
+        """Of a row it reads prompt, response, target and weight, and the system turn if there is one."""
         import trl
 
         settings, own = recipe.block(KtoSettings), matched(table)
@@ -207,13 +207,13 @@ def label_losses(settings: Any, r: Any, z: Any, good: Any, bad: Any) -> Any:
 
 def matched(table: pd.DataFrame) -> list[Dialogue]:
     """Each row's prompt and response."""
-    return list(zip(table["prompt"], table["response"], strict=True))
+    return dialogues_of(table, table["response"])
 
 
 def mismatched(table: pd.DataFrame) -> list[Dialogue]:
     """Each row's prompt with the response half of the table on: in the order of prompts, one to another prompt."""
     responses, half = table["response"].tolist(), len(table) // 2
-    return list(zip(table["prompt"], responses[half:] + responses[:half], strict=True))
+    return dialogues_of(table, responses[half:] + responses[:half])
 
 
 def as_dataset(

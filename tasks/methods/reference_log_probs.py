@@ -7,19 +7,27 @@ same whichever condition asks first, to the last bit.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tasks.architectures.chat import Encoded, encode
+from tasks.architectures.chat import SYSTEM, Dialogue, Encoded, encode
 from tasks.architectures.load import Base
 from tasks.runtime.files import locked
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.job import Progress
 
-Dialogue = tuple[str, str]
-"""A prompt and a response to it."""
+if TYPE_CHECKING:
+    import pandas as pd
+
 KEPT_AFTER = 256
 """So many new values are written at once; a kill loses no more."""
+
+
+def dialogues_of(table: pd.DataFrame, responses: Iterable[str]) -> list[Dialogue]:
+    """The prompt of each row with its one of `responses`, after the row's system turn where rows have one."""
+    naming = [table[SYSTEM]] if SYSTEM in table else []
+    return list(zip(table["prompt"], responses, *naming, strict=True))
 
 
 def encoded_with_reference(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.methods.reference_log_probs import Dialogue
+from tasks.architectures.chat import Dialogue
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from configs.schema import Recipe
+from configs.schema import GROUP_NAME, Recipe
+from tasks.architectures.chat import SYSTEM
 from tasks.methods.group_weights import GROUP
 from tasks.methods.method import Method
 from tasks.preferences.condition import ConditionData, Drop
@@ -25,16 +26,17 @@ def training_rows(method: Method, data: ConditionData, recipe: Recipe, seed: int
     With groups, the loss of the rows is Σ_g v_g L_g, where L_g is the weighted mean loss of group g's rows and v_g its
     part of the training weight (`ConditionData.voices`). What two groups say of the same responses stands in a row for
     each, with the group's own target. Weights have mean 1. The rows of one group alone are its method's, unchanged.
-    Rewards, which have no weights, stand side by side.
+    Rewards, which have no weights, stand side by side. Where groups are told to the model by name, each row has the
+    system turn that does so.
     """
     if len(data.groups) < 2:
         return method.table(next(iter(data.groups.values()), data), recipe, seed)
-    tables, drops = dict[str, pd.DataFrame](), list[Drop]()
+    tables, drops, naming = dict[str, pd.DataFrame](), list[Drop](), system_turns(data, recipe)
     for group, part in data.groups.items():
         table, lost = method.table(part, recipe, seed)
         if "weight" in table:
             table = table.assign(weight=data.voices[group] * table["weight"] / table["weight"].sum())
-        tables[group] = table
+        tables[group] = table.assign(**{SYSTEM: naming[group]}) if naming else table
         drops += [(step, f"{group}: {reason}", dropped, kept) for step, reason, dropped, kept in lost]
     rows = pd.concat([own.assign(**{GROUP: group}) for group, own in tables.items()])
     order = [name for name in ("prompt_id", "prompt", "a", "b", "response_id") if name in rows]
@@ -42,9 +44,17 @@ def training_rows(method: Method, data: ConditionData, recipe: Recipe, seed: int
     return rows.assign(weight=rows["weight"] / rows["weight"].mean()) if "weight" in rows else rows, drops
 
 
+def system_turns(data: ConditionData, recipe: Recipe) -> dict[str, str]:
+    """Group → what the system turn says to tell it to the model; nothing where the condition names no groups."""
+    return {group: recipe.name_sentence.replace(GROUP_NAME, name) for group, name in data.names.items()}
+
+
 def rows_digest(method: Method, rows: pd.DataFrame, robust: bool) -> str:
-    """The identity of what training reads of the rows: whose a row is matters where it looks after groups."""
+    """The identity of what training reads of the rows: whose a row is matters where it looks after groups, or is told
+    whose it is."""
     digest = method.digest(rows)
+    if SYSTEM in rows:
+        return fingerprint([digest, rows[GROUP].tolist(), rows[SYSTEM].tolist()])
     return fingerprint([digest, rows[GROUP].tolist()]) if robust else digest
 
 
@@ -53,7 +63,7 @@ def of_all_groups(method: Method, rows: pd.DataFrame) -> pd.DataFrame:
     reward."""
     if GROUP not in rows:
         return rows
-    names = [name for name in rows if name not in (*method.weighed, "n", GROUP)]
+    names = [name for name in rows if name not in (*method.weighed, "n", GROUP, SYSTEM)]
     value, weight = method.weighed
     if "weight" not in rows:
         return rows.groupby(names, as_index=False).agg({value: "min", "n": "sum"})

@@ -10,7 +10,7 @@ from pandera.typing import DataFrame
 
 from configs.schema import OWN_NEEDED, Condition, Experiment, Recipe, Study
 from tasks.methods import METHODS
-from tasks.methods.training_rows import rows_digest, training_rows, why_not
+from tasks.methods.training_rows import rows_digest, system_turns, training_rows, why_not
 from tasks.preferences.condition import ConditionData, Drop
 from tasks.preferences.experiment import Preferences
 from tasks.preferences.tables import Drops
@@ -43,6 +43,9 @@ class TrainingSet:
     own: Mapping[str, TrainingSet] = field(default_factory=dict)
     """Group → what its own adapter trains on, where training starts from these adapters; without `robust` their mean is
     all there is."""
+    naming: Mapping[str, str] = field(default_factory=dict)
+    """Group → the system turn that tells it to the model, in training as in each group's answers; empty where the model
+    is told no group."""
     steps: int | None = None
     """Optimiser steps, where the experiment's budget asks for more than the recipe's epochs give."""
 
@@ -58,7 +61,9 @@ def training_sets(study: Study, name: str, preferences: Preferences, store: Stor
     experiment = study.experiments[name]
     methods = {condition: settings.method for condition, settings in experiment.conditions.items()}
     blocks = {method: study.recipe.block(METHODS[method].settings) for method in methods.values()}
-    key = fingerprint([VERSION, preferences.key, methods, blocks, study.seed])
+    named = any(condition.voices == "named" for condition in experiment.conditions.values())
+    sentence = [study.recipe.name_sentence] if named else []
+    key = fingerprint([VERSION, preferences.key, methods, blocks, study.seed, *sentence])
 
     def build(folder: Path) -> Record:
         return {
@@ -113,6 +118,7 @@ def _write(study: Study, condition: Condition, data: ConditionData, path: Path) 
         "drops": [*data.drops, *drops],
         "error": "",
         "robust": robust,
+        **({"naming": system_turns(data, study.recipe)} if data.names else {}),
     }
 
 

@@ -12,6 +12,7 @@ from configs.schema import CONTROL, Study
 from tasks.effects.tables import Answers, Cells, Doses
 from tasks.generation.health import marks
 from tasks.generation.tables import Health
+from tasks.methods.group_weights import GROUP
 from tasks.planning.cells import Cell
 from tasks.planning.results import TRAINING, CellResult, ReplicatesResult
 
@@ -46,7 +47,9 @@ def health_table(study: Study, results: Sequence[CellResult]) -> DataFrame[Healt
 def read_answers(results: Sequence[CellResult]) -> DataFrame[Answers]:
     """The score of every answer on each dimension, and the reason where there is none; failed cells have none."""
     tables = [
-        pd.read_parquet(r.scores).assign(**place(r.cell), training_run=r.training_run) for r in results if r.scores
+        _one_a_prompt(pd.read_parquet(r.scores)).assign(**place(r.cell), training_run=r.training_run)
+        for r in results
+        if r.scores
     ]
     return Answers.checked(pd.concat(tables, ignore_index=True) if tables else [])
 
@@ -54,8 +57,21 @@ def read_answers(results: Sequence[CellResult]) -> DataFrame[Answers]:
 def read_replicates(results: Sequence[ReplicatesResult]) -> pd.DataFrame:
     """experiment, architecture, condition, replicate, prompt_id, dimension, score of the replicates' answers."""
     columns = ["experiment", "architecture", "condition", "replicate", "prompt_id", "dimension", "score"]
-    tables = [pd.read_parquet(r.scores).assign(**place(r.replicates.of))[columns] for r in results if r.scores]
+    tables = [
+        _one_a_prompt(pd.read_parquet(r.scores)).assign(**place(r.replicates.of))[columns] for r in results if r.scores
+    ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _one_a_prompt(scores: pd.DataFrame) -> pd.DataFrame:
+    """A cell's scores with one for each prompt: where each group got an answer of its own, their mean, every group the
+    same; none where one of them has none."""
+    if GROUP not in scores:
+        return scores
+    keys = [name for name in ("replicate", "prompt_id", "dimension") if name in scores]
+    of_prompt = scores.groupby(keys, sort=False)
+    mean = of_prompt["score"].mean().where(of_prompt["score"].count() == of_prompt.size())
+    return mean.to_frame().assign(reason=of_prompt["reason"].max()).reset_index()
 
 
 def place(cell: Cell) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from configs.schema import CONTROL, Study
 from tasks.groups.service import CEILING
 from tasks.groups.tables import GroupScores, Voices
 from tasks.judging.group_judges import GroupJudge
+from tasks.methods.group_weights import GROUP
 from tasks.planning.results import CellResult, ReplicatesResult
 
 
@@ -21,8 +22,9 @@ def group_scores(
 ) -> DataFrame[GroupScores]:  # fmt: skip
     """One row an answer, group and dimension, for the experiment `name` and the control.
 
-    Every condition but those of single groups is a way to serve; what these give their groups is the way `own`. judges:
-    by group, in the order of their dimensions `study.evaluation.dimensions`.
+    Every condition but those of single groups is a way to serve; what these give their groups is the way `own`. Where
+    the model is told the group, each group is given its own answers. judges: by group, in the order of their dimensions
+    `study.evaluation.dimensions`.
     """
     own = {condition: group for group, condition in study.experiments[name].own.items()}
     tables, every = [], list[CellResult | ReplicatesResult]([*results, *replicated])
@@ -49,11 +51,14 @@ def _by_group(
     texts, scores = (pd.read_parquet(str(file)) for file in (result.answers, result.scores))
     keys = ["replicate", "prompt_id"]
     texts, scores = (table if "replicate" in table else table.assign(replicate=0) for table in (texts, scores))
-    wide = scores.pivot(index=keys, columns="dimension", values="score").reindex(columns=dimensions)
-    wide = wide.loc[pd.MultiIndex.from_frame(texts[keys])]
+    place = [*keys, *([GROUP] if GROUP in texts else [])]
+    wide = scores.pivot(index=place, columns="dimension", values="score").reindex(columns=dimensions)
+    judged = wide.loc[pd.MultiIndex.from_frame(texts[place])].to_numpy(float)
     for group, judge in judges.items():
-        own = judge.score(wide.to_numpy(float), texts["text"].tolist())
-        table = pd.DataFrame(own, columns=dimensions).assign(**{key: texts[key].to_numpy() for key in keys})
+        given = (texts[GROUP] == group).to_numpy() if GROUP in texts else np.ones(len(texts), dtype=bool)
+        answers = texts[given]
+        own = judge.score(judged[given], answers["text"].tolist())
+        table = pd.DataFrame(own, columns=dimensions).assign(**{key: answers[key].to_numpy() for key in keys})
         yield group, table.melt(keys, var_name="dimension", value_name="score")
 
 

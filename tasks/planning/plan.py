@@ -132,13 +132,14 @@ def _planned(
     architectures = {cell.name: cell.architecture for cell in grid}
     rates: Rates = {method: seconds_each(history, architectures, method) for method in (*METHODS, None)}
     users: Users = {}
-    n_prompts = len(prompts.table)
     written = Texts(*(float(data.responses[name].str.len().mean()) for name in ("prompt", "response")))
     for cell in grid:
         base = bases[cell.architecture]
         own = None if cell.condition == CONTROL else prepared[cell.experiment][cell.condition]
+        asked = prompts.for_groups(own.naming) if own else prompts
+        n_prompts = len(asked.table)
         planned, run = _training(bench, cell, base, own, history.get(cell.name), users)
-        answer = Answer(base=base, run_key=run, prompts=prompts.digest, recipe=study.recipe) if base else None
+        answer = Answer(base=base, run_key=run, prompts=asked.digest, recipe=study.recipe) if base else None
         planned = _answers(bench, cell, planned, answer, n_prompts, judge, users)
         hours = _gpu_hours(study, planned, own, n_prompts, written)
         yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
@@ -151,7 +152,9 @@ def _planned(
         base, cell = bases[group.architecture], group.of
         own, table = prepared[cell.experiment][cell.condition], replicated[cell.experiment].get(cell.condition)
         job = wanted_replicates(study, group, base, table) if base and table else None
-        planned = _replicates(bench, group, own, job, prompts, judge, history.get(group.name), users)
+        asked = prompts.for_groups(own.naming)
+        n_prompts = len(asked.table)
+        planned = _replicates(bench, group, own, job, asked, judge, history.get(group.name), users)
         hours = _gpu_hours(study, planned, own, n_prompts, written)
         yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
 

@@ -165,6 +165,7 @@ def carded_run(study: Study, cell: Cell, base: BaseRef, training_sets: TrainingS
         "training data": prepared.digest,
         "response pairs": prepared.n_pairs,
         "label preferences": prepared.weight,
+        **{f"system turn for {group}": text for group, text in prepared.naming.items()},
         **run.settings,
     }
     condition = study.experiments[cell.experiment].conditions[cell.condition]

@@ -20,12 +20,14 @@ class Workload:
     """Of one contrast, for a mean architecture of the study. Tiny models count nothing.
 
     sides: conditions of the contrast that are trained. training: GPU-hours to train each of them once. answering:
-    GPU-hours to answer one prompt.
+    GPU-hours to answer one prompt. answers: how often a side that is trained answers a prompt, in the mean: once, or
+    once for each group that is named to the model.
     """
 
     sides: int
     training: float
     answering: float
+    answers: float = 1.0
 
     def runs(self, design: Design) -> int:
         """Training runs: every side on every architecture, with every seed and in every replicate."""
@@ -35,7 +37,7 @@ class Workload:
         """GPU-hours of these runs and their answers, and of the control's answers where it is a side."""
         runs, untouched = self.runs(design), (2 - self.sides) * design.architectures
         training = runs / self.sides * self.training
-        return training + (runs + untouched) * design.prompts * self.answering
+        return training + (runs * self.answers + untouched) * design.prompts * self.answering
 
 
 def workload_of(study: Study, effect: EffectKey, data: Mapping[str, ConditionData], texts: Texts) -> Workload:
@@ -57,4 +59,5 @@ def workload_of(study: Study, effect: EffectKey, data: Mapping[str, ConditionDat
         training += sum(method.gpu_hours(size, steps, texts, recipe) for size in real)
     answering = sum(answering_hours(size, 1, recipe) for size in real)
     every = max(len(study.architectures), 1)
-    return Workload(len(trained), training / every, answering / every)
+    answers = sum(len(data[name].names) or 1 for name in trained) / len(trained)
+    return Workload(len(trained), training / every, answering / every, answers)

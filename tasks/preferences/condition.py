@@ -55,6 +55,7 @@ class ConditionData:
     no_pairs: why there is no pair, and after which step; "" where there is one.
     groups: of a condition with `voices`, what the ratings of each group alone come to; the rest is of all together.
     voices: the part of the training weight that each group begins with; they sum to 1.
+    names: group → what it is called, where the condition tells it to the model.
     left_out: the raters whom the condition's filter leaves out; None where it has none.
     """
 
@@ -66,6 +67,7 @@ class ConditionData:
     no_pairs: str = ""
     groups: dict[str, ConditionData] = field(default_factory=dict)
     voices: dict[str, float] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     left_out: list[str] | None = None
 
 
@@ -176,7 +178,8 @@ def _with_groups(
         parts[group] = replace(part, drops=[])
     missing = [f"group {group!r}: {part.no_pairs}" for group, part in parts.items() if part.no_pairs]
     shares = shares_of({group: data.strata[group] for group in groups}, weights)
-    return replace(own, no_pairs=own.no_pairs or "; ".join(missing), groups=parts, voices=shares)
+    names = {group: study.stratum_title(group) for group in groups} if condition.voices == "named" else {}
+    return replace(own, no_pairs=own.no_pairs or "; ".join(missing), groups=parts, voices=shares, names=names)
 
 
 def condition_data(
@@ -218,9 +221,10 @@ def reweighted(condition: Condition, data: ConditionData, responses: pd.DataFram
     pairs = _with_texts(united, texts, []) if len(united) else pd.DataFrame(columns=PAIRS)
     groups = {name: reweighted(condition, part, responses, weights) for name, part in data.groups.items()}
     no_pairs = "" if len(pairs) else data.no_pairs
-    return ConditionData(
-        labels, pairs, _rewards(final, texts), [], data.preferences, no_pairs, groups=groups, voices=data.voices
-    )
+    return replace(
+        data, labels=labels, pairs=pairs, rewards=_rewards(final, texts), drops=[], no_pairs=no_pairs, groups=groups,
+        left_out=None,
+    )  # fmt: skip
 
 
 def _why_none(condition: Condition, labels: list[pd.DataFrame]) -> str:

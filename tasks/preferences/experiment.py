@@ -71,6 +71,7 @@ def _write(data: ConditionData, folder: Path) -> Record:
         "preferences": data.preferences,
         "no_pairs": data.no_pairs,
         **({"voices": data.voices, "groups": groups} if groups else {}),
+        **({"names": data.names} if data.names else {}),
         **({"left_out": data.left_out} if data.left_out is not None else {}),
     }
 
@@ -87,6 +88,7 @@ def _read(folder: Path, record: Record) -> ConditionData:
         left_out=record.get("left_out"),
         groups={group: _read(folder / group, part) for group, part in record.get("groups", {}).items()},
         voices=record.get("voices", {}),
+        names=record.get("names", {}),
     )
 
 

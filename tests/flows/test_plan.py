@@ -60,6 +60,26 @@ def test_a_hub_model_that_was_never_used_is_planned_without_asking_the_hub(
     assert hours["dpo"] == 0 < hours["control"] < hours["5-point"]  # shared runs take nothing, the control only answers
 
 
+def test_a_condition_that_names_groups_is_one_run_with_answers_for_each(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {"dimensions": ["toxicity"], "scale": "5-point"}
+    ways = {
+        "title": "Ways", "question": "Which?", "groups": ["female", "male"],
+        "conditions": {way: plain | {"voices": way} for way in ("equal", "named")},
+        "contrasts": {"named - equal": {}},
+    }  # fmt: skip
+    changes = {"architectures": ["tiny-llama"], "raters": {"replicates": 2, "experiments": ["ways"]}}
+    plan = planned(place, monkeypatch, **{"experiments.ways": ways}, **changes)
+    cells = {(cell.condition, cell.replicates): cell for cell in plan.cells if cell.experiment == "ways"}
+    assert {cell.training for cell in cells.values()} == {RUNS}
+    prompts = cells["equal", 0].judged
+    assert cells["named", 0].judged == 2 * prompts > 0
+    assert (cells["equal", 2].judged, cells["named", 2].judged) == (2 * prompts, 4 * prompts)
+    other = planned(place, monkeypatch, **{"experiments.ways": ways, "recipe.name_sentence": "For {group}"}, **changes)
+    assert other.training_runs == plan.training_runs
+
+
 @pytest.mark.slow
 def test_after_a_run_nothing_is_left_and_a_changed_setting_is_named(
     finished: Place, monkeypatch: pytest.MonkeyPatch

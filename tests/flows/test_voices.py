@@ -11,7 +11,7 @@ import yaml
 from tests.flows.conftest import STUDY, Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
-WAYS = ("equal", "population", "robust", "least-regret", "merged")
+WAYS = ("equal", "population", "robust", "least-regret", "named", "merged")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_every_way_to_serve_is_a_condition_like_any_other(served: Place) -> None
 def test_whose_voice_is_in_each_way_is_in_the_audit(served: Place) -> None:
     audit = read(served, "audit")
     ways = audit[audit["experiment"] == "ways"].set_index(["condition", "stratum"])["share_of_preferences"]
-    for way in ("equal", "robust", "least-regret", "merged"):
+    for way in ("equal", "robust", "least-regret", "named", "merged"):
         assert ways[way].loc[["female", "male"]].tolist() == pytest.approx([0.5, 0.5])
     assert ways["population"].loc[["female", "male"]].tolist() == pytest.approx([0.8, 0.2])
 
@@ -91,6 +91,35 @@ def test_what_each_group_gets_of_each_way_is_told(served: Place) -> None:
     judges = read(served, "judge_groups").set_index(["group", "dimension"])
     assert set(judges.index.get_level_values("group")) == {"female", "male"}
     assert (judges["used"] | (judges["why_not"].fillna("") != "")).all()
+
+
+def test_each_group_that_is_named_gets_answers_of_its_own_and_the_scores_are_their_mean(served: Place) -> None:
+    health = read(served, "health").query("experiment == 'ways'").set_index(["architecture", "condition"])["n_outputs"]
+    scores = read(served, "scores").query("experiment == 'ways'")
+    prompts = scores["prompt_id"].nunique()
+    for architecture in ("tiny-llama", "tiny-gptneox"):
+        assert health[architecture, "named"] == 2 * prompts
+        assert health[architecture, "equal"] == prompts
+    one = scores.groupby(["architecture", "condition", "dimension"]).size()
+    assert (one == prompts).all()
+    store = served.folder / "home" / "store"
+    tables = [pd.read_parquet(file) for file in store.glob("scores/*/scores.parquet")]
+    of_groups = [table for table in tables if "group" in table]
+    assert len(of_groups) == 4  # two architectures, and the replicates of each
+    single = next(table for table in of_groups if "replicate" not in table)
+    assert single.groupby("group").size().to_dict() == {"female": 2 * prompts, "male": 2 * prompts}
+    means = single.groupby(["prompt_id", "dimension"])["score"].mean()
+    named = scores[scores["condition"] == "named"].set_index(["prompt_id", "dimension"])
+    of_one = [own["score"].reindex(means.index) for _, own in named.groupby("architecture")]
+    assert any(own.to_numpy() == pytest.approx(means.to_numpy()) for own in of_one)
+
+
+def test_the_card_of_a_named_adapter_says_how_to_ask_it(served: Place) -> None:
+    store = served.folder / "home" / "store" / "training-runs"
+    cards = [file.read_text() for file in store.glob("*/adapter/README.md")]
+    of_named = [card for card in cards if "system turn for" in card]
+    assert len(of_named) == 2
+    assert all("system turn for female: The user belongs to this group\\: female." in card for card in of_named)
 
 
 def test_the_path_of_the_weights_is_kept(served: Place) -> None:

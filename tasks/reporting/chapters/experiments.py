@@ -136,7 +136,7 @@ def _conditions(study: Study, experiment: Experiment) -> TablePart:
     return TablePart.of(
         experiment.conditions.items(),
         ("Condition", "l", lambda item: item[0]),
-        ("Whose ratings", "l", lambda item: _whose(study, item[1])),
+        ("Whose ratings", "l", lambda item: _whose(study, item[1], experiment.groups)),
         ("Of what", "l", lambda item: ", ".join(title_of(study, dimension) for dimension in item[1].dimensions)),
         ("Scale", "l", lambda item: item[1].scale),
         ("Disagreement", "l", lambda item: AGGREGATIONS[item[1].aggregation]),
@@ -144,9 +144,11 @@ def _conditions(study: Study, experiment: Experiment) -> TablePart:
     )
 
 
-def _whose(study: Study, condition: Condition) -> str:
-    """Whose ratings a condition trains on."""
-    if condition.half:
+def _whose(study: Study, condition: Condition, groups: tuple[str, ...] = ()) -> str:
+    """Whose ratings a condition trains on; `groups`: those of its experiment."""
+    if condition.voices:
+        whose = f"{joined(stratum_title(study, name) for name in groups)} ({condition.voices})"
+    elif condition.half:
         whose = f"a random half of {joined(stratum_title(study, name) for name in condition.half.of)}"
     else:
         whose = stratum_title(study, condition.stratum) if condition.stratum else "everybody"

@@ -94,9 +94,22 @@ def _how(results: Results) -> str:
         "distance between the highest and the lowest; chance makes the lowest of several means too low and a gap too "
         "wide, which a bootstrap over prompts corrects, most of it, so that a gap near zero can come out below it. All "
         "is pooled over architectures. Intervals know prompts, what architectures share of them, and how architectures "
-        f"differ. {known} No interval knows how far a group's judge errs, the same way under every way to serve. "
+        f"differ. {known} No interval knows how far a group's judge errs, the same way under every way to serve."
+        f"{_told(results)} "
         f"{label_sentence(results.study)}"
     ).strip()
+
+
+def _told(results: Results) -> str:
+    """Which ways tell the model whom it answers."""
+    conditions = [item for name in served(results) for item in results.study.experiments[name].conditions.items()]
+    ways = joined(dict.fromkeys(name for name, condition in conditions if condition.voices == "named"))
+    if not ways:
+        return ""
+    return (
+        f" Under {ways} the model is told the group and answers each for itself; where this report gives one score for "
+        "all, it is the mean over groups."
+    )
 
 
 def _prices(results: Results, experiment: str, dimension: str, ceiling: str) -> list[str]:

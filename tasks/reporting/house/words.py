@@ -106,7 +106,7 @@ def arrow(study: Study, dimension: str) -> str:
 
 def stratum_title(study: Study, name: str) -> str:
     """A stratum as people call it."""
-    return (study.strata[name].title if name in study.strata else None) or name
+    return study.stratum_title(name) if name in study.strata else name
 
 
 def label_sentence(study: Study) -> str:

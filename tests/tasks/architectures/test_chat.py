@@ -8,7 +8,7 @@ import pytest
 
 from configs.schema import Pretraining
 from tasks.architectures.chat import Encoded, _fit, _shared_length, encode, encode_prompts
-from tasks.architectures.tiny import train_tokenizer
+from tasks.architectures.tiny import CHAT_TEMPLATE, train_tokenizer
 
 DIALOGUES = [
     ("May women drive ?", "Yes, of course they may, like all."),
@@ -88,3 +88,85 @@ def test_responses_to_one_prompt_share_its_ids_whatever_they_begin_with() -> Non
     assert first.prompt == second.prompt
     assert len(first.response) == 2  # outer blanks are no part of a response
     assert len(second.response) == 1
+
+
+# ---- the system turn
+
+
+NAMED = "The user belongs to this group: bosses."
+MARKED = "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}{% endfor %}"
+WITH_TURN = {
+    "marked": MARKED + "{% if add_generation_prompt %}<assistant>{% endif %}",
+    "merged": (
+        "{% if messages[0]['role'] == 'system' %}<user> {{ messages[0]['content'] }}. {{ messages[1]['content'] }}"
+        "{% else %}<user> {{ messages[0]['content'] }}{% endif %}"
+        "{% if messages[-1]['role'] == 'assistant' %}<assistant> {{ messages[-1]['content'] }}{% endif %}"
+    ),
+}
+WITHOUT_TURN = {
+    "refused": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + MARKED,
+    "left out": "{% for message in messages %}{% if message['role'] != 'system' %}<{{ message['role'] }}> "
+    "{{ message['content'] }}{% endif %}{% endfor %}",
+    "taken for the assistant's": CHAT_TEMPLATE,
+    "taken for the user's": MARKED.replace(
+        "message['role']", "'user' if message['role'] == 'system' else message['role']"
+    ),
+}
+
+
+def with_template(template: str) -> Any:
+    tokenizer = train_tokenizer(DIALOGUES, Pretraining(tokenizer="bpe", vocabulary=400))
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def decoded(tokenizer: Any, ids: list[int]) -> str:
+    return tokenizer.decode(ids).replace("<begin>", "")
+
+
+@pytest.mark.parametrize("template", WITH_TURN.values(), ids=WITH_TURN)
+def test_a_template_with_a_system_turn_writes_it_itself(template: str) -> None:
+    tokenizer = with_template(template)
+    written = decoded(tokenizer, encode(tokenizer, [("Why ?", "So.", NAMED)], 512)[0].prompt)
+    messages = [{"role": "system", "content": NAMED}, {"role": "user", "content": "Why ?"}]
+    assert written.startswith(tokenizer.apply_chat_template(messages, tokenize=False))
+    assert encode(tokenizer, [("Why ?", "So.", "")], 512) == encode(tokenizer, [("Why ?", "So.")], 512)
+
+
+@pytest.mark.parametrize("template", WITHOUT_TURN.values(), ids=WITHOUT_TURN)
+def test_without_one_its_words_stand_at_the_head_of_the_users_turn(template: str) -> None:
+    tokenizer = with_template(template)
+    (named,) = encode(tokenizer, [("Why ?", "So.", NAMED)], 512)
+    assert decoded(tokenizer, named.prompt).startswith(f"<user> {NAMED} Why ?")
+    assert named.response == encode(tokenizer, [("Why ?", "So.")], 512)[0].response
+    assert encode(tokenizer, [(f"{NAMED} Why ?", "So.")], 512) == [named]
+
+
+def test_two_names_are_two_to_a_tokenizer_that_knows_neither() -> None:
+    tokenizer = train_tokenizer(DIALOGUES, Pretraining(tokenizer="word", vocabulary=400))
+    names = [f"The user belongs to this group: {name}." for name in ("owls", "larks", "night owls")]
+    encoded = encode_prompts(tokenizer, ["Why ?"] * 3, names)
+    assert len({tuple(ids) for ids in encoded}) == 3
+    assert not any(tokenizer.unk_token_id in ids for ids in encoded)
+    assert {len(ids) for ids in encoded} == {len(encode_prompts(tokenizer, ["Why ?"])[0]) + 2}
+    known = encode_prompts(tokenizer, ["Why ?"], ["Nobody is better"])
+    assert known == encode_prompts(tokenizer, ["Nobody is better Why ?"])
+
+
+@pytest.mark.parametrize("template", [WITH_TURN["marked"], CHAT_TEMPLATE])
+def test_a_long_prompt_keeps_the_system_turn(template: str) -> None:
+    tokenizer, prompt = with_template(template), " ".join(["Who is the better boss ?"] * 9)
+    named, other = NAMED, NAMED.replace("bosses", "owls")
+    whole = encode_prompts(tokenizer, [prompt], [named])[0]
+    length = len(whole) - 20
+    (short,) = encode_prompts(tokenizer, [prompt], [named], length)
+    assert len(short) == length
+    text = decoded(tokenizer, short)
+    assert NAMED in text
+    assert short[-20:] == whole[-20:]
+    cuts = encode(tokenizer, [(prompt, "So.", named), (prompt, "So.", other)], 2 * length)
+    for cut, said in zip(cuts, (named, other), strict=True):
+        assert cut.cut
+        assert len(cut.prompt) == length
+        assert said in decoded(tokenizer, cut.prompt)
+    assert len(encode_prompts(tokenizer, [prompt], [named], 3)[0]) == 3

@@ -148,6 +148,17 @@ def test_the_rater_replicates_of_a_group_change_its_targets_alone() -> None:
         ({"voices": "robust", "method": "grpo"}, "robust can't be trained with grpo; with dpo or kto"),
         ({"voices": "maxmin"}, "maxmin can't be trained with dpo; with grpo"),
         ({"voices": "maxmin", "method": "grpo", "groups": "x"}, "maxmin needs two groups or more"),
+        ({"voices": "named", "groups": "x"}, r"conditions\.all\.voices: named needs two groups or more"),
+        ({"voices": "named", "groups": ""}, r"conditions\.all\.voices: named needs two groups or more: groups: \["),
+        ({"voices": "named", "method": "grpo"}, "named can't be trained with grpo; with dpo or kto"),
+        (
+            {"voices": "named", "strata.x": {"attribute": "group", "values": ["x"], "title": " y"}},
+            r"experiments\.e\.conditions\.all\.voices: named needs groups with different titles: x, y",
+        ),
+        (
+            {"voices": "named", "recipe.name_sentence": "Be kind."},
+            r"recipe\.name_sentence: no place for the group's name: \{group\}",
+        ),
         ({"voices": "population"}, r"needs its shares: population: \{ATTRIBUTE: \{VALUE: SHARE\}\}"),
         (
             {"voices": "population", "population": {"group": {"x": 0.5, "y": 0.4}}},

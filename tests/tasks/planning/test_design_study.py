@@ -45,6 +45,8 @@ def test_runs_and_gpu_hours_by_hand():
     assert WORKLOAD.hours(design) == pytest.approx(70 * 0.5 + 140 * 50 * 0.001)
     alone = Workload(sides=1, training=0.5, answering=0.001)  # the other side is the control, which only answers
     assert alone.hours(design) == pytest.approx(70 * 0.5 + (70 + 7) * 50 * 0.001)
+    named = replace(alone, answers=2.0)  # once for each of two groups that are named to the model
+    assert named.hours(design) == pytest.approx(70 * 0.5 + (2 * 70 + 7) * 50 * 0.001)
 
 
 def test_the_cost_by_hand(demo):
@@ -72,6 +74,8 @@ def test_the_workload_is_that_of_the_methods_and_tiny_models_have_none(demo):
     assert load.training == pytest.approx(2 * sum(gradient_hours(size, tokens) for size in sizes) / len(sizes))
     assert load.answering == pytest.approx(sum(answering_hours(size, 1, paper.recipe) for size in sizes) / len(sizes))
     assert workload_of(demo, effect, data, texts) == Workload(2, 0.0, 0.0)
+    named = {**data, "male": replace(data["male"], names={"a": "A", "b": "B"})}
+    assert workload_of(demo, effect, named, texts) == Workload(2, 0.0, 0.0, answers=1.5)
     assert (
         steps_beyond_epochs(paper.experiments["demographics"], dict.fromkeys(data, 100), "female", paper.recipe) is None
     )

@@ -102,6 +102,18 @@ def test_groups_that_cant_be_told_apart_are_named() -> None:
     assert "can't be told apart" not in text(KNOWN)
 
 
+def test_ways_that_tell_the_model_the_group_are_said_to() -> None:
+    assert "told the group" not in text(KNOWN)
+    named = SERVING.experiments["serving"]
+    conditions = named.conditions | {"named": named.conditions["named"].model_copy(update={"voices": "named"})}
+    settings = SERVING.model_copy(
+        update={"experiments": {"serving": named.model_copy(update={"conditions": conditions})}}
+    )
+    own = Results(settings, KNOWN, FACTS)
+    said = "\n".join(getattr(part, "text", "") for part in groups.CHAPTER.parts(own))
+    assert "Under named the model is told the group and answers each for itself;" in said
+
+
 def test_the_frontier_has_the_ways_that_no_other_beats_in_both() -> None:
     points = {"a": (0.5, 0.4), "b": (0.6, 0.3), "c": (0.55, 0.3), "d": (0.4, 0.2), "e": (0.5, 0.4)}
     assert frontier(points) == ["a", "e", "b"]

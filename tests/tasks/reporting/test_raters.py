@@ -121,3 +121,5 @@ def test_a_condition_says_whom_it_leaves_out(tmp_path: Path) -> None:
 
     assert whose(drop=0.1) == "everybody, without the 10.0% with the answers that the model expects least, by l_z"
     assert whose(drop=0.05, by="chance") == "everybody, without 5.0% at random"
+    equal = Condition(dimensions=("toxicity",), scale="5-point", voices="equal")
+    assert _whose(study(), equal, ("female", "male")) == "female and male (equal)"
