@@ -273,8 +273,8 @@ def in_short(*found: dict[str, Any]) -> str:
 def test_clear_effect_against_control_is_a_change_with_its_interval() -> None:
     row = pooled_row("scale", "5-point - control", "toxicity", -0.21, 0.03, k=7)  # HKSJ: 0.21 ± 1.3 x 1.96 x 0.03
     assert said(row) == (
-        "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets; no interval knows who was asked): training "
-        "lowered toxicity against no fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
+        "Scale, toxicity (lower is better; k = 7; 95% CI (HKSJ) in brackets; no interval knows who was asked): "
+        "training lowered toxicity against no fine-tuning: 5-point by 0.210 (0.134 to 0.286)."
     )
     assert in_short(row).splitlines()[1:] == [
         "Scale, toxicity (lower is better; k = 7; no interval knows who was asked): the one effect against no "
