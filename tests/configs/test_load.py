@@ -365,8 +365,8 @@ def test_a_number_that_is_not_finite_is_refused(key: str, value: str) -> None:
 
 def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
     assert fault("papre") == (
-        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, or the path of a "
-        ".yaml file"
+        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, spica-groups, or "
+        "the path of a .yaml file"
     )
 
 
