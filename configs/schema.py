@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     SerializeAsAny,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
@@ -840,6 +841,13 @@ class Study(Frozen):
     limits: Limits = Limits()
     raters: Raters = Raters()
     judge: JudgeSettings = EmbeddedJudgeSettings()
+
+    @field_validator("dimensions", "strata")
+    @classmethod
+    def _all_is_everything(cls, named: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "all" in named:
+            raise ValueError(f"'all' means all {info.field_name} together in tables; choose another name")
+        return named
 
     @property
     def label(self) -> str:

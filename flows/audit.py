@@ -10,7 +10,7 @@ from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from flows.stages import ByReference, gather_ratings, prepare_all, report_alone
 from tasks.audit.audit import check_audit
-from tasks.audit.step import audit_table, filtered_table
+from tasks.audit.step import audit_table, filtered_table, population_table
 from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
 from tasks.preferences.experiment import Preferences
@@ -24,8 +24,11 @@ def audit_ratings(
 ) -> dict[str, pd.DataFrame]:
     """What each condition keeps of each stratum's ratings, and whose preferences it trains on."""
     audited = audit_table(bench.study, data, preferences.value, bench.store)
-    filtered = filtered_table(bench.study, data, preferences.value)
-    return {"audit": audited} | ({} if filtered is None else {"filtered_raters": filtered})
+    asked = {
+        "filtered_raters": filtered_table(bench.study, data, preferences.value),
+        "population_weights": population_table(bench.study, data, preferences.value),
+    }
+    return {"audit": audited} | {name: table for name, table in asked.items() if table is not None}
 
 
 @flow(name="audit-only", flow_run_name=lambda: f"{run_name()} · audit")

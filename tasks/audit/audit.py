@@ -18,13 +18,14 @@ from scipy.stats import hypergeom
 
 from configs.errors import InputError
 from configs.schema import Condition, Study
-from tasks.audit.tables import Audit, FilteredRaters
+from tasks.audit.tables import Audit, FilteredRaters, PopulationWeights
 from tasks.methods import METHODS
 from tasks.methods.group_weights import GROUP
 from tasks.methods.training_rows import of_all_groups, training_rows, why_not
 from tasks.preferences.aggregation import behind
 from tasks.preferences.condition import ConditionData, of_stratum
 from tasks.preferences.pairs import differing, pairs_sharing
+from tasks.preferences.population import effective_number
 from tasks.preferences.scales import to_scale
 from tasks.ratings.study_data import StudyData
 
@@ -146,6 +147,43 @@ def _by_chance(lost: int, raters: int, left_out: int, size: int) -> float:
     probability of all numbers that are no likelier (Fisher's exact test)."""
     possible = hypergeom(raters, left_out, size).pmf(np.arange(size + 1))
     return float(min(possible[possible <= possible[lost] * (1 + 1e-7)].sum(), 1.0))
+
+
+def population_weights(
+    study: Study, data: StudyData, made: Mapping[str, Mapping[str, ConditionData]]
+) -> DataFrame[PopulationWeights]:
+    """How many raters of equal weight would tell as much as those who are weighted to stand for a population; nothing
+    for a study without such a condition.
+
+    Kish's design effect of weights (1965): n · Σw² / (Σw)², of the n raters with a weight. Groups of fewer than
+    `survey.min_participants` raters are not shown.
+
+    Args:
+        made: experiment → condition → what its ratings came to, of those with `voices: population` at least.
+    """
+    rows = []
+    for experiment, settings in study.experiments.items():
+        for name, condition in settings.conditions.items():
+            if condition.voices != "population":
+                continue
+            own = made[experiment][name]
+            asked = pd.Index(_scaled(own)["participant_id"].unique())
+            weights = pd.concat([_scaled(part) for part in own.groups.values()]).groupby("participant_id")["weight"]
+            by_rater = weights.first().reindex(asked)
+            for stratum in (EVERYBODY, *settings.groups):
+                members = by_rater if stratum == EVERYBODY else by_rater[asked.isin(data.strata[stratum])]
+                counted = members.dropna()
+                if len(counted) < study.survey.min_participants:
+                    continue
+                effective = effective_number(counted)
+                row = (experiment, name, stratum, len(counted), len(members) - len(counted))
+                rows.append((*row, effective, len(counted) / effective))
+    return PopulationWeights.checked(rows)
+
+
+def _scaled(data: ConditionData) -> pd.DataFrame:
+    """The labels of all dimensions before aggregation, one below the other."""
+    return pd.concat([labels.scaled for labels in data.labels.values()])
 
 
 # ---- shares of ratings and of weight

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
-from tasks.audit.audit import audit, filtered_raters
+from tasks.audit.audit import audit, filtered_raters, population_weights
 from tasks.preferences.experiment import Preferences
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
@@ -44,3 +44,13 @@ def filtered_table(study: Study, data: StudyData, preferences: Mapping[str, Pref
         for name, item in study.experiments.items()
     }
     return filtered_raters(study, data, made) if any(made.values()) else None
+
+
+@task(name="population weights", cache_policy=NO_CACHE)
+def population_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences]) -> pd.DataFrame | None:
+    """What weighting the raters to a population costs; None for a study that weighs none. Made anew each time."""
+    made = {
+        name: {key: preferences[name].of(key) for key, own in item.conditions.items() if own.voices == "population"}
+        for name, item in study.experiments.items()
+    }
+    return population_weights(study, data, made) if any(made.values()) else None

@@ -25,6 +25,18 @@ class FilteredRaters(Table):
     share_of_ratings_left_out: float = column("their share", "share")
 
 
+class PopulationWeights(Table):
+    """One row a condition with `voices: population` and a group of raters: what their weights cost."""
+
+    experiment: str = column("the experiment that the condition is of")
+    condition: str = column("how feedback becomes training")
+    stratum: str = column("the group of raters; all is everybody in one of the experiment's groups")
+    n_participants: int = column("its members who have a weight, and a label on the condition's dimensions")
+    n_without: int = column("those with a label but no weight: the population's shares don't describe them")
+    effective_participants: float = column("(Σw)² / Σw²: so many raters of equal weight would tell as much")
+    design_effect: float = column("n_participants / effective_participants; 1 where all weigh the same")
+
+
 class Audit(Table):
     """One row a condition and a group of raters; missing where a denominator is 0."""
 

@@ -250,6 +250,13 @@ def test_no_condition_may_be_called_control() -> None:
     )
 
 
+@pytest.mark.parametrize("named", ["dimensions", "strata"])
+def test_no_dimension_and_no_stratum_may_be_called_all(named: str) -> None:
+    (like, *_) = getattr(load_study("demo"), named).values()
+    message = fault("demo", {f"{named}.all": like.model_dump()})
+    assert message == f"demo: {named}: 'all' means all {named} together in tables; choose another name"
+
+
 @pytest.mark.parametrize("source", [{}, {"folder": "x", "simulate": {}}, {"folder": "x", "collection": "y"}])
 def test_ratings_have_exactly_one_source(source: dict[str, Any]) -> None:
     message = fault("demo", {"ratings": {"codebooks": ["survey-app-en"], **source}})
@@ -358,8 +365,8 @@ def test_a_number_that_is_not_finite_is_refused(key: str, value: str) -> None:
 
 def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
     assert fault("papre") == (
-        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, or the path of a "
-        ".yaml file"
+        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, spica-groups, or "
+        "the path of a .yaml file"
     )
 
 

@@ -47,3 +47,33 @@ def test_real_ratings_of_single_texts_go_through_the_survey(
     assert table.loc["all", "alpha"] == pytest.approx(0.2864885922720908)  # PyPI krippendorff, ordinal
     assert table.loc["all", "n_ratings"] == 13036
     assert "No models were trained" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_real_groups_are_served_in_every_way_the_study_names(
+    prefect: None, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.study import run_study
+
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
+    small = {
+        "ratings.folder": str(shared_data / "spica"), "architectures": ["tiny-falcon"], "evaluation.max_prompts": 8,
+        "raters.replicates": 0, "recipe.pretraining.steps": 120, "recipe.dpo.max_pairs": 16,
+        "recipe.max_new_tokens": 24,
+    }  # fmt: skip
+    state = run_study("spica-groups", small, str(tmp_path / "out"), return_state=True)
+    assert state.is_completed(), state.message
+    service = pd.read_csv(tmp_path / "out" / "tables" / "service.csv")
+    ways = {"own", "pooled", "equal", "robust", "least-regret", "merged", "control"}
+    for experiment, groups in {
+        "party": ("democrat", "republican"),
+        "religiosity": ("religious", "not-religious"),
+    }.items():
+        own = service[service["experiment"] == experiment].dropna(subset=["architecture"])
+        assert ways <= set(own["contrast"])
+        assert {f"group: {name}" for name in groups} <= set(own["measure"])
+        assert own["estimate"].notna().all()
+    judges = pd.read_csv(tmp_path / "out" / "tables" / "judge_groups.csv")
+    assert (judges["n_ratings"] > 0).all()
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "Can one model serve all?" in html
+    assert "Ways to serve Democrats and Republicans" in html

@@ -56,7 +56,13 @@ def test_every_table_has_its_columns(finished):
     assert {name: " ".join(read(finished, name).columns) for name in columns} == columns
     files = {path.stem: list(read(finished, path.stem)) for path in finished.tables.glob("*.csv")}
     assert files == {name: list(columns_of(table)) for name, table in DECLARED.items() if name in files}
-    groups = {"groups", "service", "judge_groups", "voices"}  # of a study that names groups to serve
+    groups = {
+        "groups",
+        "service",
+        "judge_groups",
+        "voices",
+        "population_weights",
+    }  # of a study that names groups to serve
     assert set(DECLARED) - set(files) == {"moved", "filtered_raters", *groups}
 
 

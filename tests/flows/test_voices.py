@@ -69,6 +69,17 @@ def test_whose_voice_is_in_each_way_is_in_the_audit(served: Place) -> None:
     assert ways["population"].loc[["female", "male"]].tolist() == pytest.approx([0.8, 0.2])
 
 
+def test_what_weights_of_a_population_cost_is_told(served: Place) -> None:
+    weights = read(served, "population_weights")
+    assert weights["condition"].unique().tolist() == ["population"]
+    assert weights["stratum"].tolist() == ["all", "female", "male"]
+    everybody, female, male = weights["n_participants"]
+    assert everybody == female + male
+    # within a group all weigh the same, s / n of it: Σw² = Σ s² / n
+    effective = 1 / (0.8**2 / female + 0.2**2 / male)
+    assert weights["effective_participants"].tolist() == pytest.approx([effective, female, male])
+
+
 def test_what_each_group_gets_of_each_way_is_told(served: Place) -> None:
     groups = read(served, "groups")
     assert set(groups["condition"]) == {"own", "pooled", "control", *WAYS}

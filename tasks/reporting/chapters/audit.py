@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from configs.schema import Study
-from tasks.audit.tables import Audit, FilteredRaters
+from tasks.audit.tables import Audit, FilteredRaters, PopulationWeights
 from tasks.reporting.chapters.audit_figure import draw_audit
 from tasks.reporting.chapters.audit_voices import each_group, voices
 from tasks.reporting.house.chapter import Chapter, Results
@@ -63,7 +63,7 @@ def _parts(results: Results) -> list[Part]:
     sentences = [sentence for extreme in extremes for sentence in extreme(study, audited)]
     words = [Paragraph(f"{' '.join(sentences)} {raters_label(study)}".strip())] if sentences else []
     shown = [*words, *_small(study, audited), *results.picture("audit"), _full(study, audited)]
-    return [Paragraph(text), *shown, *_filtered(results)]
+    return [Paragraph(text), *shown, *_weighted(results), *_filtered(results)]
 
 
 # ---- sentences
@@ -232,6 +232,35 @@ def _full(study: Study, audited: list[Row]) -> Fold:
     return Fold("All conditions and groups", [Paragraph(text.strip()), groups, every])
 
 
+# ---- weights of a population
+
+
+def _weighted(results: Results) -> list[Part]:
+    """What it costs to weigh raters so that they stand for a population."""
+    study, rows = results.study, results.rows(PopulationWeights)
+    if not rows:
+        return []
+    told = "; ".join(
+        f"under {row['condition']}, {whole(row['n_participants'])} raters tell as much as "
+        f"{whole(row['effective_participants'])} of equal weight (design effect {number(row['design_effect'], 2)})"
+        for row in rows
+        if row["stratum"] == EVERYBODY
+    )
+    text = (
+        "Raters who are weighted to stand for a population tell less than as many who all weigh the same; the design "
+        "effect says how many times as many it takes to make up for that"
+    )
+    table = TablePart.of(
+        rows,
+        *texts({"Condition": "condition"}),
+        ("Raters", "l", lambda row: raters_title(study, row["stratum"])),
+        *counts({"With a weight": "n_participants", "Without": "n_without"}),
+        *numbers({"Worth": "effective_participants"}, 1),
+        *numbers({"Design effect": "design_effect"}, 2),
+    )
+    return [Paragraph(f"{text}{': ' if told else ''}{told}. {raters_label(study)}".strip()), table]
+
+
 # ---- rater filters
 
 
@@ -270,7 +299,7 @@ def _leaves_out(study: Study, row: Row) -> str:
 CHAPTER = Chapter(
     "audit",
     "Whose voice is in the data",
-    [Audit, FilteredRaters],
+    [Audit, FilteredRaters, PopulationWeights],
     findings=_findings,
     parts=_parts,
     figures=draw_audit,

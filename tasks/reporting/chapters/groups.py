@@ -9,7 +9,7 @@ from tasks.groups.measures import GAP, MEAN, POPULATION, WORST
 from tasks.groups.tables import Groups, Voices
 from tasks.judging.tables import JudgeGroups
 from tasks.meta_analysis.tables import Service
-from tasks.reporting.chapters.groups_figure import GROUP, ceilings_of, draw_groups, served
+from tasks.reporting.chapters.groups_figure import GROUP, ceilings_of, draw_groups, levels_of, served
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, numbers, span, texts
 from tasks.reporting.house.document import Caution, Fold, Items, Paragraph, Part, SourceTables, TablePart
@@ -25,6 +25,7 @@ from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, joined, label_sentence, raters_title, spoken
 
 OVER_GROUPS = (WORST, GAP, MEAN, POPULATION)
+TIE = 1e-9
 LABELS = {WORST: "the worst group", GAP: "the gap between groups", MEAN: "the mean over groups"}
 
 
@@ -37,10 +38,17 @@ def _contrasts(results: Results, experiment: str, dimension: str) -> Iterator[Ro
 
 
 def _asked_for(results: Results, experiment: str, dimension: str) -> list[Row]:
-    """The contrasts that the study names, on the measures over all groups."""
+    """The contrasts that the study names, on the measures over all groups, with `alike`: whether either way gives every
+    group the same by the same judge. Then there is no gap by construction, and the worst group is the mean."""
     named = results.study.experiments[experiment].contrasts
-    every = _contrasts(results, experiment, dimension)
-    return [row for row in every if row["contrast"] in named and row["measure"] in OVER_GROUPS]
+    levels = levels_of(results, experiment, dimension)
+    even = {way for way, own in levels.items() if GAP in own and abs(own[GAP]["uncorrected"]) < TIE}
+    every = (
+        row | {"alike": {row["first"], row["second"]} <= even}
+        for row in _contrasts(results, experiment, dimension)
+        if row["contrast"] in named and row["measure"] in OVER_GROUPS
+    )
+    return [row for row in every if not (row["alike"] and row["measure"] in (WORST, GAP))]
 
 
 # ---- sentences
@@ -48,16 +56,21 @@ def _asked_for(results: Results, experiment: str, dimension: str) -> list[Row]:
 
 def _findings(results: Results) -> list[str]:
     """Of each contrast that the study names and each dimension, whether the worst off are better off."""
-    sentences = []
-    for experiment, dimensions in served(results).items():
+    sentences, every = [], served(results)
+    for experiment, dimensions in every.items():
+        which = f" ({results.study.experiments[experiment].title})" if len(every) > 1 else ""
         for dimension in dimensions:
             named = _asked_for(results, experiment, dimension)
-            rows, doubt = _said_once([row for row in named if row["measure"] in (WORST, GAP)])
+            rows, doubt = _said_once(
+                [row for row in named if row["measure"] in ((MEAN,) if row["alike"] else (WORST, GAP))]
+            )
             clear = [_change(row) for row in rows if direction(row)]
             unclear = [f"{_what(row)} {not_clear(row)}" for row in rows if not direction(row)]
             said = [*clear, *([f"not clear: {'; '.join(unclear)}"] if unclear else [])]
             if said:
-                sentences.append(f"Serving all groups, {spoken(results.study, dimension)}: {'; '.join(said)}{doubt}.")
+                sentences.append(
+                    f"Serving all groups{which}, {spoken(results.study, dimension)}: {'; '.join(said)}{doubt}."
+                )
     return sentences
 
 
@@ -170,7 +183,8 @@ def _alike(results: Results) -> list[Part]:
         parts.append(Caution(
             f"On {joined(spoken(study, name) for name in none)} the groups can't be told apart: no judge of a group's "
             "own predicts its raters better than everybody's does, so all groups are judged alike. That no gap shows "
-            "there between groups who get the same answers is how it is measured, not a finding."
+            "there between groups who get the same answers is how it is measured, not a finding; of two such ways only "
+            "the mean is compared."
         ))  # fmt: skip
     told = [f"{joined(names)} on {spoken(study, name)}" for name, names in some.items() if names]
     if told:

@@ -107,7 +107,7 @@ def _ways(results: Results, experiment: str, dimensions: Mapping[str, Levels], c
     own = (f"The group's own adapter ({ceiling})", {"color": INK, "marker": "|", "ls": "", "ms": 11, "mew": 1.4})
     _legend(canvas, titles, *([own] if ceiling else []))
     caption = (
-        "What each group gets of each way to serve, by its own judge, pooled over architectures, with 95% intervals."
+        "What each group gets of each way to serve, by its judge, pooled over architectures, with 95% intervals."
         f"{' Upright strokes: what its own adapter gives the group.' if ceiling else ''}"
     )
     each = []

@@ -17,8 +17,8 @@ import pytest
 from configs.errors import InputError
 from configs.load import load_study
 from configs.schema import Contrast, ContrastSettings, Study
-from tasks.audit.audit import audit, check_audit, filtered_raters
-from tasks.audit.step import filtered_table
+from tasks.audit.audit import audit, check_audit, filtered_raters, population_weights
+from tasks.audit.step import filtered_table, population_table
 from tasks.audit.tables import Audit
 from tasks.methods import METHODS
 from tasks.preferences.aggregation import aggregate
@@ -535,3 +535,51 @@ def test_the_stage_reads_whom_the_kept_preferences_leave_out() -> None:
     assert (of(table, "all")["left_out"], of(table, "x")["n_participants"]) == (6, 12)
     unfiltered = study({"open": {}})
     assert filtered_table.fn(unfiltered, StudyData.of(unfiltered, data(RATERS)), {}) is None
+
+
+# ---- weights of a population
+
+POPULATION = {"group": {"x": 0.5, "y": 0.5}}
+# Three raters of x, one of y, one of z, whom the shares don't describe.
+FIVE: list[tuple[str, str, str, int | None]] = [
+    (rater, "q", response, label)
+    for rater in ("x1", "x2", "x3", "y1", "z1")
+    for response, label in (("a", 5), ("b", 2))
+]
+
+
+def weighted(few: int = 1, **condition: Any) -> pd.DataFrame:
+    changes = {"population": POPULATION, "survey": {"min_participants": few}}
+    settings = study({"c": {"voices": "population", **condition}, "open": {}}, "xyz", **changes)
+    own = StudyData.of(settings, data(FIVE))
+    made = {name: experiment_data(settings, own, each) for name, each in settings.experiments.items()}
+    return population_weights(settings, own, made)
+
+
+def test_what_the_weights_of_a_population_cost_by_hand() -> None:
+    table = weighted()
+    assert table["condition"].unique().tolist() == ["c"]
+    everybody, x, y = (of(table, name) for name in ("all", "x", "y"))
+    # weights ∝ 1/6, 1/6, 1/6, 1/2: (Σw)² / Σw² = 1 / (3/36 + 1/4) = 3 of 4 raters
+    assert (everybody["n_participants"], everybody["n_without"]) == (4, 1)
+    assert everybody["effective_participants"] == pytest.approx(3)
+    assert everybody["design_effect"] == pytest.approx(4 / 3)
+    assert (x["n_participants"], x["effective_participants"], x["design_effect"]) == pytest.approx((3, 3, 1))
+    assert (y["n_participants"], y["effective_participants"], y["design_effect"]) == pytest.approx((1, 1, 1))
+    assert "z" not in set(table["stratum"])  # nobody of it has a weight
+
+
+def test_a_filtered_rater_costs_nothing_and_few_raters_are_not_shown() -> None:
+    everybody = of(weighted(raters={"drop": 0.2, "by": "chance"}), "all")
+    assert everybody["n_participants"] + everybody["n_without"] == 4
+    assert weighted(few=3)["stratum"].tolist() == ["all", "x"]
+
+
+def test_the_stage_weighs_as_the_kept_preferences_do() -> None:
+    settings = study({"c": {"voices": "population"}}, population=POPULATION, survey={"min_participants": 1})
+    own, store = StudyData.of(settings, data(FIVE)), MemoryStore()
+    kept = {"e": keep_preferences(settings, "e", own, store.make("ratings", "abc", lambda _: {}), store)}
+    made = {"e": experiment_data(settings, own, settings.experiments["e"])}
+    pd.testing.assert_frame_equal(population_table.fn(settings, own, kept), population_weights(settings, own, made))
+    plain = study({"open": {}})
+    assert population_table.fn(plain, StudyData.of(plain, data(FIVE)), {}) is None

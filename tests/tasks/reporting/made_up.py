@@ -123,6 +123,7 @@ def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
             for index in ("outfit", "lz", "long_string", "irv", "even_odd")
         ]),
         "filtered_raters": pd.DataFrame([filtered_row("scale", "binary", s) for s in ("all", *study.strata)]),
+        "population_weights": pd.DataFrame([weighted_row("scale", "binary", s) for s in ("all", *study.strata)]),
         "judge_agreement": pd.DataFrame(
             [(d, s, 440, 0.84, 0.61, 0.7, -0.01) for d in study.evaluation.dimensions for s in ("all", *study.strata)],
             columns=["dimension", "stratum", "n", "agreement", "weighted_kappa", "spearman", "mean_error"]),
@@ -156,6 +157,14 @@ def filtered_row(experiment: str, condition: str, stratum: str, **changes: Any) 
         "experiment": experiment, "condition": condition, "stratum": stratum, "n_participants": 50, "left_out": 5,
         "share_left_out": 0.1, "expected": 0.1, "p_chance": math.nan if stratum == "all" else 0.6, "n_ratings": 200,
         "ratings_left_out": 20, "share_of_ratings_left_out": 0.1, **changes,
+    }  # fmt: skip
+
+
+def weighted_row(experiment: str, condition: str, stratum: str, **changes: Any) -> dict[str, Any]:
+    """A row of population_weights.csv: 50 raters worth 40."""
+    return {
+        "experiment": experiment, "condition": condition, "stratum": stratum, "n_participants": 50, "n_without": 3,
+        "effective_participants": 40.0, "design_effect": 1.25, **changes,
     }  # fmt: skip
 
 

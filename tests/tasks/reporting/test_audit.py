@@ -14,7 +14,7 @@ from configs.schema import Study
 from tasks.reporting.chapters.audit_voices import voices
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.report import draw_all, findings
-from tests.tasks.reporting.made_up import HOSTILE, audit_row, made_up, study, written
+from tests.tasks.reporting.made_up import HOSTILE, audit_row, made_up, study, weighted_row, written
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +186,16 @@ def test_one_condition_and_one_group_are_drawn(tmp_path: Path) -> None:
 def test_many_groups_with_long_names_are_drawn(tmp_path: Path) -> None:
     rows = [audit_row("scale", name, f"{HOSTILE}{group}") for name in ("5-point", "binary") for group in range(12)]
     assert [figure.name for figure in draw_all(Results(study(), {"audit": pd.DataFrame(rows)}), tmp_path)] == ["audit"]
+
+
+# ---- weights of a population
+
+
+def test_what_weights_of_a_population_cost_is_told_and_shown_by_group(tmp_path: Path) -> None:
+    audit = {"audit": pd.DataFrame([audit_row("scale", "binary", "female")])}
+    rows = [weighted_row("scale", "binary", "all"), weighted_row("scale", "binary", "male", design_effect=1.0)]
+    text = written(study(), audit | {"population_weights": pd.DataFrame(rows)}, tmp_path)[1]
+    assert "under binary, 50 raters tell as much as 40 of equal weight (design effect 1.25)." in text
+    assert "| binary | all raters | 50 | 3 | 40.0 | 1.25 |" in text
+    assert "| binary | male | 50 | 3 | 40.0 | 1.00 |" in text
+    assert "stand for a population" not in written(study(), audit, tmp_path)[1]

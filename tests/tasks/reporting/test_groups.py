@@ -114,6 +114,28 @@ def test_ways_that_tell_the_model_the_group_are_said_to() -> None:
     assert "Under named the model is told the group and answers each for itself;" in said
 
 
+def test_of_ways_that_give_all_the_same_only_the_mean_is_compared() -> None:
+    service = KNOWN["service"].copy()
+    gap = (service["dimension"] == "toxicity") & (service["measure"] == "gap")
+    service.loc[gap & service["contrast"].isin(["robust", "pooled"]), "uncorrected"] = 0.0
+    said = next(line for line in text(KNOWN, service=service).split("\n") if line.startswith("Serving all groups, tox"))
+    assert "robust − pooled on the mean over groups" in said or "the mean over groups against pooled" in said
+    assert "equal − pooled on the worst group" in said or "the worst group against pooled" in said
+    both = [row for row in groups._asked_for(results({**KNOWN, "service": service}), "serving", "toxicity")]
+    assert {row["measure"] for row in both if row["contrast"] == "robust - pooled"} == {"mean", "population mean"}
+    assert {"worst group", "gap"} <= {row["measure"] for row in both if row["contrast"] == "equal - pooled"}
+
+
+def test_findings_of_several_experiments_say_which() -> None:
+    settings = SERVING.model_copy(
+        update={"experiments": {name: SERVING.experiments["serving"] for name in ("serving", "again")}}
+    )
+    twice = pd.concat([KNOWN["service"], KNOWN["service"].assign(experiment="again")])
+    sentences = groups.CHAPTER.findings(Results(settings, {**KNOWN, "service": twice}, FACTS))
+    assert all(line.startswith("Serving all groups (Serving groups), ") for line in sentences)
+    assert len(sentences) == 2 * len(groups.CHAPTER.findings(results(KNOWN)))
+
+
 def test_the_frontier_has_the_ways_that_no_other_beats_in_both() -> None:
     points = {"a": (0.5, 0.4), "b": (0.6, 0.3), "c": (0.55, 0.3), "d": (0.4, 0.2), "e": (0.5, 0.4)}
     assert frontier(points) == ["a", "e", "b"]

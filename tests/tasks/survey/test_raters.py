@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from configs.load import load_study
-from configs.schema import Study
+from configs.load import load_codebook, load_study
+from configs.schema import Simulation, Study
+from tasks.ratings.landing.landing import land
 from tasks.ratings.landing.pseudonym import pseudonyms
-from tasks.survey.rater_indices import COLUMNS
+from tasks.ratings.landing.snapshot import Collection, snapshot_data
+from tasks.ratings.reading.load import Data, load_ratings
+from tasks.simulation.simulate import simulate_export
+from tasks.survey.rater_indices import COLUMNS, rater_indices
 from tasks.survey.raters import area_under_curve, careless_raters, rater_fits, rater_names, raters_table
 from tasks.survey.tables import RaterFits, RaterIndices
 from tests.conftest import make_data
@@ -53,6 +58,30 @@ def test_a_rater_has_the_pseudonym_that_landing_would_give(study: Study) -> None
 def test_a_collections_pseudonyms_are_kept(study: Study) -> None:
     landed = load_study("demo", {"ratings": {"collection": "c", "codebooks": ["survey-app-en"]}})
     assert rater_names(landed, None)("0123456789abcdef0123") == "0123456789abcdef0123"
+
+
+def test_raters_of_a_collection_of_several_sources_answer_as_in_the_exports_themselves(tmp_path: Path) -> None:
+    study = load_study("demo", {"ratings": {"folder": str(tmp_path), "codebooks": ["survey-app-en", "survey-app-de"]}})
+    landed = load_study("demo", {"ratings": {"collection": "c", "codebooks": ["survey-app-en", "survey-app-de"]}})
+    books, dimensions = [load_codebook(name) for name in study.ratings.codebooks], list(study.dimensions)
+    simulate_export(Simulation(participants=60, prompts=25), 0, tmp_path)
+    collection = Collection(tmp_path / "collections" / "c")
+    for book in books:  # two landings, an English one and a German one
+        land(collection, [tmp_path], [book], KEY)
+
+    def table(of: Study, data: Data) -> pd.DataFrame:
+        found, reasons = rater_indices(data.ratings, dimensions, study.seed)
+        assert reasons == {}
+        return raters_table(found, rater_names(of, KEY), NO_CHECKS, None, few=1)
+
+    own = table(study, load_ratings(dimensions, books, tmp_path))
+    both = table(landed, snapshot_data(collection.find(), dimensions, books))
+    assert own["rater"].nunique() == 60
+    assert own.query("dimension == 'all'")["lz_p"].notna().all()
+    drawn = ["outfit_p", "lz_p"]  # of 1,000 simulated answers, drawn in another order: a standard error of .016
+    assert both[drawn].to_numpy() == pytest.approx(own[drawn].to_numpy(), abs=0.12)
+    exact = [name for name in own if name not in (*drawn, "lz")]
+    pd.testing.assert_frame_equal(both[exact], own[exact])
 
 
 def test_the_table_has_no_id_and_not_the_order_of_ids(study: Study) -> None:
