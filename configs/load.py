@@ -89,6 +89,8 @@ def _with_base(name: str) -> dict[str, Any]:
         following = layers[-1].pop("extends", None)
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
+        if isinstance(layer.get("recipe"), dict) and isinstance(merged.get("recipe"), str):
+            merged["recipe"] = _read("recipes", merged["recipe"])  # what this layer leaves out is the named recipe's
         merged = _merge(merged, layer)
     return merged
 

@@ -213,6 +213,11 @@ class Condition(Frozen):
         return bool(self.stratum or self.half or self.raters)
 
     @property
+    def trains(self) -> bool:
+        """Whether it takes training steps; an adapter that is merged from others takes none."""
+        return self.voices != "merged"
+
+    @property
     def robust(self) -> bool:
         """Whether training changes the weights of groups, towards those that it serves worst."""
         return self.voices in ("robust", "least-regret")

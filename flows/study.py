@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import State
 
 from configs.load import load_study
+from configs.schema import Study
 from flows.artifacts import show_results
 from flows.audit import audit_ratings
 from flows.cells import Grid, run_cells
@@ -81,7 +82,7 @@ def run_study(
         report = write_outputs(settings, tables, facts, folder)
     page = _track(bench, tables, folder) if grid.cells else ""
     show_results("study", settings, tables, report, page)
-    return _outcome(folder, report, grid, judge.stops if judge else "")
+    return _outcome(bench.study, folder, report, grid, judge.stops if judge else "")
 
 
 def _remember(bench: Bench, ratings: str, grid: Grid, tables: dict[str, pd.DataFrame]) -> Earlier | None:
@@ -107,13 +108,14 @@ def _track(bench: Bench, tables: dict[str, pd.DataFrame], folder: Path) -> str:
     return bench.tracker.page(bench.tracker.study_results(key, metrics, folder), "report.html")
 
 
-def _outcome(folder: Path, report: Path, grid: Grid, stopped: str) -> Outcome | State:
+def _outcome(study: Study, folder: Path, report: Path, grid: Grid, stopped: str) -> Outcome | State:
     if stopped:
         outcome = Outcome(folder, report, 0, 0, 0, stopped)
         return State(type=StateType.FAILED, name="Judge below its floor", message=stopped, data=outcome)
     results = [*grid.cells, *(cell for result in grid.replicates for cell in result.cells)]
     failed = sum(result.status == "failed" for result in results)
-    trained = sum(result.status == "trained" for result in results)
+    made = [result.cell for result in results if result.status == "trained"]
+    trained = sum(study.experiments[cell.experiment].conditions[cell.condition].trains for cell in made)
     outcome = Outcome(folder, report, len(results), failed, trained)
     if not failed:
         return outcome

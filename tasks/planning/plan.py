@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from configs.load import load_study
-from configs.schema import CONTROL, Study
+from configs.schema import CONTROL, Condition, Study
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
@@ -79,7 +79,11 @@ class Plan:
 
     @property
     def training_runs(self) -> int:
-        return sum(cell.times for cell in self.cells if cell.training == RUNS)
+        """Those that are to be made; adapters that are merged from others are none."""
+        return sum(cell.times for cell in self.cells if cell.training == RUNS and self._condition(cell).trains)
+
+    def _condition(self, cell: Planned) -> Condition:
+        return self.study.experiments[cell.experiment].conditions[cell.condition]
 
     @property
     def judge_calls(self) -> int:

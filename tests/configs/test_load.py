@@ -109,6 +109,12 @@ def test_overrides_take_yaml_values_and_keep_equals_signs_in_them() -> None:
     assert parse_overrides(["a.b=[1, null]", "c=x=y", "d="]) == {"a.b": [1, None], "c": "x=y", "d": None}
 
 
+def test_a_key_of_the_recipe_leaves_the_rest_of_the_named_recipe_as_it_is(tmp_path: Path) -> None:
+    own = load_study(write(tmp_path, "extends: demo\nname: own\nrecipe: {dpo: {batch_size: 16}}")).recipe
+    named = load_study("demo").recipe
+    assert own == named.model_copy(update={"dpo": named.dpo.model_copy(update={"batch_size": 16})})
+
+
 def test_an_experiment_that_extends_another_differs_only_in_what_it_gives() -> None:
     study = load_study("budget")
     assert set(study.experiments) == {"scale", "disagreement", "scale-steps", "disagreement-steps"}  # null leaves out
