@@ -2,10 +2,11 @@
 
     python tests/benchmarks/groups.py [--set FIELD=VALUE]
 
-The study `groups` is run twice: as it is, where the smallest group wants the opposite of the others, and with slopes that
-are all alike, where they want the same. In the first, each group's own adapter must serve the smaller group better than the
-pooled one does, and robust's or least regret's worst group must be above pooled's, with an interval that knows who was
-asked and excludes zero. In the second, no contrast of ways on the worst group or the gap may be clear.
+The study `groups` is run twice: as it is, where the smallest group wants the opposite of the others, and with slopes
+that are all alike, where they want the same. In the first, each group's own adapter must serve the smaller group
+better than the pooled one does, and robust's or least regret's worst group must be above pooled's, with an interval
+that knows who was asked and excludes zero. In the second, no contrast of ways on the worst group or the gap may be
+clear.
 """
 
 from __future__ import annotations
