@@ -107,7 +107,10 @@ def _how(results: Results) -> str:
         "distance between the highest and the lowest; chance makes the lowest of several means too low and a gap too "
         "wide, which a bootstrap over prompts corrects, most of it, so that a gap near zero can come out below it. All "
         "is pooled over architectures. Intervals know prompts, what architectures share of them, and how architectures "
-        f"differ. {known} No interval knows how far a group's judge errs, the same way under every way to serve."
+        f"differ. {known} No interval knows how far a group's judge errs, the same way under every way to serve. "
+        "Pooled training compares every rater's labels with every other's; ways that keep groups apart compare them "
+        "within groups only, and a group's own adapter learns from its ratings alone. With few ratings that makes them "
+        "worse than pooling, where groups want nearly the same."
         f"{_told(results)} "
         f"{label_sentence(results.study)}"
     ).strip()
