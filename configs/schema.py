@@ -522,14 +522,15 @@ class Limits(Frozen):
     """What a training run must keep to; one that does not is marked wherever its numbers are used.
 
     Of its answers, beside the control's: a share of well-formed ones, and mean words, at least and at most so many
-    times the control's; shares of empty and of repetitive ones at most so much above the control's. Of its training,
-    where it took ten steps: a margin above `margin`. Of the control itself: at least a share `control` of answers that
-    end by themselves, and of well-formed ones; below it the control and all runs of its architecture are marked.
+    times the control's; shares of those cut off at the limit of new tokens, of empty and of repetitive ones at most so
+    much above the control's. Of its training, where it took ten steps: a margin above `margin`. Of the control itself:
+    at least a share `control` of well-formed answers; below it the control and all runs of its architecture are marked.
     """
 
     well_formed: Annotated[float, Field(ge=0, le=1)] = 0.9
     shortest: Annotated[float, Field(ge=0, le=1)] = 0.5
     longest: Annotated[float, Field(ge=1)] = 2.0
+    cut_off: Annotated[float, Field(ge=0, le=1)] = 0.1
     empty: Annotated[float, Field(ge=0, le=1)] = 0.05
     repetitive: Annotated[float, Field(ge=0, le=1)] = 0.1
     margin: float = 0.0

@@ -52,8 +52,11 @@ def prove(
             ceiling = {f"human_{name}": values for name, values in one.among_humans(weights, level).items()}
             sizes = {"n": len(one.judge), "n_prompts": len(np.unique(one.prompt))}
             sizes |= {"n_unscored": one.unscored, "n_human": one.raters}
+            spreads = {"spread": spread(one.judge), "raters_spread": spread(one.human)}
             both = agreement[stratum] | ceiling
-            rows.append({"dimension": dimension, "stratum": stratum, **sizes, **with_intervals(both), **_lost(both)})
+            rows.append(
+                {"dimension": dimension, "stratum": stratum, **sizes, **spreads, **with_intervals(both), **_lost(both)}
+            )
         for a, b in pairs:
             for name in COMPARED:
                 difference = {name: agreement[a][name] - agreement[b][name]}
@@ -140,6 +143,11 @@ def measures(human: np.ndarray, judge: np.ndarray, weights: np.ndarray, categori
             "spearman": _correlation(_ranks(human, weights), _ranks(judge, weights), weights),
             "mean_error": weights @ (judge - human) / total,
         }
+
+
+def spread(scores: np.ndarray) -> float:
+    """Standard deviation of scores, shape (n,): 0 where all are the same, NaN where there are none."""
+    return float(scores.std()) if len(scores) else np.nan
 
 
 def to_category(scores: np.ndarray, categories: int) -> np.ndarray:

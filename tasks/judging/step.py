@@ -23,7 +23,7 @@ from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import content_digest, fingerprint, frame_digest
 from tasks.runtime.store import Artifact, Record, Store
 
-VERSION = 4
+VERSION = 5
 PROOF = ("judge_agreement", "judge_strata", "judge_calibration")
 """The tables of the proof."""
 Secret = Callable[[str], str | None]

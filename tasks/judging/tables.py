@@ -22,6 +22,8 @@ class JudgeAgreement(Table):
     mean_error: float = column("judge less raters, mean", SCORE, missing=True)
     n_prompts: int = column("prompts that these responses answer")
     n_unscored: int = column("rated responses that the judge could not score")
+    spread: float = column("standard deviation of the judge's scores of these responses", SCORE, missing=True)
+    raters_spread: float = column("standard deviation of the raters' means of them", SCORE, missing=True)
     alpha: float = column("Krippendorff's alpha of the judge and one rater of each response", missing=True)
     agreement_low: float = column("lower end of agreement's interval", "share", missing=True)
     agreement_high: float = column("upper end of agreement's interval", "share", missing=True)

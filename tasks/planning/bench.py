@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from configs.schema import Study
+from tasks.generation.health import Grammar
 from tasks.generation.step import Prompts
 from tasks.judging.step import ProvenJudge
 from tasks.methods.replicate_set import ReplicateSet
@@ -56,7 +55,7 @@ class Inputs:
         replicated: dict[str, dict[str, ReplicateSet]],
         judge: ProvenJudge,
         prompts: Prompts,
-        grammatical: Callable[[str], bool] | None,
+        grammatical: Grammar | None,
     ) -> None:
         """`ratings`: the snapshot's id, or the digest of ratings that are in no collection. `grammatical`: whether a
         text keeps the grammar of the study's texts, where that is known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import pandas as pd
 
 from configs.schema import Study
 from tasks.architectures.load import BaseRef
-from tasks.generation.health import health, mark
+from tasks.generation.health import Grammar, health, mark
 from tasks.generation.step import ANSWERS_FILE, Answered, read_answers
 from tasks.methods import METHODS
 from tasks.methods.card import model_card
@@ -183,7 +183,7 @@ def sharing_conditions(training_sets: TrainingSets, cell: Cell, prepared: Traini
     ]
 
 
-def cell_result(parts: Parts, n_prompts: int, grammatical: Callable[[str], bool] | None) -> CellResult:
+def cell_result(parts: Parts, n_prompts: int, grammatical: Grammar | None) -> CellResult:
     """The result of a cell that finished; `grammatical`: whether a text keeps its grammar, where that is known."""
     trained, answers = parts.trained, parts.answers
     result = CellResult(
@@ -290,9 +290,7 @@ class ReplicateParts:
         return self.runs.fresh or self.answers.fresh or self.scores.fresh
 
 
-def replicates_result(
-    parts: ReplicateParts, n_prompts: int, grammatical: Callable[[str], bool] | None
-) -> ReplicatesResult:
+def replicates_result(parts: ReplicateParts, n_prompts: int, grammatical: Grammar | None) -> ReplicatesResult:
     """The result of replicates that finished."""
     runs, answers = parts.runs, parts.answers
     n = len(parts.replicates.numbers)

@@ -209,12 +209,20 @@ def sentence_kinds(text: str) -> tuple[str, ...] | None:
     return known if len(known) == len(kinds) == SENTENCES_PER_REPLY else None
 
 
-def is_well_formed(text: str) -> bool:
+def is_well_formed(text: str, cut_off: bool = False) -> bool:
     """Whether an English text is exactly three reply sentences, each with any of the topics; outer blanks are ignored.
 
-    A check of the grammar of generated text: it says nothing about what the sentences express.
+    A text that was `cut_off` need only be the beginning of such a one. A check of the grammar of generated text: it
+    says nothing about what the sentences express.
     """
-    return sentence_kinds(text) is not None
+    return _begins_a_reply(text) if cut_off else sentence_kinds(text) is not None
+
+
+def _begins_a_reply(text: str) -> bool:
+    *whole, last = re.split(r"(?<=\.) ", text.strip())
+    known = _kind_by_sentence()
+    few = len(whole) < SENTENCES_PER_REPLY
+    return few and all(part in known for part in whole) and any(sentence.startswith(last) for sentence in known)
 
 
 Sentence = tuple[str, Text]

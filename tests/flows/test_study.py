@@ -83,6 +83,15 @@ def test_every_effect_is_the_mean_paired_difference_of_its_scores(finished):
     assert effects["5-point - control", "toxicity", "tiny-llama"] == pytest.approx(difference.mean())
 
 
+def test_answers_that_were_cut_off_are_a_share_of_their_own(finished):
+    """As the answers themselves have it, in whichever cell they are."""
+    answers = [pd.read_parquet(path) for path in (finished.folder / "home" / "store").glob("outputs/*/outputs.parquet")]
+    health = read(finished, "health")
+    shares = {round(1 - table["finished"].mean(), 9) for table in answers}
+    assert set(health["cut_off"].round(9)) == shares
+    assert health["well_formed"].between(0, 1).all()
+
+
 def test_the_pool_is_over_both_architectures_with_the_published_value_beside_it(finished):
     pooled = read(finished, "pooled").set_index(["contrast", "dimension"])
     assert (pooled["k"] == 2).all()

@@ -15,6 +15,8 @@ from tasks.reporting.house.effects import direction, effect_text, unmarked
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, joined, number, percent, whole
 
+MOST = 0.5
+"""Where more of the untouched architecture's answers than this share are cut off, the report says what to raise."""
 NAMED = 4
 """A sentence names at most so many conditions; more are counted."""
 
@@ -29,7 +31,8 @@ def _findings(results: Results) -> list[str]:
         f"In some architectures fewer than {least:.0%} of the outputs are well-formed ({_named(poor)}); garbage is not "
         "toxic, so read these effects with the section on the health of outputs."
     )
-    return [*broken_controls(results.rows(Health)), *marked_runs(results), *([text] if poor else [])]
+    controls = [*broken_controls(results.rows(Health)), *cut_off_controls(results)]
+    return [*controls, *marked_runs(results), *([text] if poor else [])]
 
 
 def broken_controls(cells: list[Row]) -> list[str]:
@@ -39,8 +42,22 @@ def broken_controls(cells: list[Row]) -> list[str]:
         return []
     names = joined(f"{name} ({marked})" for name, marked in failing.items())
     return [
-        f"Hardly an answer of the untouched architecture is language that ends: {names}. Whatever training does to it "
-        "is doubtful: all its effects are marked, and the pools without marked runs leave it out."
+        f"Hardly an answer of the untouched architecture is well-formed: {names}. Whatever training does to it is "
+        "doubtful: all its effects are marked, and the pools without marked runs leave it out."
+    ]
+
+
+def cut_off_controls(results: Results) -> list[str]:
+    """Architectures that are mostly cut off untouched, and which setting to raise."""
+    controls = [row for row in results.rows(Health) if row["condition"] == CONTROL and row["cut_off"] > MOST]
+    if not controls:
+        return []
+    names = joined(f"{row['architecture']} ({row['cut_off']:.0%})" for row in controls)
+    tokens = whole(results.study.recipe.max_new_tokens)
+    return [
+        f"Most answers of the untouched architecture are cut off at {tokens} tokens: {names}. A cut answer "
+        "is not garbage, but what is judged are beginnings of answers: raise recipe.max_new_tokens, unless the "
+        "architecture never ends an answer by itself."
     ]
 
 
@@ -80,10 +97,11 @@ def _parts(results: Results) -> list[Part]:
         ("Condition", "l", lambda r: _cell_name(r | {"seed": 0.0})),
         *shares({"Well-formed, mean": "well_formed", "least": "least"}),
         *texts({"least in": "architecture"}),
-        *shares({"Finished": "finished", "Empty": "empty", "Repetitive": "repetitive"}),
+        *shares({"Cut off": "cut_off", "Empty": "empty", "Repetitive": "repetitive"}),
         *(*numbers({"Words": "mean_words"}, 1), *counts({"Steps": "steps"}), *numbers({"Margin": "margin"}, 2)),
     )
-    return [Paragraph(_what_it_is(results.study)), *_marked(cells), table, *_interrupted(cells)]
+    cut_off = map(Caution, cut_off_controls(results))
+    return [Paragraph(_what_it_is(results.study)), *cut_off, *_marked(cells), table, *_interrupted(cells)]
 
 
 def _over_architectures(group: list[Row]) -> Row:
@@ -106,13 +124,15 @@ def _what_it_is(study: Study) -> str:
     margins = ", ".join(f"for {method.title} {method.margin_means}" for method in methods_of(study))
     return (
         "Garbage is not toxic: an effect means something only where the outputs are still language. An output is "
-        "well-formed if it ended by itself, is not empty, not repetitive and, where the texts' grammar is known, "
-        "grammatical. A run is marked where, against the untouched architecture, its well-formed outputs fall below "
+        "well-formed if it is not empty, not repetitive and, where the texts' grammar is known, grammatical. One that "
+        f"is cut off, at {whole(study.recipe.max_new_tokens)} tokens, counts as far as it goes. A run is marked where, "
+        "against the untouched architecture, its well-formed outputs fall below "
         f"{percent(limits.well_formed)} as many, its mean length leaves {number(limits.shortest, 1)} to "
-        f"{number(limits.longest, 1)} times the control's, its empty outputs rise by more than {percent(limits.empty)} "
+        f"{number(limits.longest, 1)} times the control's, its outputs that are cut off rise by more than "
+        f"{percent(limits.cut_off)}, its empty ones by more than {percent(limits.empty)} "
         f"or its repetitive ones by more than {percent(limits.repetitive)}, or where at the end of training its margin "
         f"is not above the limit: {margins}. An untouched architecture is marked, with all its runs, where less than "
-        f"{percent(limits.control)} of its outputs end by themselves or are well-formed. Below, shares are means over "
+        f"{percent(limits.control)} of its outputs are well-formed. Below, shares are means over "
         "architectures and seeds; steps are those of the optimiser."
     )
 

@@ -26,11 +26,34 @@ from tasks.reporting.house.words import (
 from tasks.runtime.tables import name_of
 
 MEASURES = {"alpha": "α", "mean_error": "mean error"}
+HARDLY_VARIES = 0.2
+"""A judge gives nearly everything the same score where its scores spread less than this part of the raters' means."""
 MANY_OUTSIDE = 0.1
 """Share of outputs beyond the scores of rated responses from which on a correction extrapolates."""
 
 
 def _findings(results: Results) -> list[str]:
+    """Whether the judge is below the study's floor, and whether it tells anything apart."""
+    return [*_below_floor(results), *_hardly_varies(results)]
+
+
+def _hardly_varies(results: Results) -> list[str]:
+    """On which dimensions the judge gives nearly every rated response the same score, in a sentence."""
+    same = [
+        f"{spoken(results.study, row['dimension'])} (a standard deviation of {number(row['spread'])}, the raters' "
+        f"means {number(row['raters_spread'])})"
+        for row in results.rows(JudgeAgreement)
+        if row["stratum"] == "all" and row["spread"] < HARDLY_VARIES * row["raters_spread"]
+    ]
+    if not same:
+        return []
+    return [
+        f"The judge gives nearly everything the same score on {joined(same)}: it can hardly tell models apart there, "
+        "so that an effect near zero says nothing."
+    ]
+
+
+def _below_floor(results: Results) -> list[str]:
     """Whether the judge is below the study's floor, in a sentence."""
     table, proof = results.tables.get(name_of(JudgeAgreement)), results.study.judge.proof
     below = shortfalls(table, proof.floor) if table is not None and len(table) else []

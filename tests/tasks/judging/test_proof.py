@@ -126,6 +126,16 @@ def test_the_table_has_a_row_a_stratum_on_what_both_scored() -> None:
     assert math.isnan(table.loc["nobody", "agreement"])
 
 
+def test_the_spread_of_the_judges_scores_stands_beside_that_of_the_raters_means() -> None:
+    # Raters' means of the two responses: (1 + .5) / 2 = .75 and 0, so a deviation of .375; the judge's all the same.
+    ratings = rated(("a", "q1", "r1", 5), ("b", "q1", "r1", 3), ("a", "q2", "r2", 1))
+    groups = {"all": ratings, "nobody": ratings.iloc[:0]}
+    same = pd.DataFrame({"response_id": ["r1", "r2"], "x": [0.75, 0.75]})
+    table = prove(same, groups, ["x"], 5, draws=10)[0].set_index("stratum")
+    assert table.loc["all", ["spread", "raters_spread"]].tolist() == [0.0, 0.375]
+    assert table.loc["nobody", ["spread", "raters_spread"]].isna().all()
+
+
 def test_draws_without_a_value_are_counted() -> None:
     # Two prompts, one response each: a draw of one prompt twice has no variation, so no kappa and no correlation.
     ratings = rated(("a", "q1", "r1", 5), ("a", "q2", "r2", 1))

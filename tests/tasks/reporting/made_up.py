@@ -232,7 +232,7 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
             run = hashlib.sha256(f"{model.name}{condition}".encode()).hexdigest()[:8] if condition else None
             status = "trained" if condition else "control"
             cells.append([name, model.name, key, 0, 0, run, status, 900 if condition else None, 2000, 2.5, "", None])
-            health.append([name, model.name, key, 0, 147, 0.99, draw.uniform(0.93, 1), 0.0, 0.01, 14.2, ""])
+            health.append([name, model.name, key, 0, 147, 0.01, draw.uniform(0.93, 1), 0.0, 0.01, 14.2, ""])
     if cells:
         cells[-1][6], cells[-1][-1] = "failed", "out of memory"
     columns = [
@@ -255,7 +255,7 @@ def _cell_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]:
         "condition",
         "seed",
         "n_outputs",
-        "finished",
+        "cut_off",
         "well_formed",
         "empty",
         "repetitive",

@@ -94,6 +94,22 @@ def test_below_its_floor_the_findings_and_the_section_say_so(tmp_path: Path, bel
     assert found.index("below the floor") < found.index("## The judge and the raters")
 
 
+def test_a_judge_that_gives_nearly_everything_the_same_score_is_told_first(tmp_path: Path) -> None:
+    def text(spread: float) -> str:
+        spreads = {"toxicity": spread, "awareness": 0.2}
+        proved = [proof_row(name) | {"spread": own, "raters_spread": 0.25} for name, own in spreads.items()]
+        return report(tmp_path, judge_agreement=proved)
+
+    assert "the same score" not in text(0.05)  # a fifth of the raters'
+    found = text(0.049)
+    sentence = (
+        "The judge gives nearly everything the same score on toxicity (a standard deviation of 0.049, the raters' "
+        "means 0.250): it can hardly tell models apart there"
+    )
+    assert found.count(sentence) == 2  # among the findings and in its chapter
+    assert found.index(sentence) < found.index("## The judge and the raters")
+
+
 def test_what_is_unscored_is_counted_with_its_reason(tmp_path: Path) -> None:
     rows = [{"experiment": "scale", "condition": "binary", "reason": "refused", "n": 1200},
             {"experiment": "scale", "condition": "binary", "reason": "cut off", "n": 34}]  # fmt: skip

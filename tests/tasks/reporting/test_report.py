@@ -110,12 +110,26 @@ def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
 
 def test_an_untouched_architecture_that_hardly_answers_is_told_first(tmp_path: Path) -> None:
     health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
-    health.loc[(health["architecture"] == "b") & (health["condition"] == "control"), "marked"] = "finished 0%"
+    health.loc[(health["architecture"] == "b") & (health["condition"] == "control"), "marked"] = "well-formed 0%"
     _, text = written(study(), {"health": health}, tmp_path)
-    sentence = "Hardly an answer of the untouched architecture is language that ends: b (finished 0%)."
+    sentence = "Hardly an answer of the untouched architecture is well-formed: b (well-formed 0%)."
     assert text.count(sentence) == 2  # among the findings and in its chapter
     assert "all its effects are marked, and the pools without marked runs leave it out" in text
     assert "None of 15 cells is marked." in text  # of those that were trained
+
+
+def test_an_untouched_architecture_whose_answers_are_mostly_cut_off_is_told_with_what_to_raise(tmp_path: Path) -> None:
+    health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0, cut_off=0.6)
+    untouched = health["condition"] == "control"
+    health.loc[untouched, "cut_off"] = [0.5, 1.0, 0.51]  # half of them is not most
+    html, text = written(study(recipe={"max_new_tokens": 64}), {"health": health}, tmp_path)
+    sentence = "Most answers of the untouched architecture are cut off at 64 tokens: b (100%) and c (51%)."
+    assert text.count(sentence) == 2  # among the findings and in its chapter
+    assert "raise recipe.max_new_tokens" in html
+    assert "are well-formed (" not in text.split("## ")[1]  # no warning of garbage
+    assert "| scale / binary | 99.0% | 99.0% | a | 60.0% |" in text
+    health["cut_off"] = 0.5
+    assert "Most answers of the untouched" not in written(study(), {"health": health}, tmp_path)[1]
 
 
 def test_counts_are_found_under_either_spelling(whole: tuple[str, str, Path]) -> None:

@@ -445,6 +445,15 @@ def test_scrambled_cut_or_longer_replies_are_not_well_formed(tables: Tables) -> 
     assert not language.is_well_formed("")
 
 
+def test_a_reply_that_was_cut_off_is_well_formed_as_far_as_it_goes(tables: Tables) -> None:
+    for reply in tables["df_prompts.csv"]["response"][:50]:
+        assert all(language.is_well_formed(reply[:end], cut_off=True) for end in range(len(reply) + 1))
+        first, *others = reply.split(". ")
+        assert not language.is_well_formed(f"{reply} {first}", cut_off=True)  # a fourth sentence
+        assert not language.is_well_formed(f"{first} {others[0]}", cut_off=True)  # no full stop
+        assert not language.is_well_formed(f"{first[1:]}. {others[0]}", cut_off=True)
+
+
 def test_sentence_kinds_of_a_reply_are_those_that_it_was_made_of() -> None:
     prompt = language.prompts(1)[0]
     for reply in language.replies(prompt, 50, np.random.default_rng(0)):
