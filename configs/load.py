@@ -108,7 +108,7 @@ def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
         return path if Path(path).exists() and not beside.exists() else str(beside)
 
     def each(paths: Any) -> Any:
-        return list(map(at, paths)) if isinstance(paths, list) else paths
+        return [_anchored_gguf(at(path), name) for path in paths] if isinstance(paths, list) else paths
 
     anchored = raw | {key: at(raw[key]) for key in ("extends", "recipe") if key in raw}
     anchored |= {"architectures": each(raw["architectures"])} if "architectures" in raw else {}
@@ -116,6 +116,16 @@ def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
         own = {"codebooks": each(ratings.get("codebooks")), "folder": at(ratings.get("folder"), folder=True)}
         anchored["ratings"] = ratings | {key: value for key, value in own.items() if key in ratings}
     return anchored
+
+
+def _anchored_gguf(architecture: Any, name: str) -> Any:
+    """An architecture's settings with its GGUF file relative to the file that names it; one in a hub's repository is no
+    path of this machine."""
+    if not isinstance(architecture, dict) or not isinstance(architecture.get("gguf"), str) or architecture.get("hub"):
+        return architecture
+    beside = Path(name).parent / architecture["gguf"]
+    elsewhere = Path(architecture["gguf"]).exists() and not beside.exists()
+    return architecture if elsewhere or not name.endswith(SUFFIXES) else architecture | {"gguf": str(beside)}
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +144,9 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
         resolved["recipe"] = _read("recipes", raw["recipe"])
     if isinstance(raw.get("architectures"), list):
         items = raw["architectures"]
-        resolved["architectures"] = [_read("architectures", one) if isinstance(one, str) else one for one in items]
+        resolved["architectures"] = [
+            _anchored_gguf(_read("architectures", one), one) if isinstance(one, str) else one for one in items
+        ]
     return resolved
 
 

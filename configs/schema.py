@@ -443,7 +443,7 @@ class Tiny(Frozen):
 
 
 class Architecture(Frozen):
-    """A causal language model: tiny (built here), from the hub, or from a local path."""
+    """A causal language model: tiny (built here), from the hub, from a folder, or from a GGUF file."""
 
     name: Slug
     title: str
@@ -455,6 +455,8 @@ class Architecture(Frozen):
     gated: bool = False
     """Whether the hub gives it only to who has accepted its licence, with a token."""
     path: str | None = None
+    gguf: Annotated[str | None, Field(exclude_if=_is_nothing)] = None
+    """A GGUF file, whose weights are dequantised once; with `hub`, the name of a file of that repository."""
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "4-bit"] = "float32"
     """4-bit: weights in NF4, computation in bfloat16, for small GPUs; needs bitsandbytes."""
@@ -467,8 +469,11 @@ class Architecture(Frozen):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if sum(source is not None for source in (self.tiny, self.hub, self.path)) != 1:
-            raise ValueError("give exactly one of tiny, hub, path")
+        alone = None if self.hub else self.gguf
+        if sum(source is not None for source in (self.tiny, self.hub, self.path, alone)) != 1 or (
+            self.gguf and (self.tiny or self.path)
+        ):
+            raise ValueError("give exactly one of tiny, hub, path, gguf; or hub with gguf, the name of a file in it")
         if self.gpus > 1 and self.dtype == "4-bit":
             raise ValueError("gpus: weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
         return self

@@ -39,7 +39,8 @@ class Base:
 
 
 class BaseRef(Frozen):
-    """What a base is: a hub model at a revision, a user's folder, or an artifact of the stage `bases`.
+    """What a base is: a hub model at a revision, a user's folder, or an artifact of the stage `bases` (a tiny one, or
+    what was a GGUF file).
 
     Equal keys mean equal weights in equal precision.
     """
@@ -50,7 +51,7 @@ class BaseRef(Frozen):
 
     def source(self, store: Store) -> str:
         """The hub id, or a folder of this machine."""
-        if self.architecture.tiny:
+        if self.architecture.tiny or self.architecture.gguf:
             return str(store.fetch(BASES, self.key) / MODEL)
         return self.architecture.hub or str(self.architecture.path)
 
@@ -92,7 +93,8 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     precision = _precision(architecture)
     try:
         # a hub model by the folder of its commit: whoever loads it again by its path gets the same weights
-        folder = snapshot_download(source, revision=revision, allow_patterns=FILES) if architecture.hub else source
+        from_hub = architecture.hub and not architecture.gguf
+        folder = snapshot_download(source, revision=revision, allow_patterns=FILES) if from_hub else source
         return _load(architecture, Path(folder), device, precision)
     except InputError as error:
         raise refused(architecture, source, error) from None

@@ -1,4 +1,4 @@
-"""The bases: tiny ones pre-trained here, others resolved to a commit or a folder."""
+"""The bases: tiny ones pre-trained here, GGUF files dequantised, others resolved to a commit or a folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from configs.errors import InputError
 from configs.schema import Architecture, Pretraining, Study
 from tasks.architectures.faults import check_files, refused
+from tasks.architectures.gguf_file import check_gguf, dequantise
 from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision
 from tasks.architectures.tiny import build_base
 from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
@@ -18,6 +19,8 @@ from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, StoredFile
 
 VERSION = 1
+GGUF_VERSION = 1
+"""Of what becomes of a GGUF file."""
 TEXTS = "texts.parquet"
 
 
@@ -61,6 +64,46 @@ class Pretrain(Job[Pretrained]):
         return Pretrained(**facts)
 
 
+class Dequantised(Result):
+    """What was read of a GGUF file."""
+
+    parameters: int
+
+
+class Dequantise(Job[Dequantised]):
+    """Turn a GGUF file into a folder of safetensors with its tokenizer, in the architecture's precision."""
+
+    stage: ClassVar[str] = BASES
+    result: ClassVar[type[Result]] = Dequantised
+    architecture: Architecture
+    content: str
+    """The file's digest, or the commit of its hub repository."""
+
+    @property
+    def key(self) -> str:
+        model = self.architecture
+        named = (model.hub, model.gguf) if model.hub else ()
+        return fingerprint(["gguf", GGUF_VERSION, *named, self.content, model.dtype])
+
+    @property
+    def title(self) -> str:
+        return f"{self.architecture.name}: dequantise"
+
+    def run(self, desk: Desk) -> Dequantised:
+        model = self.architecture
+        assert model.gguf is not None
+        try:
+            if model.hub:
+                from huggingface_hub import hf_hub_download
+
+                file = Path(hf_hub_download(model.hub, model.gguf, revision=self.content))
+            else:
+                file = Path(model.gguf)
+            return Dequantised(parameters=dequantise(file, model.dtype, desk.folder / MODEL))
+        except (InputError, OSError, ValueError) as error:
+            raise refused(model, model.gguf, error) from None
+
+
 def prepare_base(
     study: Study, architecture: Architecture, texts: pd.DataFrame, store: Store, runner: Runner
 ) -> BaseRef:
@@ -69,8 +112,8 @@ def prepare_base(
     A hub model's revision is resolved to a commit at its first use, and that commit is used from then on.
 
     Raises:
-        InputError: the hub or the folder doesn't have it.
-        JobFailed: pre-training failed.
+        InputError: the hub or the folder doesn't have it, or the file is no GGUF.
+        JobFailed: pre-training or dequantising failed.
     """
     if architecture.hub:
         store.make("revisions", _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
@@ -80,6 +123,8 @@ def prepare_base(
         job = _pretraining(study, architecture, texts)
         store.make("texts", job.texts.key, lambda folder: texts.to_parquet(folder / TEXTS, index=False))
         runner.run(job)
+    if architecture.gguf:
+        runner.run(_dequantising(architecture, base.revision))
     return base
 
 
@@ -87,14 +132,18 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
     """The base's identity, whether or not it has been made; None for a hub model that was never resolved.
 
     Raises:
-        InputError: the folder doesn't have what a base needs.
+        InputError: the folder doesn't have what a base needs, or the file is no GGUF.
     """
     if architecture.hub:
         commit = known_revision(architecture, store)
         if commit is None:
             return None
         key = fingerprint(["hub", architecture.hub, commit, architecture.dtype])
+        if architecture.gguf:
+            key = _dequantising(architecture, commit).key
         return BaseRef(architecture=architecture, key=key, revision=commit)
+    if architecture.gguf:
+        return BaseRef(architecture=architecture, key=_dequantising(architecture, None).key)
     if architecture.path:
         return BaseRef(architecture=architecture, key=_folder_key(architecture, Path(architecture.path)))
     return BaseRef(architecture=architecture, key=_pretraining(study, architecture, texts).key)
@@ -117,6 +166,18 @@ def _folder_key(architecture: Architecture, folder: Path) -> str:
         raise refused(architecture, str(folder), error) from None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith((".", "README")))
     return fingerprint(["path", architecture.dtype, {file.name: file_digest(file) for file in files}])
+
+
+def _dequantising(architecture: Architecture, commit: str | None) -> Dequantise:
+    """`commit`: of the hub repository that has the file; None for a file of this machine."""
+    if commit:
+        return Dequantise(architecture=architecture, content=commit)
+    file = Path(str(architecture.gguf))
+    try:
+        check_gguf(file)
+    except InputError as error:
+        raise refused(architecture, str(file), error) from None
+    return Dequantise(architecture=architecture, content=file_digest(file))
 
 
 def _pretraining(study: Study, architecture: Architecture, texts: pd.DataFrame) -> Pretrain:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.architectures.step import Pretrain
+from tasks.architectures.step import Dequantise, Pretrain
 from tasks.generation.replicates import AnswerReplicates
 from tasks.generation.step import Answer
 from tasks.methods.replicates import TrainReplicates
 from tasks.methods.step import Train
 from tasks.runtime.job import Job
 
-JOBS: dict[str, type[Job]] = {job.__name__: job for job in (Pretrain, Train, TrainReplicates, Answer, AnswerReplicates)}
+JOBS: dict[str, type[Job]] = {
+    job.__name__: job for job in (Pretrain, Dequantise, Train, TrainReplicates, Answer, AnswerReplicates)
+}
 
 
 def as_order(job: Job) -> dict[str, Any]:
