@@ -102,10 +102,7 @@ def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
         return raw
 
     def at(path: Any, folder: bool = False) -> Any:
-        if not isinstance(path, str) or not (folder or path.endswith(SUFFIXES)):
-            return path
-        beside = Path(name).parent / path
-        return path if Path(path).exists() and not beside.exists() else str(beside)
+        return _beside(path, name) if isinstance(path, str) and (folder or path.endswith(SUFFIXES)) else path
 
     def each(paths: Any) -> Any:
         return [_anchored_gguf(at(path), name) for path in paths] if isinstance(paths, list) else paths
@@ -123,9 +120,13 @@ def _anchored_gguf(architecture: Any, name: str) -> Any:
     path of this machine."""
     if not isinstance(architecture, dict) or not isinstance(architecture.get("gguf"), str) or architecture.get("hub"):
         return architecture
-    beside = Path(name).parent / architecture["gguf"]
-    elsewhere = Path(architecture["gguf"]).exists() and not beside.exists()
-    return architecture if elsewhere or not name.endswith(SUFFIXES) else architecture | {"gguf": str(beside)}
+    return architecture | {"gguf": _beside(architecture["gguf"], name)} if name.endswith(SUFFIXES) else architecture
+
+
+def _beside(path: str, name: str) -> str:
+    """A path relative to the file that names it; as it is where only the working directory has it."""
+    beside = Path(name).parent / path
+    return path if Path(path).exists() and not beside.exists() else str(beside)
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

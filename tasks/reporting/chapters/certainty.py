@@ -14,7 +14,7 @@ from tasks.reporting.chapters.certainty_figure import draw_certainty
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import effect_of, numbers, shares, texts
 from tasks.reporting.house.document import Fold, Items, Paragraph, Part, SourceTables, TablePart
-from tasks.reporting.house.effects import asked, direction, effect_text, excluding_zero
+from tasks.reporting.house.effects import asked, direction, effect_text, excludes_zero, excluding_zero
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, joined, number, percent, whole
 
@@ -48,11 +48,6 @@ def _with_parts(results: Results, pooled: list[Row]) -> list[Row]:
     return [row | {"parts": parts.get((row["experiment"], row["contrast"], row["dimension"]), {})} for row in pooled]
 
 
-def _excludes_zero(row: Row, which: str) -> bool:
-    low, high = row[f"{which}ci_low"], row[f"{which}ci_high"]
-    return finite(low, high) and not low <= 0 <= high
-
-
 # ---- sentences
 
 
@@ -68,9 +63,9 @@ def _findings(results: Results) -> list[str]:
             "raters; other raters might have given other effects. Rater replicates measure it (raters.replicates in "
             "the study)."
         ]
-    clear = [effect_text(results.study, row) for row in known if _excludes_zero(row, "total_")]
-    plain = [row for row in known if _excludes_zero(row, "")]
-    lost = [effect_text(results.study, row) for row in plain if not _excludes_zero(row, "total_")]
+    clear = [effect_text(results.study, row) for row in known if excludes_zero(row, "total_")]
+    plain = [row for row in known if excludes_zero(row, "")]
+    lost = [effect_text(results.study, row) for row in plain if not excludes_zero(row, "total_")]
     of = f"{whole(len(known))} differences" if len(known) > 1 else "one difference"
     text = (
         f"How sure: of {of} between models that learned from different raters or in different ways, the interval over "
@@ -87,7 +82,7 @@ def _placebo(results: Results) -> str:
     tested = [row for row in results.pooled() if row["experiment"] == PLACEBO and finite(row["estimate"])]
     if not tested:
         return ""
-    plain, full = (sum(_excludes_zero(row, which) for row in tested) for which in ("", "total_"))
+    plain, full = (sum(excludes_zero(row, which) for row in tested) for which in ("", "total_"))
     size = math.sqrt(sum(row["estimate"] ** 2 for row in tested) / len(tested))
     errors = [row["total_std_error"] for row in tested if finite(row["total_std_error"])]
     error = math.sqrt(sum(value**2 for value in errors) / len(errors)) if errors else math.nan

@@ -32,9 +32,15 @@ def known_intervals(row: Row) -> dict[str, tuple[float, float]]:
     return {kind: ends for kind, ends in every.items() if finite(*ends)}
 
 
+def excludes_zero(row: Row, kind: str) -> bool:
+    """Whether an effect has the interval, a key of `INTERVALS`, and it lies wholly on one side of zero."""
+    low, high = known_intervals(row).get(kind, (0.0, 0.0))
+    return not low <= 0 <= high
+
+
 def excluding_zero(row: Row) -> str:
     """`Wald's and HKSJ's intervals exclude zero`, of the intervals that an effect has; nothing where none does."""
-    names = [INTERVALS[kind] for kind, (low, high) in known_intervals(row).items() if not low <= 0 <= high]
+    names = [name for kind, name in INTERVALS.items() if excludes_zero(row, kind)]
     several = len(names) > 1
     return f"{joined(names)} {'intervals exclude' if several else 'interval excludes'} zero" if names else ""
 
