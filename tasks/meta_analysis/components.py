@@ -7,8 +7,13 @@ it that lies between training seeds, the variance of the estimate is
     prompts: wᵀ (V - S) w      seeds: wᵀ S w          judge: (estimate · se(slope) / slope)²
 
 What each architecture makes of the raters in a way of its own is in τ²; it counts as the raters'. The judge's part is
-that of the correction by its slope, as a share of the effect. A source that the study does not measure (raters without
-replicates, seeds with one) is missing, never zero.
+that of the correction by its slope, as a share of the effect: it is in the interval of the corrected effect alone. A
+source that the study does not measure (raters without replicates, seeds with one) is missing, never zero.
+
+These do not add up to the variance of the full interval, which takes what is not the raters' from how the effects of
+architectures are spread (`tasks.meta_analysis.raters`). So `in_interval` has the raters' variance as it is, and the
+others, but for the judge's, scaled to what remains. Shares are of `in_interval` and the judge's part; what twice as
+many of a source would save is reckoned on the full standard error, at the same degrees of freedom.
 """
 
 from __future__ import annotations
@@ -56,11 +61,25 @@ def variance_components(
             "judge": (row.estimate * relative.get(row.dimension, math.nan)) ** 2,
             "architectures": max(tau2 * float((w**2).sum()) - own_reading, 0.0) if len(w) > 1 else math.nan,
         }
-        total = sum(part for part in parts.values() if math.isfinite(part))
+        inside = _in_interval(parts, row.total_std_error)
+        full = np.nansum(list(inside.values()))
+        total = full + np.nan_to_num(parts["judge"])
         for source in SOURCES:
-            share = parts[source] / total if total > 0 else math.nan
-            rows.append((*key, source, parts[source], share, 1 - np.sqrt(1 - share / 2)))
+            part = inside.get(source, math.nan)
+            share = (parts["judge"] if source == "judge" else part) / total if total > 0 else math.nan
+            narrower = 1 - np.sqrt(1 - part / full / 2) if full > 0 else math.nan
+            rows.append((*key, source, parts[source], part, share, narrower))
     return VarianceComponents.checked(rows)
+
+
+def _in_interval(parts: dict[str, float], std_error: float) -> dict[str, float]:
+    """What each source but the judge is of the full interval's variance; by its own formula where there is none."""
+    inside = {source: part for source, part in parts.items() if source != "judge"}
+    if not math.isfinite(std_error):
+        return inside
+    beside = {source: part for source, part in inside.items() if source != "raters"}
+    known, rest = np.nansum(list(beside.values())), max(std_error**2 - parts["raters"], 0.0)
+    return inside | {source: part * rest / known if known > 0 else part for source, part in beside.items()}
 
 
 def _shared(weights: pd.Series, covariances: pd.DataFrame | None, std_errors: pd.Series) -> float:

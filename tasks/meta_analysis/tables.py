@@ -88,10 +88,13 @@ class VarianceComponents(Table):
     dimension: str = column("what is judged")
     source: str = column("raters, prompts, seeds, judge or architectures")
     variance: float = column(
-        "what it adds to the estimate's variance; missing where not measured", "score²", missing=True
+        "what it adds to the estimate's variance by its own formula; missing where not measured", "score²", missing=True
     )
-    share: float = column("its share of all that is measured", "share", missing=True)
-    narrower: float = column("by how much the standard error shrinks with twice as many of it", "share", missing=True)
+    in_interval: float = column(
+        "what it is of total_std_error², to which these add up; of the judge missing", "score²", missing=True
+    )
+    share: float = column("its share of in_interval and the judge's variance", "share", missing=True)
+    narrower: float = column("by how much total_std_error shrinks with twice as many of it", "share", missing=True)
 
 
 class PoolingMethods(Table):

@@ -1,14 +1,15 @@
 """Whether `pluralign design` foretells the errors of studies: `python tests/benchmarks/design.py [STUDIES]`.
 
-One pilot is simulated and measured, and from its tables alone the design predicts five studies of other sizes. Each of
-these is then simulated STUDIES times (by default 100), every time with new raters, responses, held-out prompts and
-architectures, and with its own replicates. Two things are compared, each of which must lie within 15%:
+Ten pilots are simulated and measured, each of its own raters, and from the tables of each alone the design predicts
+five studies of other sizes. Each of these is then simulated STUDIES times (by default 100), every time with new raters,
+responses, held-out prompts and architectures, and with its own replicates. Two things are compared, in the mean over
+the pilots, each of which must lie within 15%:
 
 - the standard error that a study states, with what the studies state (the root of their mean variance),
 - the scatter of the estimate, with the standard deviation of the studies' estimates.
 
-It also says how often the predicted ranges hold these when every study of the first setting is taken as a pilot of its
-own, with as few replicates as a study has.
+It also says how many predictions of a single pilot lie so near, and how often the predicted ranges hold what studies
+state: of these pilots, and of the first setting's studies, which have as few replicates as a study has.
 
 All but the training is the product's: ratings are simulated, read, split, balanced between groups and made into pairs
 with targets and weights, reweighted in replicates, and scores become effects, replicate effects and pooled effects.
@@ -55,7 +56,7 @@ from tasks.runtime.spreadsheet import as_csv
 from tasks.simulation.language import prompts, replies
 from tasks.simulation.simulate import simulate_export
 
-STUDIES, PROCESSES, TARGET = 100, 2, 0.15
+STUDIES, PILOTS, PROCESSES, TARGET = 100, 10, 2, 0.15
 PROMPTS, CANDIDATES = 300, 8
 LENS, STEPS, PACE = 48, 60, 2.0
 OWN_PREFERENCE, OWN_PACE = 1.0, 0.3
@@ -97,20 +98,21 @@ class Simulated:
 def main(studies: int) -> int:
     """Print the comparison; 1 where a prediction misses by more than the target."""
     started = time.perf_counter()
-    pilot = simulate(PILOT, 10_000)
-    print(f"pilot: {PILOT}, estimate {pilot.estimate:.4f}, standard error {pilot.std_error:.4f}")
-    rows, pilots = [], list[Simulated]()
+    rows, small = [], list[Simulated]()
     with ProcessPoolExecutor(PROCESSES) as pool:
+        pilots = list(pool.map(simulate, [PILOT] * PILOTS, range(10_000, 10_000 + PILOTS)))
+        print(f"{PILOTS} pilots: {PILOT}; standard errors {', '.join(f'{pilot.std_error:.4f}' for pilot in pilots)}")
         for number, setting in enumerate(SETTINGS):
             seeds = range(1000 * number, 1000 * number + studies)
             results = list(pool.map(simulate, [setting] * studies, seeds))
-            pilots = pilots or results
-            rows.append(_compared(setting, pilot, results))
+            small = small or results
+            rows.append(_compared(setting, pilots, results))
             print(f"{setting}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     table = pd.DataFrame(rows)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     missed = sum((abs(table[name] - 1) > TARGET).sum() for name in ("stated, ratio", "scatter, ratio"))
-    print(_pilots(pilots, table))
+    for each, replicates in ((pilots, PILOT.replicates), (small, SETTINGS[0].replicates)):
+        print(f"pilots of {replicates} replicates: {_alone(each, table)}")
     return int(missed > 0)
 
 
@@ -119,26 +121,27 @@ def _design(setting: Setting, raters: int) -> Design:
     return Design(raters, each, setting.prompts, architectures, replicates)
 
 
-def _compared(setting: Setting, pilot: Simulated, results: list[Simulated]) -> dict[str, object]:
+def _compared(setting: Setting, pilots: list[Simulated], results: list[Simulated]) -> dict[str, object]:
     raters = round(np.mean([result.raters for result in results]))
-    predicted = predict(pilot.components, _design(setting, raters))
+    predicted = [predict(pilot.components, _design(setting, raters)) for pilot in pilots]
+    error, spread = (np.mean([getattr(each, name).value for each in predicted]) for name in ("std_error", "scatter"))
     stated = float(np.sqrt(np.mean([result.std_error**2 for result in results])))
     scatter = float(np.std([result.estimate for result in results], ddof=1))
     return {
         "raters a group": raters,
         **{name: value for name, value in vars(setting).items() if name != "participants"},
-        "stated, predicted": predicted.std_error.value,
+        "stated, predicted": error,
         "stated, simulated": stated,
-        "stated, ratio": predicted.std_error.value / stated,
-        "scatter, predicted": predicted.scatter.value,
+        "stated, ratio": error / stated,
+        "scatter, predicted": spread,
         "scatter, simulated": scatter,
-        "scatter, ratio": predicted.scatter.value / scatter,
+        "scatter, ratio": spread / scatter,
         "± (95%)": 1.96 / np.sqrt(2 * (len(results) - 1)),
     }
 
 
-def _pilots(pilots: list[Simulated], table: pd.DataFrame) -> str:
-    """How studies of the first setting do as pilots for all settings."""
+def _alone(pilots: list[Simulated], table: pd.DataFrame) -> str:
+    """How each of these does as the only pilot for all settings."""
     near, held, n = 0, 0, 0
     for row, setting in zip(table.to_dict("records"), SETTINGS, strict=True):
         for pilot in pilots:
@@ -146,9 +149,7 @@ def _pilots(pilots: list[Simulated], table: pd.DataFrame) -> str:
             near += abs(error.value / row["stated, simulated"] - 1) <= TARGET
             held += error.low <= row["stated, simulated"] <= error.high
             n += 1
-    replicates = SETTINGS[0].replicates
-    shares = f"{near / n:.0%} of predictions within {TARGET:.0%}, {held / n:.0%} of ranges hold"
-    return f"pilots of {replicates} replicates: {shares}"
+    return f"{near / n:.0%} of predictions within {TARGET:.0%}, {held / n:.0%} of ranges hold"
 
 
 # ---- one simulated study, by the product but for the training

@@ -51,16 +51,20 @@ def test_the_full_interval_is_that_of_the_replicates_by_hand(replicated: Place) 
 
 
 def test_where_the_error_is_from_is_told_and_sums_to_one(replicated: Place) -> None:
-    parts = read(replicated, "variance_components")
+    parts, pooled = (read(replicated, name) for name in ("variance_components", "pooled"))
     shares = parts.groupby(["contrast", "dimension"])["share"].sum()
     assert shares.to_numpy() == pytest.approx(np.ones(len(shares)))
+    inside = parts.groupby(["contrast", "dimension"])["in_interval"].sum()
+    stated = pooled.set_index(["contrast", "dimension"])["total_std_error"]
+    assert inside.to_numpy() == pytest.approx(stated.reindex(inside.index).to_numpy() ** 2)
     assert set(parts.loc[parts["share"].isna(), "source"]) <= {"seeds", "judge"}  # one seed; a line may not hold
 
 
 def test_the_report_says_how_sure_and_what_the_placebo_says(replicated: Place) -> None:
     html = (replicated.tables.parent / "report.html").read_text()
-    assert "How sure: of one difference between models that learned from different raters" in html
-    assert "two random halves of the raters should give no difference; of 2 such effects" in html
+    assert "How sure: of one difference on what the models were trained for, between models that learned from" in html
+    assert "two random halves of the raters should give no clear difference; of 2 such effects" in html
+    assert "They are of one split of the raters, too few to tell" in html
     assert 'id="certainty"' in html
 
 

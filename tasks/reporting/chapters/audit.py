@@ -37,9 +37,9 @@ TIE = 1e-9
 
 
 def _findings(results: Results) -> list[str]:
-    """One sentence: what is retained, and whose majority loses most often."""
+    """One sentence: what is retained, and whose majority loses more often than chance lets it."""
     study, audited = results.study, voices(results)
-    sentences = [*_retained(study, audited), *_majorities(study, [row for row in audited if row["open"]])[:1]]
+    sentences = [*_retained(study, audited), *_beyond_chance(study, audited)]
     clauses = [f"{sentence[:1].lower()}{sentence[1:-1]}" for sentence in sentences]
     return [f"Whose voice is in the data: {'; '.join(clauses)}."] if clauses else []
 

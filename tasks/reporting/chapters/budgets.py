@@ -19,7 +19,15 @@ from tasks.reporting.house.drawing import (
     new_canvas,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, direction, effect_text, side_text, trusted, with_interval
+from tasks.reporting.house.effects import (
+    contrast_text,
+    direction,
+    effect_text,
+    side_text,
+    trusted,
+    which_interval,
+    with_interval,
+)
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, label_sentence, number, title_of, whole
 
@@ -56,9 +64,9 @@ def _parts(results: Results) -> list[Part]:
             ("Contrast", "l", lambda pair: contrast_text(pair[0])),
             ("Dimension", "l", lambda pair: title_of(study, pair[0]["dimension"])),
             (f"Equal {base.budget}", "r", lambda pair: number(pair[0]["estimate"])),
-            ("95% CI (HKSJ)", "r", lambda pair: interval(*trusted(pair[0]))),
+            (f"95% CI ({which_interval([a for a, _ in pairs])})", "r", lambda pair: interval(*trusted(pair[0]))),
             (f"Equal {experiment.budget}", "r", lambda pair: number(pair[1]["estimate"])),
-            ("95% CI (HKSJ)", "r", lambda pair: interval(*trusted(pair[1]))),
+            (f"95% CI ({which_interval([b for _, b in pairs])})", "r", lambda pair: interval(*trusted(pair[1]))),
         )
         parts += [Paragraph(text.strip()), *results.picture(f"budget-{name}"), table, SourceTables(("pooled",))]
     return parts
@@ -81,9 +89,10 @@ def _drawing(results: Results, name: str, pairs: list[Pair]) -> Drawing:
         (second.capitalize(), {"color": BLUE, "marker": "s", **style}),
     )
     canvas.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False)
+    which = which_interval([row for pair in pairs for row in pair])
     caption = (
-        f"The same contrasts with {first} and with {second}, HKSJ 95% intervals. A difference between conditions that "
-        "stays with equal steps is not only one of more training."
+        f"The same contrasts with {first} and with {second}, {which} 95% intervals. A difference between conditions "
+        "that stays with equal steps is not only one of more training."
     )
     each = [f"{effect_text(study, a)}: {with_interval(a)} and {with_interval(b)}" for a, b in pairs]
     alt = f"Dot plot of {first} beside {second}. {'; '.join(each)}."

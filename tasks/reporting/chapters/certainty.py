@@ -14,15 +14,14 @@ from tasks.reporting.chapters.certainty_figure import draw_certainty
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import effect_of, numbers, shares, texts
 from tasks.reporting.house.document import Fold, Items, Paragraph, Part, SourceTables, TablePart
-from tasks.reporting.house.effects import asked, direction, effect_text, excludes_zero, excluding_zero
+from tasks.reporting.house.effects import SIGNIFICANT, asked, direction, effect_text, excludes_zero
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import finite, interval, joined, number, percent, whole
+from tasks.reporting.house.words import finite, interval, joined, number, roughly, whole
 
 TWICE = {
     "raters": "twice as many raters",
     "prompts": "twice as many held-out prompts",
     "seeds": "twice as many seeds",
-    "judge": "twice as many rated responses for the judge's calibration",
     "architectures": "twice as many architectures",
 }
 FROM = {
@@ -32,6 +31,13 @@ FROM = {
     "judge": "the judge",
     "architectures": "differences between architectures",
 }
+ENOUGH_SPLITS = 20
+"""Placebo splits with which false alarms at one in twenty can be told from none."""
+BLIND_TO = (
+    "None of the intervals knows what no repetition here shows: a judge that errs the same way everywhere or more for "
+    "one group's answers than for another's, people whom nobody asked at all, prompts of another kind"
+)
+"""What even the full interval leaves out."""
 
 
 def headline(results: Results) -> list[Row]:
@@ -68,13 +74,18 @@ def _findings(results: Results) -> list[str]:
     lost = [effect_text(results.study, row) for row in plain if not excludes_zero(row, "total_")]
     of = f"{whole(len(known))} differences" if len(known) > 1 else "one difference"
     text = (
-        f"How sure: of {of} between models that learned from different raters or in different ways, the interval over "
-        f"architectures alone calls {whole(len(plain))} different from zero; the full interval, which also knows that "
-        f"other people might have been asked, calls {whole(len(clear))}"
+        f"How sure: of {of} on what the models were trained for, between models that learned from different raters or "
+        f"in different ways, the interval over architectures alone calls {whole(len(plain))} different from zero; the "
+        f"full interval, which also knows that other people might have been asked, calls {whole(len(clear))}"
     )
-    text += f" ({joined(clear)})" if clear else ""
+    text += f" ({joined(clear)}; after Holm's adjustment {_after_holm(known)})" if clear else ""
     text += f", and leaves open {joined(lost)}" if lost else ""
     return [" ".join(filter(None, [f"{text}.", _placebo(results)]))]
+
+
+def _after_holm(known: list[Row]) -> str:
+    firm = sum(row["total_p_holm"] < SIGNIFICANT for row in known if excludes_zero(row, "total_"))
+    return whole(firm) if firm else "none"
 
 
 def _placebo(results: Results) -> str:
@@ -88,10 +99,15 @@ def _placebo(results: Results) -> str:
     error = math.sqrt(sum(value**2 for value in errors) / len(errors)) if errors else math.nan
     beside = f" beside a standard error of {number(error, 4)}" if errors else ""
     full_text = f" and the full one {whole(full)}" if errors else ""
+    splits = len({row["contrast"] for row in tested})
+    drawn = "one split of the raters" if splits == 1 else f"{whole(splits)} splits of the raters"
+    few = "" if splits >= ENOUGH_SPLITS else (
+        f", too few to tell how often an interval raises a false alarm (placebo={ENOUGH_SPLITS} makes more)"
+    )  # fmt: skip
     return (
-        "Check for false alarms (placebo): two random halves of the raters should give no difference; of "
+        "Check for false alarms (placebo): two random halves of the raters should give no clear difference; of "
         f"{whole(len(tested))} such effects, the interval over architectures alone calls {whole(plain)} different from "
-        f"zero{full_text}; their size is {number(size, 4)} (root mean square){beside}."
+        f"zero{full_text}; their size is {number(size, 4)} (root mean square){beside}. They are of {drawn}{few}."
     )
 
 
@@ -105,25 +121,30 @@ def _why(results: Results) -> str:
     if not any(map(asked, results.pooled())):
         return f"{text} Here nobody's replicates were trained, so no interval knows that."
     replicates = max(row["n_replicates"] for row in results.pooled())
+    several = results.study.seeds > 1
+    seeds = "seeds among it" if several else "with whatever one seed each adds to that"
     return (
         f"{text} So every model of a contrast with a full interval was trained {whole(replicates)} times more, each "
         "time with every rater weighted anew at random, as if other people had been asked (the Bayesian bootstrap). "
-        "How far the effects then spread is the part of the error that lies in who was asked; the full interval has "
-        "it, and the spread between architectures. It does not have what no repetition shows: a judge that errs the "
-        "same way everywhere, and people whom nobody asked at all."
+        "How far the effects then spread is the part of the error that lies in who was asked. The full interval has "
+        f"it, the prompts that architectures share, and how far architectures differ, {seeds}. {BLIND_TO}."
     )
 
 
 def _narrower(row: Row) -> str:
-    """`most of the error is from who was asked (62%); twice as many raters …`, or the largest part of it."""
+    """`most of the error is from who was asked (about 60%); twice as many raters …`, or the largest part of it."""
     known = [part for part in row["parts"].values() if finite(part["share"])]
     most = max(known, key=lambda part: part["share"])
-    source, share, narrower = most["source"], percent(most["share"]), percent(most["narrower"])
-    return (
-        f"{'most' if most['share'] > 0.5 else 'the largest part'} of the error is from {FROM[source]} ({share}); "
-        f"{TWICE[source]} would make the interval about {narrower} "
-        "narrower"
-    )
+    source, share = most["source"], roughly(most["share"])
+    text = f"{'most' if most['share'] > 0.5 else 'the largest part'} of the error is from {FROM[source]} ({share})"
+    if source in TWICE:
+        text += f"; {TWICE[source]} would make the interval {roughly(most['narrower'])} narrower"
+    if row["n_replicates"] > 1 and row["k"] > 1 and not row["raters_shared_std_error"] > 0:
+        text += (
+            f"; {whole(row['n_replicates'])} replicates show nothing of who was asked that the architectures share, "
+            "which may be chance, and then the full interval is too narrow"
+        )
+    return text
 
 
 # ---- the chapter
@@ -162,18 +183,24 @@ def _table(results: Results, shown: Sequence[Row]) -> TablePart:
 
 
 def _verdict(row: Row) -> str:
-    """Whether all intervals of an effect exclude zero; where only some do, which."""
+    """Whether all intervals of an effect exclude zero; where only one of the two that stand beside it does, which."""
     if direction(row):
         return "yes" if asked(row) else "yes, but no interval knows who was asked"
-    return f"no; {excluding_zero(row)}" if excluding_zero(row) else "no"
+    if excludes_zero(row, "total_"):
+        return "not by all: HKSJ's holds zero" if excludes_zero(row, "") else "by the full one alone"
+    return "no; yes by architectures alone" if excludes_zero(row, "") else "no"
 
 
 def _components(results: Results) -> list[Part]:
     rows = results.rows(VarianceComponents)
     if not rows:
         return []
-    missing = [name for name in TWICE if not any(r["source"] == name and finite(r["share"]) for r in rows)]
-    text = "Shares of the variance of each pooled effect, and by how much its interval narrows with twice as many."
+    missing = [name for name in FROM if not any(r["source"] == name and finite(r["share"]) for r in rows)]
+    text = (
+        "Shares of the variance of each pooled effect, and by how much its interval narrows with twice as many. All "
+        "but the judge's add up to the variance of the full interval; the judge's is in that of effects on the raters' "
+        "scale. With few replicates and architectures, shares are rough."
+    )
     text += f" Not measured in this study: {joined(FROM[name] for name in missing)}." if missing else ""
     table = TablePart.of(
         [row for row in rows if finite(row["share"])],

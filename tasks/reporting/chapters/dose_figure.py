@@ -9,7 +9,7 @@ from configs.schema import CONTROL, Study
 from tasks.effects.tables import Doses
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.drawing import BLUE, GREY, ORANGE, PURPLE, Drawing, marks, new_canvas, wrapped
-from tasks.reporting.house.effects import of_dimensions, trusted, with_interval
+from tasks.reporting.house.effects import of_dimensions, trusted, which_interval, with_interval
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import arrow, finite, spoken, title_of, whole
 
@@ -47,7 +47,8 @@ def draw_doses(results: Results) -> list[Drawing]:
     ]
     canvas.legend(handles=marks(*explained), loc="outside lower center", ncols=2, frameon=False)
     caption = (
-        "Pooled effects against no fine-tuning, with HKSJ 95% intervals, by the number of response pairs that the "
+        f"Pooled effects against no fine-tuning, with {which_interval(effects)} 95% intervals, by the number of "
+        "response pairs that the "
         "condition trained on. Conditions differ in more than that number, so this is no dose-response curve."
     )
     each = [

@@ -173,7 +173,7 @@ def _placebo(pooled: list[Row]) -> list[str]:
     quiet = [f"{contrast_text(row)} {not_clear(row)}" for row in pooled if not direction(row)]
     return [
         *([f"a false alarm, since the halves were drawn at random: {joined(alarms)}"] if alarms else []),
-        *([f"no difference, as it must be: {joined(quiet)}"] if quiet else []),
+        *([f"no clear difference, as is to be expected: {joined(quiet)}"] if quiet else []),
     ]
 
 

@@ -22,7 +22,7 @@ from tasks.reporting.house.drawing import (
     new_canvas,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, effect_text
+from tasks.reporting.house.effects import contrast_text, effect_text, trusted, which_interval
 from tasks.reporting.house.forest import draw_forest, forest_alt, forest_name, lines
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import arrow, finite, interval, number, spoken, title_of
@@ -132,7 +132,7 @@ def _draw_panel(axes: Any, study: Study, panel: Panel, labelled: bool) -> None:
     lanes(axes, len(panel.effects))
     drawn = [(y, row) for y, row in enumerate(panel.effects) if row]
     values = [0.0, *(value for y, row in drawn for value in _draw_effect(axes, y, row))]
-    low, high = axis_limits(values, [row[end] for _, row in drawn for end in ("hksj_ci_low", "hksj_ci_high")], 0.02)
+    low, high = axis_limits(values, [end for _, row in drawn for end in trusted(row)], 0.02)
     axes.set_xlim(low, high)
     axes.set_ylim(len(panel.labels) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -142,7 +142,7 @@ def _draw_panel(axes: Any, study: Study, panel: Panel, labelled: bool) -> None:
     axes.set_title(panel.heading, loc="left", fontweight="bold", pad=6)
     axes.set_xlabel(f"Difference in score (0–1)\n{arrow(study, panel.dimension)}")
     for y, row in drawn:
-        _draw_hksj(axes, y, row, low, high)
+        _draw_trusted(axes, y, row, low, high)
 
 
 def _draw_effect(axes: Any, y: float, row: Row) -> list[float]:
@@ -166,9 +166,9 @@ def _draw_effect(axes: Any, y: float, row: Row) -> list[float]:
     return spans
 
 
-def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
+def _draw_trusted(axes: Any, y: float, row: Row, low: float, high: float) -> None:
     """The thin interval; an arrow where it leaves the panel."""
-    ends = [row["hksj_ci_low"], row["hksj_ci_high"]]
+    ends = trusted(row)
     if not finite(*ends):
         return
     strength = 1.0 if row["focus"] else 0.4
@@ -176,12 +176,17 @@ def _draw_hksj(axes: Any, y: float, row: Row, low: float, high: float) -> None:
     arrows(axes, y, ends, (low, high), {"color": PURPLE, "ms": 5, "alpha": strength, "zorder": 3})
 
 
+def _beside_wald(row: Row) -> bool:
+    return finite(*trusted(row)) and trusted(row) != (row["ci_low"], row["ci_high"])
+
+
 def _legend(drawn: list[Row]) -> list[Any]:
     explained: list[tuple[str, dict[str, Any]]] = [
         ("Pooled over models, 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6.5, "mec": "white"})
     ]
-    if any(finite(row["hksj_ci_low"]) for row in drawn):
-        explained.append(("HKSJ 95% CI", {"color": PURPLE, "lw": 0.9}))
+    if any(_beside_wald(row) for row in drawn):
+        name = which_interval(drawn)
+        explained.append((f"{name[0].upper()}{name[1:]} 95% CI", {"color": PURPLE, "lw": 0.9}))
     if any(row["single"] for row in drawn):
         explained.append(("One model each", {"color": GREY, "marker": "o", "ls": "", "ms": 3.2, "alpha": 0.6}))
     if any(row["survey"] for row in drawn):
@@ -196,7 +201,8 @@ def _caption(pooled: list[Row], architectures: int) -> str:
     count = f"k = {ks[0]}" if len(ks) == 1 else f"k from {ks[0]} to {ks[-1]}" if ks else "k not given"
     parts = [
         f"Differences in score on the same held-out prompts, pooled over architectures ({count} of {architectures}).",
-        "Purple circles: pooled effects, thick line the DerSimonian–Laird 95% interval, thin line the HKSJ one "
+        f"Purple circles: pooled effects, thick line the DerSimonian–Laird 95% interval, thin line the "
+        f"{which_interval(pooled)} one "
         "(an arrow where it leaves the panel); small dots: one architecture each.",
     ]
     if any(row["survey"] for row in pooled):

@@ -101,7 +101,7 @@ def _parts(results: Results) -> list[Part]:
         *(*numbers({"Words": "mean_words"}, 1), *counts({"Steps": "steps"}), *numbers({"Margin": "margin"}, 2)),
     )
     cut_off = map(Caution, cut_off_controls(results))
-    return [Paragraph(_what_it_is(results.study)), *cut_off, *_marked(cells), table, *_interrupted(cells)]
+    return [Paragraph(_what_it_is(results.study)), *cut_off, *_marked(results, cells), table, *_interrupted(cells)]
 
 
 def _over_architectures(group: list[Row]) -> Row:
@@ -137,12 +137,13 @@ def _what_it_is(study: Study) -> str:
     )
 
 
-def _marked(cells: list[Row]) -> list[Part]:
+def _marked(results: Results, cells: list[Row]) -> list[Part]:
     """What is said first, and the list."""
     failing = [row for row in cells if row["marked"] and row["condition"] != CONTROL]
     trained, untouched = sum(finite(row["steps"]) for row in cells), map(Caution, broken_controls(cells))
+    aside = "; rater replicates are not looked at" if results.study.raters.replicates else ""
     if not failing:
-        return [*untouched, *([Paragraph(f"None of {trained} cells is marked.")] if trained else [])]
+        return [*untouched, *([Paragraph(f"None of {trained} trained cells is marked{aside}.")] if trained else [])]
     names = _named(list(dict.fromkeys(map(_cell_name, failing))))
     warning = (
         f"{len(failing)} of {trained} cells are marked ({names}). Their effects are pooled and marked; beside them "

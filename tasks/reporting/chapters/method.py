@@ -80,7 +80,8 @@ def _who_was_asked(study: Study) -> str:
     rest = "" if not where else "; elsewhere no interval knows who was asked"
     return (
         f"Since {why}, every model{where} was trained {count} times more with its raters reweighted at random, and the "
-        f"full interval adds the spread of these effects{rest}."
+        f"full interval adds the spread of these effects{rest}. What it leaves out stands in the chapter on how sure "
+        "this is."
     )
 
 

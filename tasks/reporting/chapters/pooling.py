@@ -19,6 +19,8 @@ from tasks.reporting.house.effects import direction, trusted, unmarked, with_int
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import DASH, finite, interval, joined, number, whole
 
+NAMED = 3
+"""A sentence names at most so many architectures; more are counted."""
 Key = tuple[str, str, str]
 
 
@@ -81,8 +83,10 @@ def _single(results: Results, focused: list[Row]) -> str:
     if not left_out or not clear:
         return ""
     fragile = [depends[key] for key in clear if key in depends]
-    which = joined(sorted(set().union(*fragile)))
-    how_many = f"{whole(len(fragile))} would not be so without one architecture ({which})" if fragile else "all stay so"
+    which = sorted(set().union(*fragile))
+    several = f"one or another of {whole(len(which))} architectures"
+    one = f"one architecture ({joined(which)})" if len(which) <= NAMED else several
+    how_many = f"{whole(len(fragile))} would not be so without {one}" if fragile else "all stay so"
     return f"One architecture left out: of {whole(len(clear))} clear effects {how_many}."
 
 
@@ -171,7 +175,8 @@ def _shared_prompts(focused: list[Row]) -> list[str]:
         "All architectures answer the same held-out prompts, so that the errors of their effects are correlated: by "
         f"{number(known[len(known) // 2], 2)} in the middle of {whole(len(known))} pooled effects (from "
         f"{number(known[0], 2)} to {number(known[-1], 2)}, each the mean of every two architectures). The methods of "
-        "the next table know it. No method knows that architectures learn from the same raters."
+        "the next table know it. Of all tables of this chapter none knows that architectures learn from the same "
+        "raters: the full interval alone does."
     ]
 
 
@@ -203,7 +208,8 @@ def _pairs(results: Results) -> list[Part]:
         return []
     text = (
         "Every two conditions of an experiment, from the paired differences of their scores on the same prompts; "
-        "groups within one attribute only. Holm: within experiment and dimension."
+        "groups within one attribute only. None of these intervals knows who was asked. Holm: within the pairs of an "
+        "experiment and dimension, so other p than in the experiments' own tables, which adjust over their lines."
     )
     table = TablePart.of(
         pairs,

@@ -14,12 +14,22 @@ from tasks.reporting.chapters.published_figure import (
     ratio_sides,
 )
 from tasks.reporting.house.chapter import Chapter, Results
-from tasks.reporting.house.columns import counts, effect_of, estimate, numbers, p_values
+from tasks.reporting.house.columns import counts, effect_of, estimate, numbers
 from tasks.reporting.house.document import Paragraph, Part, Section, SourceTables, TablePart
-from tasks.reporting.house.effects import direction, trusted
+from tasks.reporting.house.effects import asked, direction, trusted, which_interval
 from tasks.reporting.house.latex import LatexTable
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import DASH, finite, interval, label_sentence, number, spoken, whole, with_ends
+from tasks.reporting.house.words import (
+    DASH,
+    finite,
+    interval,
+    label_sentence,
+    number,
+    p_value,
+    spoken,
+    whole,
+    with_ends,
+)
 
 
 def _findings(results: Results) -> list[str]:
@@ -84,8 +94,8 @@ def _agreement(beside: list[Row]) -> str:
     clear = sum(direction(row) * row["published"] > 0 for row in beside)
     return (
         f"The paper prints {whole(len(beside))} of these pooled effects. {whole(same)} of ours have the same sign, "
-        f"{whole(clear)} clearly so; {whole(sum(map(_inside, beside)))} of our HKSJ intervals hold the published "
-        "value. That is no test of the paper: models, raters and judge are others."
+        f"{whole(clear)} clearly so; {whole(sum(map(_inside, beside)))} of our intervals ({which_interval(beside)}) "
+        "hold the published value. That is no test of the paper: models, raters and judge are others."
     )
 
 
@@ -102,10 +112,13 @@ def _effects_table(results: Results, beside: list[Row]) -> TablePart:
         span = interval(row["published_low"], row["published_high"])
         return f"within {span}" if row["published_at_most"] else span
 
+    def p(row: Row) -> str:
+        return p_value(row["total_p"] if asked(row) else row["hksj_p"])
+
     return TablePart.of(
         beside,
         ("Experiment", "l", lambda r: study.experiments[r["experiment"]].title),
-        *(*effect_of(study), *estimate("Ours"), *p_values({"p (HKSJ)": "hksj_p"})),
+        *(*effect_of(study), *estimate("Ours"), (f"p ({which_interval(beside)})", "r", p)),
         *(*numbers({"Published": "published"}), ("95% CI from p", "r", theirs)),
         ("Published p", "r", lambda r: r["published_p"] or DASH),
         ("In our CI", "l", lambda r: "yes" if _inside(r) else "no"),

@@ -22,7 +22,15 @@ from tasks.reporting.house.drawing import (
     new_canvas,
     wrapped,
 )
-from tasks.reporting.house.effects import contrast_text, effect_text, of_dimensions, side_text, with_interval
+from tasks.reporting.house.effects import (
+    contrast_text,
+    effect_text,
+    of_dimensions,
+    side_text,
+    trusted,
+    which_interval,
+    with_interval,
+)
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, number, spoken
 
@@ -67,7 +75,7 @@ def _effects(results: Results) -> list[Drawing]:
         axes = canvas.add_subplot(grid[y, 0])
         _panel(axes, own)
         name_score_axis(axes, study, dimension)
-    thin = [("Ours, HKSJ 95% CI", {"color": PURPLE, "lw": 0.9})]
+    thin = [(f"Ours, {which_interval(beside)} 95% CI", {"color": PURPLE, "lw": 0.9})]
     legend = marks(
         ("Ours, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6, "mec": "white"}),
         *(thin if any(finite(row["hksj_ci_low"]) for row in beside) else []),
@@ -76,8 +84,8 @@ def _effects(results: Results) -> list[Drawing]:
     canvas.legend(handles=legend, loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Pooled effects of this study and of the paper. Purple: ours, thick line the Wald 95% interval of the paper's "
-        "method, thin line the HKSJ one. Orange: the published value; its interval follows from the printed p where "
-        "there is one (dotted: p is printed as below a limit, so the interval is at most so wide)."
+        f"method, thin line the {which_interval(beside)} one. Orange: the published value; its interval follows from "
+        "the printed p where there is one (dotted: p is printed as below a limit, so the interval is at most so wide)."
     )
     each = [
         f"{effect_text(study, row)}: ours {with_interval(row)}, published {number(row['published'])}" for row in beside
@@ -89,8 +97,8 @@ def _effects(results: Results) -> list[Drawing]:
 def _panel(axes: Any, own: Sequence[Row]) -> None:
     lanes(axes, len(own))
     for y, row in enumerate(own):
-        if finite(row["hksj_ci_low"], row["hksj_ci_high"]):
-            axes.plot([row["hksj_ci_low"], row["hksj_ci_high"]], [y + LANE] * 2, color=PURPLE, lw=0.9, zorder=2)
+        if finite(*trusted(row)):
+            axes.plot(trusted(row), [y + LANE] * 2, color=PURPLE, lw=0.9, zorder=2)
         if finite(row["ci_low"], row["ci_high"]):
             axes.plot([row["ci_low"], row["ci_high"]], [y + LANE] * 2, color=PURPLE, lw=2.6, zorder=3)
         axes.plot(row["estimate"], y + LANE, "o", color=PURPLE, ms=6, mec="white", mew=0.6, zorder=4)

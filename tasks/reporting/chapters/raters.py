@@ -56,6 +56,7 @@ def _beyond(row: Row) -> str:
     counted = f"{whole(row['n_beyond'])} of {whole(row['n_raters'])} raters ({share}), where chance gives about "
     more = f"more than chance gives (p {p_is(row['p_beyond'])})"
     says = more if row["p_beyond"] < SIGNIFICANT else "not clearly more than chance gives"
+    says = "fewer than chance gives" if row["ci_high"] < EXPECTED else says
     return f"{counted}{whole(EXPECTED * row['n_raters'])}: {says}"
 
 

@@ -111,7 +111,12 @@ def _parts(results: Results) -> list[Part]:
             *counts({"n first": "n_a", "n second": "n_b"}),
         )
         parts += [
-            Paragraph("Differences between groups of raters, in mean rating on 0–1, one mean a participant."),
+            Paragraph(
+                "Differences between groups of raters, in mean rating on 0–1, one mean a participant; not adjusted for "
+                "which responses each rated. They say who rates higher. A model learns which of two responses is "
+                "preferred, and moves further the more sharply a group tells them apart, so that effects of training "
+                "may go the other way."
+            ),
             table,
         ]
     return parts

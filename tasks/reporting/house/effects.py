@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from configs.schema import CONTROL, Contrast, Study
 from tasks.meta_analysis.trusted import trusted
@@ -48,6 +49,12 @@ def excluding_zero(row: Row) -> str:
 def asked(row: Row) -> bool:
     """Whether an effect's interval knows who was asked."""
     return finite(row.get("total_ci_low", math.nan))
+
+
+def which_interval(rows: Sequence[Row]) -> str:
+    """What the 95% intervals to trust of some effects are called: the full one, HKSJ's, or both."""
+    known = sorted({"full" if asked(row) else "HKSJ" for row in rows if finite(*trusted(row))})
+    return joined(known, " or ") or "HKSJ"
 
 
 def not_asked(row: Row) -> str:

@@ -25,6 +25,7 @@ from tasks.reporting.house.drawing import (
     wrapped,
     write_canvas,
 )
+from tasks.reporting.house.effects import asked, trusted
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import MINUS, finite, with_ends
 from tasks.survey.intervals import Z95
@@ -70,7 +71,7 @@ def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: 
     axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
     held = [value for kind, *values in below if kind.startswith(("Pooled, Wald", "Published")) for value in values]
     ends = [0.0, *(end for line in effects for end in line.ends), *filter(finite, held)]  # wider intervals may leave
-    low, high = axis_limits(ends, [pooled["hksj_ci_low"], pooled["hksj_ci_high"]], 1e-9)
+    low, high = axis_limits(ends, [end for end in trusted(pooled) if finite(end)], 1e-9)
     _lines(axes, effects)
     for y, (kind, *values) in enumerate(below, start=len(effects)):
         _summary(axes, y + 0.6, kind, values, low, high)
@@ -84,6 +85,8 @@ def _below(pooled: Row) -> list[tuple[str, float, float, float]]:
     """What stands below the effects: kind, estimate, low, high."""
     at = pooled["estimate"]
     rows = [("Pooled, Wald 95% CI", at, pooled["ci_low"], pooled["ci_high"])]
+    if asked(pooled):
+        rows += [("Pooled, full 95% CI", at, pooled["total_ci_low"], pooled["total_ci_high"])]
     if finite(pooled["hksj_ci_low"]):
         rows += [("Pooled, HKSJ 95% CI", at, pooled["hksj_ci_low"], pooled["hksj_ci_high"])]
         rows += [("Prediction 95%", at, pooled["pi_low"], pooled["pi_high"])]

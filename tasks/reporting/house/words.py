@@ -49,11 +49,17 @@ def percent(value: float) -> str:
     return f"{number(100 * value, 1)}%" if finite(value) else DASH
 
 
+def roughly(share: float) -> str:
+    """`0.183` → `about 20%`: to five percentage points, of what few draws tell."""
+    return f"about {5 * round(20 * share)}%" if share >= 0.025 else "less than 5%"
+
+
 def p_value(value: float) -> str:
-    """`0.0104` → `.010`; `< .001` below that."""
+    """`0.0104` → `.010`; `< .001` below that; `.0498`, that its side of .05 shows."""
     if not finite(value):
         return DASH
-    return "< .001" if value < 0.001 else f"{min(value, 1.0):.3f}".removeprefix("0")
+    digits = 4 if value < 0.05 and f"{value:.3f}" == "0.050" else 3
+    return "< .001" if value < 0.001 else f"{min(value, 1.0):.{digits}f}".removeprefix("0")
 
 
 def p_is(value: float) -> str:
