@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from configs.schema import Study
+from tasks.effects.tables import Cells
 from tasks.reporting.chapters import CHAPTERS, in_order_of_findings
 from tasks.reporting.chapters.failures import in_part
 from tasks.reporting.house.chapter import Results
 from tasks.reporting.house.document import Items, Section, rendered
 from tasks.reporting.house.drawing import Figure, house_style, save
+from tasks.reporting.house.drawn import recall, remember
 from tasks.reporting.house.latex import latex
 from tasks.reporting.house.tables import Tables
 from tasks.reporting.house.words import joined, label_sentence
 from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
+from tasks.runtime.fingerprint import fingerprint, frame_digest, source_digest
+from tasks.runtime.tables import name_of
 
 
 def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
@@ -44,11 +49,22 @@ def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Pa
 
 
 def draw_all(results: Results, folder: Path) -> list[Figure]:
-    """Draw every figure that the tables allow, to `folder/NAME.svg` and `folder/NAME.png`; safe in threads."""
+    """Draw every figure that the tables allow, to `folder/NAME.svg` and `folder/NAME.png`; safe in threads.
+
+    Those that lie there, drawn by the same code from the same settings and tables, stay. So no figure may show when or
+    how a run went: `Cells` and the run's facts are kept from them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with house_style():
-        drawings = [drawing for chapter in CHAPTERS for drawing in chapter.figures(results)]
-        return [save(drawing, results.study, folder) for drawing in drawings]
+    tables = {name: table for name, table in results.tables.items() if name != name_of(Cells)}
+    timeless = replace(results, tables=tables, facts=Facts())
+    digests = {name: frame_digest(table) for name, table in tables.items()}
+    key = fingerprint([results.study, digests, source_digest(), version("matplotlib")])
+    if (figures := recall(folder, key)) is None:
+        with house_style():
+            drawings = [drawing for chapter in CHAPTERS for drawing in chapter.figures(timeless)]
+            figures = [save(drawing, results.study, folder) for drawing in drawings]
+        remember(folder, key, figures)
+    return figures
 
 
 def findings(results: Results) -> list[str]:

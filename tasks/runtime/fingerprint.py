@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     import pandas as pd
 
+CODE = (".py", ".j2")
 LENGTH = 16
 """Hexadecimal digits kept of the SHA-256: 64 bits, beyond collision for the runs of any study."""
 
@@ -38,6 +40,14 @@ def file_digest(path: Path) -> str:
 def content_digest(content: bytes) -> str:
     """As `file_digest`, of what was read of a file."""
     return hashlib.sha256(content).hexdigest()[:LENGTH]
+
+
+@cache
+def source_digest() -> str:
+    """SHA-256 of the product's own source, of what is not numbered by hand as the results of stages are."""
+    root = Path(__file__).parents[2]
+    own = sorted(place for room in ("configs", "tasks") for place in (root / room).rglob("*.*") if place.suffix in CODE)
+    return fingerprint([[str(place.relative_to(root)), file_digest(place)] for place in own])
 
 
 def frame_digest(frame: pd.DataFrame) -> str:

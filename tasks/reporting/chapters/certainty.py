@@ -34,7 +34,7 @@ FROM = {
 ENOUGH_SPLITS = 20
 """Placebo splits with which false alarms at one in twenty can be told from none."""
 BLIND_TO = (
-    "None of the intervals knows what no repetition here shows: a judge that errs the same way everywhere or more for "
+    "No interval knows what no repetition here shows: a judge that errs the same way everywhere or more for "
     "one group's answers than for another's, people whom nobody asked at all, prompts of another kind"
 )
 """What even the full interval leaves out."""

@@ -140,9 +140,9 @@ def test_finding_is_one_sentence() -> None:
     rows = [audit_row("scale", "5-point", "male", retained=1.0), audit_row("scale", "binary", "male")]
     assert findings(Results(study(), {"audit": pd.DataFrame(rows)}))[0] == (
         "Whose voice is in the data: of 2 conditions on everybody's ratings, least of what each group said is retained "
-        "under binary (50.0% for male raters), and most under 5-point (100.0% for male raters); the majority that "
-        "loses most often is that of male raters under 5-point and binary: 10.0% of 80 response pairs (random "
-        "groups of as many lose 9.0%)."
+        "under binary (50.0% for male raters), and most under 5-point (100.0% for male raters); under "
+        "conditions on everybody's ratings, these majorities lose more often than those of random groups of the same "
+        "size, by over two standard deviations: none (0 of 2; chance: one in forty)."
     )
 
 

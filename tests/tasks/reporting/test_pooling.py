@@ -46,8 +46,8 @@ def test_ours_and_the_published_are_counted_not_tested() -> None:
     ]
     parts = beside.CHAPTER.parts(Results(study(), {"pooled": pd.DataFrame(rows)}))
     assert texts(parts).startswith(
-        "The paper prints 2 of these pooled effects. 1 of ours have the same sign, 0 clearly so; 1 of our HKSJ "
-        "intervals hold the published value. That is no test of the paper"
+        "The paper prints 2 of these pooled effects. 1 of ours have the same sign, 0 clearly so; 1 of our "
+        "intervals (HKSJ) hold the published value. That is no test of the paper"
     )
     table = next(part for part in parts if part.kind == "table")
     assert [line[-1] for line in table.body] == ["yes", "no"]
@@ -124,7 +124,7 @@ def test_methods_that_know_what_prompts_give_stand_apart_and_say_what_they_do_no
     assert shared.header[2:] == ("DerSimonian–Laird", "REML", "CR2", "Half-normal τ")
     text = texts(fold.parts)
     assert "correlated: by 0.30 in the middle of 5 pooled effects (from −0.04 to 0.30" in text
-    assert "No method knows that architectures learn from the same raters." in text
+    assert "none knows that architectures learn from the same raters: the full interval alone does." in text
     methods = tables["pooling_methods"].set_index(["contrast", "dimension", "method"])
     cr2 = methods.loc[("5-point - control", "toxicity", "cr2")]
     line = next(line for line in shared.body if line[0].startswith("5-point") and line[1] == "Toxicity")

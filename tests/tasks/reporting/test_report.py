@@ -98,7 +98,7 @@ def test_conditions_with_the_same_training_are_named_as_one_run(tmp_path: Path) 
 
 def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
     health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
-    assert "None of 15 cells is marked." in written(study(), {"health": health}, tmp_path)[1]
+    assert "None of 15 trained cells is marked." in written(study(), {"health": health}, tmp_path)[1]
     binary = health["condition"] == "binary"
     health.loc[binary, "well_formed"] = [0.99, 0.5, 0.97]
     health.loc[binary & (health["architecture"] == "b"), "marked"] = "well-formed 50%, control 99%"
@@ -115,7 +115,7 @@ def test_an_untouched_architecture_that_hardly_answers_is_told_first(tmp_path: P
     sentence = "Hardly an answer of the untouched architecture is well-formed: b (well-formed 0%)."
     assert text.count(sentence) == 2  # among the findings and in its chapter
     assert "all its effects are marked, and the pools without marked runs leave it out" in text
-    assert "None of 15 cells is marked." in text  # of those that were trained
+    assert "None of 15 trained cells is marked." in text  # of those that were trained
 
 
 def test_an_untouched_architecture_whose_answers_are_mostly_cut_off_is_told_with_what_to_raise(tmp_path: Path) -> None:
