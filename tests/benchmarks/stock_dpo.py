@@ -29,6 +29,7 @@ def main() -> None:
         per_device_train_batch_size=job["at_once"], gradient_accumulation_steps=job["accumulation"],
         max_length=job["max_length"], lr_scheduler_type="cosine", weight_decay=0.0, seed=0, bf16=gpu, use_cpu=not gpu,
         gradient_checkpointing=gpu, report_to=[], save_strategy="no", disable_tqdm=True, logging_steps=1000,
+        precompute_ref_log_probs=job.get("precompute", False),
     )  # fmt: skip
     trainer = trl.DPOTrainer(
         model=model, args=arguments, processing_class=tokenizer, train_dataset=Dataset.from_parquet(job["rows"]),
