@@ -112,6 +112,7 @@ def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
     if isinstance(ratings := raw.get("ratings"), dict):
         own = {"codebooks": each(ratings.get("codebooks")), "folder": at(ratings.get("folder"), folder=True)}
         anchored["ratings"] = ratings | {key: value for key, value in own.items() if key in ratings}
+    anchored |= {"models": at(raw["models"], folder=True)} if "models" in raw else {}
     return anchored
 
 
@@ -148,7 +149,36 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
         resolved["architectures"] = [
             _anchored_gguf(_read("architectures", one), one) if isinstance(one, str) else one for one in items
         ]
+        if isinstance(models := raw.get("models"), str):
+            resolved["architectures"] = [_in_folder(one, Path(models)) for one in resolved["architectures"]]
     return resolved
+
+
+def _in_folder(architecture: Any, folder: Path) -> Any:
+    """An architecture of the hub with the folder or GGUF file in which it lies; as it is where it does not lie there.
+
+    Raises:
+        InputError: there is no such folder, or several GGUF files may be meant.
+    """
+    if not folder.is_dir():
+        raise InputError(f"models: no folder {folder}")
+    if not isinstance(architecture, dict) or not isinstance(hub := architecture.get("hub"), str):
+        return architecture
+    name = hub.rpartition("/")[2]
+    local = {key: value for key, value in architecture.items() if key not in ("hub", "gated", "revision")}
+    if file := architecture.get("gguf"):
+        places = [
+            place
+            for place in (folder / hub / str(file), folder / name / str(file), folder / str(file))
+            if place.is_file()
+        ]
+        return local | {"gguf": str(places[0])} if places else architecture
+    if places := [place for place in (folder / hub, folder / name) if (place / "config.json").is_file()]:
+        return local | {"path": str(places[0])}
+    files = sorted(place for place in folder.iterdir() if place.suffix == ".gguf" and place.name.startswith(name))
+    if len(files) > 1:
+        raise InputError(f"models: {folder} has several files of {hub}: {', '.join(file.name for file in files)}")
+    return local | {"gguf": str(files[0])} if files else architecture
 
 
 def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:

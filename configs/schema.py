@@ -847,6 +847,8 @@ class Study(Frozen):
     shares of an attribute sum to one. Several attributes are met at once (raking)."""
     placebo: Annotated[int, Field(ge=0)] = 0
     """So many contrasts between random halves of raters are added, as the experiment `placebo`."""
+    models: Annotated[str | None, Field(exclude_if=_is_nothing)] = None
+    """A folder in which the hub's models are looked for first: ORG/NAME, NAME, or NAME….gguf."""
     architectures: tuple[Architecture, ...] = ()
     recipe: Annotated[Recipe, Field(default_factory=dict, validate_default=True)]
     limits: Limits = Limits()

@@ -217,7 +217,7 @@ def test_settings_without_any_method_say_what_to_import() -> None:
          "toxicity, emotional-awareness"),
         ("evaluation.dimensions", ["humour"], "evaluation.dimensions: unknown 'humour'", "toxicity, "),
         ("architectures", ["tiny-bert"], "architectures: unknown 'tiny-bert'", "tiny-llama"),
-        ("recipe", "huge", "recipes: unknown 'huge'", "full, tiny"),
+        ("recipe", "huge", "recipes: unknown 'huge'", "full, small, small-cpu, tiny"),
         ("judge", {"kind": "oracle"}, "judge", "'embedded', 'llm'"),
         ("experiments.scale.conditions.binary.method", "rlhf", "conditions.binary.method: unknown 'rlhf'", "dpo, grpo"),
         ("recipe.rlhf.epochs", 1, "recipe: unknown key 'rlhf'", "pretraining, dpo, grpo"),
@@ -371,8 +371,8 @@ def test_a_number_that_is_not_finite_is_refused(key: str, value: str) -> None:
 
 def test_an_unknown_study_is_answered_with_the_shipped_ones() -> None:
     assert fault("papre") == (
-        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, spica-groups, or "
-        "the path of a .yaml file"
+        "studies: unknown 'papre'; allowed: budget, demo, doubtful, groups, paper, popquorn, small, small-cpu, spica, "
+        "spica-groups, or the path of a .yaml file"
     )
 
 

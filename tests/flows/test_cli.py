@@ -26,7 +26,7 @@ def test_help_imports_nothing_heavy(command):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nope"], "studies: unknown 'nope'; allowed: budget, demo, doubtful, groups, paper, popquorn, spica, "),
+        (["nope"], "studies: unknown 'nope'; allowed: budget, demo, doubtful, groups, paper, popquorn, small, "),
         (["nope.yaml"], "nope.yaml: No such file or directory"),
         (["demo", "--set", "architectures=[tiny-lama]"], "architectures: unknown 'tiny-lama'; allowed: "),
         (["demo", "--set", "recipe.dpo.epochz=1"], "demo: recipe.dpo: unknown key 'epochz'; allowed: beta, "),
