@@ -64,7 +64,7 @@ def effects_of(
     contrasts: dict[str, list[Contrast]], study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int
 ) -> DataFrame[Differences]:
     """The effects of `contrasts`, by experiment."""
-    reports = {key: table.set_index("seed") for key, table in health.groupby(SIDE)} if len(health) else {}
+    reports = _reports(health)
     rows = []
     for pair in paired(contrasts, study, scores):
         scored = pair.scored
@@ -72,7 +72,7 @@ def effects_of(
         estimate, error = mean_and_error(scored.to_numpy(float), 1 / (categories - 1))
         between_seeds = seed_variance(scored.to_numpy(float))
         numbers = estimate, error, between_seeds, n_prompts, n_seeds, len(pair.prompts) - n_prompts
-        sides = [reports.get((pair.architecture, *side)) for side in pair.sides]
+        sides = [reports.get((pair.architecture, *side), {}) for side in pair.sides]
         malformed = _health(sides, pair.sides, scored.index)
         rows.append((pair.experiment, pair.contrast, pair.dimension, pair.architecture, *numbers, *malformed))
     return Differences.checked(rows)
@@ -182,16 +182,31 @@ def seed_variance(differences: np.ndarray) -> float:
     return float(max(two_way_variance(differences) - by_prompt, 0.0))
 
 
-def _health(
-    reports: Sequence[pd.DataFrame | None], both: Sequence[tuple[str, str]], seeds: pd.Index
-) -> tuple[int, str]:
-    """n_malformed and marked: outputs of both sides that are not well-formed, and the limits that a run fails."""
+class _Report(NamedTuple):
+    """Outputs of a cell that are not well-formed, and the limits that its run fails."""
+
+    malformed: int
+    marked: str
+
+
+def _reports(health: pd.DataFrame) -> dict[tuple[str, str, str], dict[int, _Report]]:
+    """`SIDE` → seed → report."""
+    reports: dict[tuple[str, str, str], dict[int, _Report]] = {}
+    malformed = (health["n_outputs"] * (1 - health["well_formed"])).fillna(0).round().astype(int)
+    for row, count, marked in zip(
+        health[[*SIDE, "seed"]].itertuples(), malformed, health["marked"].fillna(""), strict=True
+    ):
+        own = reports.setdefault((row.architecture, row.experiment, row.condition), {})
+        own[row.seed] = _Report(count, marked)
+    return reports
+
+
+def _health(reports: Sequence[dict[int, _Report]], both: Sequence[tuple[str, str]], seeds: pd.Index) -> tuple[int, str]:
+    """n_malformed and marked of both sides together."""
     malformed, marks = 0, []
     for report, (_, condition) in zip(reports, both, strict=True):
-        if report is None:
-            continue
-        used = report if condition == CONTROL else report.loc[report.index.intersection(seeds)]
-        malformed += int((used["n_outputs"] * (1 - used["well_formed"])).fillna(0).round().sum())
-        which = [condition if len(used) == 1 else f"{condition} (seed {seed})" for seed in used.index]
-        marks += [f"{name}: {text}" for name, text in zip(which, used["marked"].fillna(""), strict=True) if text]
+        used = {seed: own for seed, own in report.items() if condition == CONTROL or seed in seeds}
+        malformed += sum(own.malformed for own in used.values())
+        which = {seed: condition if len(used) == 1 else f"{condition} (seed {seed})" for seed in used}
+        marks += [f"{which[seed]}: {own.marked}" for seed, own in used.items() if own.marked]
     return malformed, "; ".join(marks)
