@@ -63,13 +63,19 @@ def vectors(tmp_path: Path) -> Vectors:
     return Vectors(FirstLetters(), tmp_path / "vectors.db")
 
 
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedJudge:
+    """One that may choose, of what only embeddings tell, in two dimensions that are each other's opposite."""
+    kept = tmp_path_factory.mktemp("kept") / "vectors.db"
+    return EmbeddedJudge(rated(), ["x", "y"], "best", Vectors(FirstLetters(), kept))
+
+
 def agreement(scores: np.ndarray, table: pd.DataFrame) -> float:
     return float(((scores[:, 0] > 0.5) == (table["x"] > 0.5)).mean())
 
 
-def test_embeddings_are_chosen_where_only_they_tell(vectors: Vectors) -> None:
+def test_embeddings_are_chosen_where_only_they_tell(judge: EmbeddedJudge) -> None:
     table = rated()
-    judge = EmbeddedJudge(table, ["x", "y"], "best", vectors)
     assert judge.features in ("embeddings", "both")
     assert agreement(judge.score_rated(table).values, table) > 0.95
     tried = {one.name: one for one in judge.tried(table)}
@@ -196,12 +202,11 @@ def test_a_groups_fit_takes_words_and_embeddings_together(vectors: Vectors) -> N
     assert judge.tried(table) == []
 
 
-def test_the_table_has_a_row_for_each_of_them_and_one_is_used(vectors: Vectors) -> None:
+def test_the_table_has_a_row_for_each_of_them_and_one_is_used(judge: EmbeddedJudge) -> None:
     table = rated()
-    judge = EmbeddedJudge(table, ["x"], "best", vectors)
     ratings = table[["response_id", "prompt_id"]].assign(participant_id="p", x=np.where(table["x"] > 0.5, 5, 1))
     tried = [
-        (one, pd.DataFrame(one.scores.values, columns=["x"]).assign(response_id=table["response_id"]))
+        (one, pd.DataFrame(one.scores.values, columns=["x", "y"]).assign(response_id=table["response_id"]))
         for one in judge.tried(table)
     ]
     rows = compare(tried, ratings.astype({"x": "Int64"}), ["x"], 5, draws=20)
