@@ -748,19 +748,22 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
 
     @property
     def subject(self) -> str:
-        return "The embedded judge"
+        return "The embedded judge" if self.reads == "best" else f"The embedded judge, which reads {self._reading},"
 
     @property
     def method(self) -> str:
+        return f"A text regression of the ratings of held-out prompts (on {self._reading})"
+
+    @property
+    def _reading(self) -> str:
         words, encoder = "the words of an answer", self.encoder.title if self.encoder else ""
-        vector = f"its sentence embedding by {encoder}"
-        read = {
-            "words": f"on {words}",
-            "embeddings": f"on {vector}",
-            "both": f"on {words} and {vector}",
-            "best": f"on {words}, on {vector} or on both, as agrees best with raters",
-        }
-        return f"A text regression of the ratings of held-out prompts, {read[self.reads]}"
+        vector = f"the sentence embedding by {encoder}"
+        return {
+            "words": words,
+            "embeddings": f"{vector} of an answer",
+            "both": f"{words} and {vector}",
+            "best": f"{words}, {vector} or both, whichever agrees best with raters",
+        }[self.reads]
 
 
 class LlmJudgeSettings(BaseJudgeSettings):

@@ -22,7 +22,7 @@ VERSION = 1
 MODULES = "modules.json"
 KINDS = ("Transformer", "Pooling", "Normalize", "Dense")
 """The parts that an encoder may have, of the library's own."""
-LIBRARY = "sentence_transformers"
+LIBRARY, SOME_TEXT = "sentence_transformers", "Some text."
 
 
 class SentenceEncoder:
@@ -62,8 +62,7 @@ class SentenceEncoder:
         with self._loading:
             if self._model is None:
                 self._model = self._load()
-        vectors = self._model.encode([text], normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors[0], dtype=np.float32)
+        return _vector(self._model, text)
 
     def close(self) -> None:
         self._model = None
@@ -85,21 +84,36 @@ class SentenceEncoder:
 def load_encoder(folder: Path) -> Any:
     """The encoder of a folder in float32; code that comes with it is never run.
 
+    It is loaded twice: weights that its files lack would be random, and give another vector each time. Those that no
+    vector depends on may be missing, as a pooling layer often is.
+
     Raises:
-        InputError: it is none, or needs code of its own, or its weights are not safetensors.
+        InputError: it is none, needs code of its own, lacks weights, or its weights are not safetensors.
     """
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
     check_encoder_files(folder)
+    disable_progress_bar()
     with part("parts", folder / "config.json"):
-        return SentenceTransformer(
-            str(folder),
-            device="cpu",
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        first, second = (
+            SentenceTransformer(
+                str(folder),
+                device="cpu",
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            )
+            for _ in range(2)
         )
+    if not np.array_equal(_vector(first, SOME_TEXT), _vector(second, SOME_TEXT)):
+        raise InputError("weights missing in its files: each time it is loaded it gives another vector")
+    return first
+
+
+def _vector(model: Any, text: str) -> np.ndarray:
+    return np.asarray(model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0], dtype=np.float32)
 
 
 def check_encoder(settings: Encoder) -> None:

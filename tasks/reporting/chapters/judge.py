@@ -95,7 +95,7 @@ def _parts(results: Results) -> list[Part]:
 def _how(results: Results) -> str:
     experts = " (the paper reports 85% with experts)" if results.has_published else ""
     return (
-        f"{results.study.judge.subject}, held against the raters of held-out prompts before it judged an output, "
+        f"{results.study.judge.subject} was held against the raters of held-out prompts before it judged an output, "
         "response by response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' "
         f"mean on the same side of the middle{experts}. κ: Cohen's with quadratic weights, ρ: Spearman's, both against "
         "the raters' mean. α: Krippendorff's (ordinal), of the judge and a single rater. Mean error: judge minus "
@@ -166,11 +166,13 @@ def _choice(results: Results, everybody: list[Row]) -> list[Part]:
     if not tried:
         return []
     read = READ[next(row["features"] for row in tried if row["used"])]
+    encoder = "".join(f" by {own.title}" for own in study.judge.encoders)
     times = {READ[row["features"]]: row["chosen"] for row in tried if row["chosen"]}
     text = (
-        f"The judge reads {read} of an answer. {study.judge.method}: of the three it takes, for all dimensions "
-        "together, what ranks answers most as the raters do (Spearman's ρ, by cross-validation over prompts). For its "
-        f"proof it chose anew in each of {whole(tried[0]['parts'])} parts of the prompts, by the others alone: "
+        f"The judge reads {read} of an answer. It chose between the words, the sentence embedding{encoder} and both, "
+        "for all dimensions together, by what ranks answers most as the raters do (Spearman's ρ, cross-validated over "
+        f"prompts). For its proof it chose anew in each of {whole(tried[0]['parts'])} parts of the prompts, by the "
+        "others alone: "
         f"{joined([f'{name} in {whole(n)}' for name, n in times.items()])}. The line as chosen therefore has no "
         "advantage from the choice; the best of the other lines, picked afterwards, would have."
     )

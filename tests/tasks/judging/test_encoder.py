@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from configs.errors import InputError
 from configs.load import load_study
@@ -24,7 +25,7 @@ from configs.schema import EmbeddedJudgeSettings, Encoder, Study
 from flows.cli import main
 from tasks.architectures import load
 from tasks.judging.embedded import EmbeddedJudge
-from tasks.judging.encoder import SentenceEncoder, check_encoder
+from tasks.judging.encoder import SentenceEncoder, check_encoder, load_encoder
 from tasks.judging.judges import check_judge
 from tasks.judging.step import FEATURES, prepare_judge, study_judge
 from tasks.judging.vectors import Vectors
@@ -82,7 +83,8 @@ def test_an_encoder_is_used_as_agrees_best_unless_told_otherwise() -> None:
     assert EmbeddedJudgeSettings(encoder=encoder).reads == "best"
     assert EmbeddedJudgeSettings(encoder=encoder, features="both").reads == "both"
     assert EmbeddedJudgeSettings(encoder=encoder, features="words").encoders == ()
-    assert "its sentence embedding by someone/encoder or on both" in EmbeddedJudgeSettings(encoder=encoder).method
+    assert "the sentence embedding by someone/encoder or both" in EmbeddedJudgeSettings(encoder=encoder).method
+    assert "which reads the words of an answer" in load_study("demo").judge.subject
 
 
 @pytest.mark.parametrize(
@@ -232,6 +234,14 @@ def test_a_real_encoder_tells_what_words_do_not_and_is_proved_in_a_study(
     np.testing.assert_array_equal(alone, beside)
     assert np.linalg.norm(alone) == pytest.approx(1, abs=1e-5)
     judge.close()
+
+    incomplete = tmp_path / "incomplete"
+    shutil.copytree(minilm, incomplete)
+    weights = load_file(minilm / "model.safetensors")
+    del weights["encoder.layer.0.attention.self.query.weight"]
+    save_file(weights, incomplete / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="weights missing in its files: each time it is loaded"):
+        load_encoder(incomplete)
 
     settings = Study(**paper.model_dump() | {"judge": {"kind": "embedded", "encoder": {"path": str(minilm)},
                                                        "proof": {"draws": 20, "sample": 30}}})  # fmt: skip
