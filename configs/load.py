@@ -113,6 +113,9 @@ def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
         own = {"codebooks": each(ratings.get("codebooks")), "folder": at(ratings.get("folder"), folder=True)}
         anchored["ratings"] = ratings | {key: value for key, value in own.items() if key in ratings}
     anchored |= {"models": at(raw["models"], folder=True)} if "models" in raw else {}
+    if isinstance(judge := raw.get("judge"), dict) and isinstance(encoder := judge.get("encoder"), dict):
+        own = {"path": at(encoder["path"], folder=True)} if "path" in encoder else {}
+        anchored["judge"] = judge | {"encoder": encoder | own}
     return anchored
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
@@ -666,6 +667,11 @@ class BaseJudgeSettings(Frozen, ABC):
         return self.title
 
     @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The models that it needs beside those of the study."""
+        return ()
+
+    @property
     def key(self) -> str:
         """The environment variable in which its key is looked for, "" where it has none."""
         return ""
@@ -679,11 +685,62 @@ class BaseJudgeSettings(Frozen, ABC):
         """Raise `ValueError` where it can't judge one of these dimensions."""
 
 
+class Encoder(Frozen):
+    """A small model that makes a vector of a text, as the library sentence-transformers reads it: from the hub, or from
+    a folder."""
+
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("give exactly one of hub, path")
+        if self.path and self.revision:
+            raise ValueError("revision: only a model of the hub has one")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What it is called where it can't be used."""
+        return "judge.encoder"
+
+    @property
+    def title(self) -> str:
+        """What it is called within a sentence."""
+        return self.hub or PurePath(str(self.path)).name
+
+
+Features = Literal["words", "embeddings", "both", "best"]
+"""What the embedded judge reads of an answer; best: whichever of the three agrees most with the raters of prompts that
+are left out of those that it learns from."""
+
+
 class EmbeddedJudgeSettings(BaseJudgeSettings):
     """A text regression of the human ratings of held-out prompts."""
 
     learns = True
     kind: Literal["embedded"] = "embedded"
+    features: Annotated[Features | None, Field(exclude_if=_is_nothing)] = None
+    """By default words, and best where an encoder is given."""
+    encoder: Annotated[Encoder | None, Field(exclude_if=_is_nothing)] = None
+    """What makes sentence embeddings; needs `pip install 'pluralign[embeddings]'`."""
+
+    @model_validator(mode="after")
+    def _embeddings_have_an_encoder(self) -> Self:
+        if self.features not in (None, "words") and self.encoder is None:
+            raise ValueError(f"features: {self.features} needs an encoder: {{hub: …}} or {{path: …}}")
+        return self
+
+    @property
+    def reads(self) -> Features:
+        """The features, or the default."""
+        return self.features or ("best" if self.encoder else "words")
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        return (self.encoder,) if self.encoder and self.reads != "words" else ()
 
     @property
     def title(self) -> str:
@@ -691,11 +748,22 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
 
     @property
     def subject(self) -> str:
-        return "The embedded judge"
+        return "The embedded judge" if self.reads == "best" else f"The embedded judge, which reads {self._reading},"
 
     @property
     def method(self) -> str:
-        return "A text regression of the ratings of held-out prompts"
+        return f"A text regression of the ratings of held-out prompts (on {self._reading})"
+
+    @property
+    def _reading(self) -> str:
+        words, encoder = "the words of an answer", self.encoder.title if self.encoder else ""
+        vector = f"the sentence embedding by {encoder}"
+        return {
+            "words": words,
+            "embeddings": f"{vector} of an answer",
+            "both": f"{words} and {vector}",
+            "best": f"{words}, {vector} or both, whichever agrees best with raters",
+        }[self.reads]
 
 
 class LlmJudgeSettings(BaseJudgeSettings):

@@ -86,10 +86,13 @@ WORKERS = argument("--workers", "N", "processes that train where there is no GPU
 @command("run a study, or what is missing of it", STUDY, SET, output("outputs/NAME"), WORKERS)
 def run(options: Namespace) -> int:
     from tasks.architectures.load import check_access
+    from tasks.judging.judges import check_judge
 
     study = _load_study(options)
     check_access(study.architectures)
     judge = study.judge
+    if study.experiments:
+        check_judge(judge)
     if study.experiments and judge.needs_key and not (os.environ.get(judge.key) or os.environ.get("PREFECT_API_URL")):
         raise InputError(f"{study.name}: judge {judge.title} needs a key in {judge.key}")
     _check_ratings(study)

@@ -24,6 +24,7 @@ from flows.stages import ByReference, Prepared, gather_ratings, prepare_all
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
+from tasks.judging.judges import check_judge
 from tasks.judging.step import ProvenJudge, prepare_judge
 from tasks.meta_analysis.moved import moved
 from tasks.methods.training_set import drops_table
@@ -51,6 +52,8 @@ def run_study(
     settings, clock = load_study(study, overrides), Clock()
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
     check_access(settings.architectures)
+    if settings.experiments:
+        check_judge(settings.judge)
     ratings, data = gather_ratings(bench, clock)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import InputError
-from configs.schema import Architecture
+from configs.schema import Architecture, Encoder
 from tasks.architectures.endings import CONFIG, GENERATION
 
 TOKENIZER, ADAPTER = "tokenizer_config.json", "adapter_config.json"
@@ -40,7 +40,7 @@ def check_files(folder: Path) -> None:
         raise InputError("; ".join(faults))
 
 
-def refused(architecture: Architecture, source: str, error: Exception) -> InputError:
+def refused(architecture: Architecture | Encoder, source: str, error: Exception) -> InputError:
     """That a base can't be loaded and why, on one line of printable text: much of it may come from its files."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error).strip()) or type(error).__name__
     return InputError(f"{architecture.name}: can't load {source}: {' '.join(text.split())}")

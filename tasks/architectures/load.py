@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from configs.errors import InputError
-from configs.schema import Architecture, Frozen
+from configs.schema import Architecture, Encoder, Frozen
 from tasks.architectures.endings import settle_endings
 from tasks.architectures.faults import (
     CONFIG,
@@ -185,7 +185,7 @@ def check_access(architectures: Sequence[Architecture]) -> None:
         )
 
 
-def resolve_revision(architecture: Architecture) -> str | None:
+def resolve_revision(architecture: Architecture | Encoder) -> str | None:
     """The commit that a hub model's revision stands for now; None for folders.
 
     Raises:

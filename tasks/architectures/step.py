@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from configs.errors import InputError
-from configs.schema import Architecture, Pretraining, Study
+from configs.schema import Architecture, Encoder, Pretraining, Study
 from tasks.architectures.faults import check_files, refused
 from tasks.architectures.gguf_file import check_gguf, dequantise
 from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision
@@ -115,8 +115,7 @@ def prepare_base(
         InputError: the hub or the folder doesn't have it, or the file is no GGUF.
         JobFailed: pre-training or dequantising failed.
     """
-    if architecture.hub:
-        store.make("revisions", _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
+    settle_revision(architecture, store)
     base = known_base(study, architecture, texts, store)
     assert base is not None
     if architecture.tiny:
@@ -149,13 +148,23 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
     return BaseRef(architecture=architecture, key=_pretraining(study, architecture, texts).key)
 
 
-def known_revision(architecture: Architecture, store: Store) -> str | None:
+def settle_revision(architecture: Architecture | Encoder, store: Store) -> None:
+    """Hold a hub model to the commit that its revision stands for at its first use; nothing to do for others.
+
+    Raises:
+        InputError: the hub doesn't have it.
+    """
+    if architecture.hub:
+        store.make("revisions", _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
+
+
+def known_revision(architecture: Architecture | Encoder, store: Store) -> str | None:
     """The commit that a hub model is held to; None for others, and before its first use."""
     known = store.find("revisions", _hub_key(architecture)) if architecture.hub else None
     return known.record["commit"] if known else None
 
 
-def _hub_key(architecture: Architecture) -> str:
+def _hub_key(architecture: Architecture | Encoder) -> str:
     return fingerprint(["hub", architecture.hub, architecture.revision])
 
 

@@ -6,7 +6,7 @@ everybody has the mean `score`. A fit looks for what the group's mean is beside 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,8 @@ from tasks.methods.text_regression import word_features
 
 Array = NDArray[np.float64]
 Texts = NDArray[np.object_]
+Embed = Callable[[Sequence[str]], Array]
+"""Gives texts' sentence embeddings of length 1, shape (n, width)."""
 FOLDS = 5
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """Of the ridge, in ratings: a constant deviation is halved where there are as many ratings as the penalty."""
@@ -42,7 +44,8 @@ class GroupSample(NamedTuple):
 class GroupModel(Protocol):
     """A group's mean as a function of everybody's score and the answer.
 
-    kind: words, line or isotonic. penalty: of the ridge, inf where the deviation is zero; NaN of the others.
+    kind: line, isotonic, or what is read of the text. penalty: of the ridge, inf where the deviation is zero; NaN of
+    the others.
     """
 
     kind: str
@@ -102,23 +105,23 @@ def fit_line(sample: GroupSample) -> GroupModel:
     return IsotonicModel(sample) if better.low > 0 else LineModel(sample)
 
 
-# ---- by the words of the answers
+# ---- by what is read of the answers
 
 
-class WordsModel:
+class TextModel:
     """score + deviation, the deviation a ridge regression of group's mean - score.
 
-    Its features are a constant, the standardised score, and the words of the text, as those of everybody's embedded
-    judge: groups differ first in level and in how sharply they tell texts apart. One penalty shrinks all of them.
+    Its features are a constant, the standardised score, and those of the text that everybody's embedded judge reads:
+    groups differ first in level and in how sharply they tell texts apart. One penalty shrinks all of them.
     """
 
-    kind = "words"
-
-    def __init__(self, sample: GroupSample) -> None:
+    def __init__(self, sample: GroupSample, kind: str = "words", embed: Embed | None = None) -> None:
+        """`embed`: where embeddings are read, alone or beside the words."""
+        self.kind = kind
         self._centre = np.average(sample.score, weights=sample.n)
         self._unit = np.sqrt(np.average((sample.score - self._centre) ** 2, weights=sample.n)) or 1.0
-        self._words = word_features(list(sample.texts))
-        self._words.fit(sample.texts)
+        self._reading = _reading(kind, list(sample.texts), embed)
+        self._reading.fit(sample.texts)
         features, deviation = self._features(sample.score, sample.texts), sample.human - sample.score
         kernel = (features @ features.T).toarray()
         self.penalty = _best_penalty(kernel, deviation, sample.n, sample.prompt)
@@ -128,7 +131,7 @@ class WordsModel:
         from scipy.sparse import hstack
 
         own = np.column_stack([np.ones_like(score), (score - self._centre) / self._unit])
-        return hstack([own, self._words.transform(texts)], format="csr")
+        return hstack([own, self._reading.transform(texts)], format="csr")
 
     def predict(self, score: Array, texts: Texts) -> Array:
         return np.asarray(score + self._features(score, texts) @ self._weights)
@@ -137,7 +140,20 @@ class WordsModel:
 def fit_words(sample: GroupSample) -> GroupModel:
     """The deviation from everybody's judge, by words; its penalty is that of `PENALTIES` with the least squared error
     on prompts that were left out. An infinite one, no deviation at all, is allowed."""
-    return WordsModel(sample)
+    return TextModel(sample)
+
+
+def _reading(kind: str, texts: Sequence[str], embed: Embed | None) -> Any:
+    """What makes sparse rows of texts, not yet fitted."""
+    from scipy.sparse import csr_matrix
+    from sklearn.pipeline import make_union
+    from sklearn.preprocessing import FunctionTransformer
+
+    words = word_features(texts)
+    if embed is None:
+        return words
+    vectors = FunctionTransformer(lambda own: csr_matrix(embed(list(own))))
+    return make_union(words, vectors) if kind == "both" else vectors
 
 
 def _best_penalty(kernel: Array, target: Array, weight: Array, prompt: NDArray[np.int64]) -> float:
@@ -167,11 +183,11 @@ def _ridge(kernel: Array, target: Array, weight: Array, penalty: float) -> Array
 # ---- what both are tried by
 
 
-def folds(prompt: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions to fit on and to try on, `FOLDS` times, all responses of a prompt on one side."""
+def folds(prompt: NDArray[np.int64], most: int = FOLDS) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions to fit on and to try on, `most` times or once a prompt, all responses of a prompt on one side."""
     from sklearn.model_selection import GroupKFold
 
-    return list(GroupKFold(min(FOLDS, len(np.unique(prompt)))).split(prompt, groups=prompt))
+    return list(GroupKFold(min(most, len(np.unique(prompt)))).split(prompt, groups=prompt))
 
 
 def unseen(fit: GroupFit, sample: GroupSample) -> Array:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
 from configs.schema import Dimension
 from tasks.judging.group_fits import GroupFit, fit_line
+from tasks.runtime.store import Store
 
 EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
@@ -34,6 +35,17 @@ class JudgeScores(NamedTuple):
     final: bool = True
 
 
+class Tried(NamedTuple):
+    """A judge that might have been: which it is, its scores of rated responses as `Judge.score_rated` has them, in how
+    many parts of the proof it was the one chosen, of how many, and whether the judge is this one."""
+
+    name: str
+    scores: JudgeScores
+    chosen: int
+    parts: int
+    used: bool
+
+
 class Judge(Protocol):
     """A judge of one study, made ready; safe to use from several threads.
 
@@ -53,6 +65,19 @@ class Judge(Protocol):
         """Scores of rated responses (columns prompt, response, response_id) for the judge's proof: a judge that
         learned from their ratings must give the scores that it gives without them."""
         return self.score(sample["prompt"].tolist(), sample["response"].tolist())
+
+    @classmethod
+    def check(cls, settings: Any) -> None:
+        """Whether what it needs is on this machine, as far as that can be seen at once; raises `InputError`."""
+        return
+
+    def settle(self) -> None:
+        """Fetch what `identity` depends on from elsewhere, such as a hub model's commit; raises `InputError`."""
+        return
+
+    def tried(self, sample: pd.DataFrame) -> list[Tried]:
+        """What the judge was chosen from, for its proof on rated responses; nothing where it had no choice."""
+        return []
 
     @property
     def group_fit(self) -> GroupFit:
@@ -82,12 +107,15 @@ class Material:
     """What a judge is made of, beside its settings.
 
     dimensions: what it scores, in the order of the scores' columns. categories: K of the questionnaire, whose answers
-    are 1 … K. rated: the rated responses to held-out prompts (`evidence.Evidence`). verdicts: the file in which paid
-    verdicts are kept. secret: gives the key that is kept under a name, or None.
+    are 1 … K. rated: the rated responses to held-out prompts (`evidence.Evidence`). verdicts, vectors: the files in
+    which paid verdicts and sentence embeddings are kept. secret: gives the key that is kept under a name, or None.
+    store: knows the commits of hub models.
     """
 
     dimensions: Mapping[str, Dimension]
     categories: int
     rated: pd.DataFrame
     verdicts: Path
+    vectors: Path
     secret: Callable[[str], str | None]
+    store: Store

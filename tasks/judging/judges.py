@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from configs.schema import BaseJudgeSettings, EmbeddedJudgeSettings, LlmJudgeSettings
@@ -10,12 +9,23 @@ from tasks.judging.embedded import EmbeddedJudge
 from tasks.judging.judge import Judge, Material
 from tasks.judging.llm.judge import LlmJudge
 
-JUDGES: dict[type[BaseJudgeSettings], Callable[[Any, Material], Judge]] = {
-    EmbeddedJudgeSettings: EmbeddedJudge.of,
-    LlmJudgeSettings: LlmJudge.of,
+JUDGES: dict[type[BaseJudgeSettings], type[EmbeddedJudge] | type[LlmJudge]] = {
+    EmbeddedJudgeSettings: EmbeddedJudge,
+    LlmJudgeSettings: LlmJudge,
 }
 
 
 def make_judge(settings: BaseJudgeSettings, material: Material) -> Judge:
     """The judge that the settings describe."""
-    return JUDGES[type(settings)](settings, material)
+    kind: Any = JUDGES[type(settings)]
+    return kind.of(settings, material)
+
+
+def check_judge(settings: BaseJudgeSettings) -> None:
+    """Whether what the judge needs is on this machine, before anything runs.
+
+    Raises:
+        InputError: an optional package is not installed, or a folder does not hold what it should.
+    """
+    kind: Any = JUDGES[type(settings)]
+    kind.check(settings)

@@ -8,13 +8,16 @@ stay together. NaN where a measure is undefined (no response, no variation).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
 
 from configs.schema import Level, Measure
-from tasks.judging.tables import JudgeAgreement, JudgeStrata
+from tasks.judging.judge import Tried
+from tasks.judging.tables import JudgeAgreement, JudgeFeatures, JudgeStrata
+from tasks.runtime.tables import columns_of
 from tasks.survey.reliability import alpha, coincidences
 
 MEASURES = ["agreement", "weighted_kappa", "spearman", "mean_error", "alpha"]
@@ -63,6 +66,25 @@ def prove(
                 ends, lost = with_intervals(difference).values(), _lost(difference).values()
                 differences.append((dimension, f"{a} - {b}", name, *ends, *lost))
     return JudgeAgreement.checked(rows), JudgeStrata.checked(differences)
+
+
+def compare(
+    tried: Sequence[tuple[Tried, pd.DataFrame]],
+    ratings: pd.DataFrame,
+    dimensions: Sequence[str],
+    categories: int,
+    draws: int = 1000,
+    seed: int = 0,
+    level: Level = "ordinal",
+) -> DataFrame[JudgeFeatures]:
+    """Judges that might have been, each with its scores as `prove` takes them, against all raters (ratings)."""
+    rows: list[dict[str, Any]] = []
+    for one, judged in tried:
+        proof, _ = prove(judged, {"all": ratings}, dimensions, categories, (), draws, seed, level)
+        own = {"features": one.name, "used": one.used, "chosen": one.chosen, "parts": one.parts}
+        rows += [own | {str(name): row[name] for name in columns_of(JudgeFeatures) if name in row}
+                 for row in proof.to_dict("records")]  # fmt: skip
+    return JudgeFeatures.checked(rows)
 
 
 def shortfalls(table: pd.DataFrame, floor: Mapping[Measure, float]) -> list[str]:

@@ -18,14 +18,14 @@ from tasks.judging.evidence import Evidence, gather_evidence
 from tasks.judging.group_judges import GroupJudges, make_group_judges
 from tasks.judging.judge import Judge, JudgeFailed, JudgeScores, Material
 from tasks.judging.judges import make_judge
-from tasks.judging.proof import prove, shortfalls
+from tasks.judging.proof import compare, prove, shortfalls
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import content_digest, fingerprint, frame_digest
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 5
-PROOF = ("judge_agreement", "judge_strata", "judge_calibration")
-"""The tables of the proof."""
+PROOF, FEATURES = ("judge_agreement", "judge_strata", "judge_calibration"), "judge_features"
+"""The tables of the proof, and that of what the judge chose from, where it did."""
 Secret = Callable[[str], str | None]
 
 
@@ -47,8 +47,9 @@ class ProvenJudge:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """judge_agreement, judge_strata and judge_calibration."""
-        return {name: pd.read_parquet(self.proof.path / f"{name}.parquet") for name in PROOF}
+        """judge_agreement, judge_strata and judge_calibration; judge_features where the judge had a choice."""
+        files = {name: self.proof.path / f"{name}.parquet" for name in (*PROOF, FEATURES)}
+        return {name: pd.read_parquet(file) for name, file in files.items() if name in PROOF or file.exists()}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -64,10 +65,12 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
     """The study's judge, held against the humans before it is used; `secret` gives the key of a name, or None.
 
     Raises:
-        InputError: fewer than two held-out prompts have ratings on every evaluated dimension; no key.
+        InputError: fewer than two held-out prompts have ratings on every evaluated dimension; no key; a hub model that
+            can't be had.
         JudgeFailed: the endpoint gives no verdicts, or none on any of the rated responses.
     """
     judge, evidence = study_judge(study, data, store, secret)
+    judge.settle()
     dimensions, settings = list(study.evaluation.dimensions), study.judge.proof
     digests = {name: frame_digest(table) for name, table in evidence.ratings.items()}
     measured = [digests, evidence.pairs, settings.draws, study.seed, study.survey.level]
@@ -79,15 +82,22 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
             raise JudgeFailed(f"{study.judge.title} scores none of the rated responses, so it can't be used ({why})")
         return scores
 
+    def of_sample(scores: JudgeScores) -> pd.DataFrame:
+        responses = evidence.sample["response_id"].to_numpy()
+        return pd.DataFrame(scores.values, columns=dimensions).assign(response_id=responses)
+
     def write(folder: Path, scores: JudgeScores) -> Record:
-        judged = pd.DataFrame(scores.values, columns=dimensions)
-        judged = judged.assign(response_id=evidence.sample["response_id"].to_numpy())
+        judged = of_sample(scores)
         human = (evidence.ratings, dimensions, data.categories, evidence.pairs)
         agreement, strata = prove(judged, *human, settings.draws, study.seed, study.survey.level)
         line = calibrate(judged, evidence.ratings["all"], dimensions, data.categories)
         tables: tuple[pd.DataFrame, ...] = (agreement, strata, line)
         for name, table in zip(PROOF, tables, strict=True):
             table.to_parquet(folder / f"{name}.parquet", index=False)
+        if tried := [(one, of_sample(one.scores)) for one in judge.tried(evidence.sample)]:
+            features = compare(tried, evidence.ratings["all"], dimensions, data.categories, settings.draws, study.seed,
+                               study.survey.level)  # fmt: skip
+            features.to_parquet(folder / f"{FEATURES}.parquet", index=False)
         return {"dimensions": dimensions, "categories": data.categories, "identity": judge.identity}
 
     try:
@@ -182,5 +192,6 @@ def study_judge(
     """
     evidence = gather_evidence(study, data)
     dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
-    material = Material(dimensions, data.categories, evidence.rated, store.workspace("verdicts.db"), secret)
+    files = store.workspace("verdicts.db"), store.workspace("vectors.db")
+    material = Material(dimensions, data.categories, evidence.rated, *files, secret, store)
     return make_judge(study.judge, material), evidence

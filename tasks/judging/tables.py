@@ -54,6 +54,35 @@ class JudgeAgreement(Table):
     )
 
 
+class JudgeFeatures(Table):
+    """One row a dimension and what the judge might have read of an answer, where it chose: how far scores by these
+    features agree with all raters, of prompts that neither the scores nor the penalties of the regression have seen.
+
+    Intervals are 95% of a bootstrap over prompts. What was chosen, without the prompt each time, is in judge_agreement.
+    """
+
+    dimension: str = column("what is rated and judged")
+    features: str = column("words, embeddings or both")
+    used: bool = column("whether the judge reads these: chosen on all rated prompts, for all dimensions together")
+    chosen: int = column("parts of the prompts for whose scores these were chosen on the others")
+    parts: int = column("parts that the prompts were divided into")
+    n: int = column("responses that were rated and scored")
+    n_prompts: int = column("prompts that these responses answer")
+    agreement: float = column("share on the same side of the middle", "share", missing=True)
+    agreement_low: float = column("lower end of its interval", "share", missing=True)
+    agreement_high: float = column("upper end of its interval", "share", missing=True)
+    weighted_kappa: float = column("Cohen's kappa with quadratic weights", missing=True)
+    weighted_kappa_low: float = column("lower end of its interval", missing=True)
+    weighted_kappa_high: float = column("upper end of its interval", missing=True)
+    spearman: float = column("rank correlation, by which the choice is made", missing=True)
+    spearman_low: float = column("lower end of its interval", missing=True)
+    spearman_high: float = column("upper end of its interval", missing=True)
+    alpha: float = column("Krippendorff's alpha of these scores and one rater of each response", missing=True)
+    alpha_low: float = column("lower end of its interval", missing=True)
+    alpha_high: float = column("upper end of its interval", missing=True)
+    spread: float = column("standard deviation of the scores", SCORE, missing=True)
+
+
 class JudgeStrata(Table):
     """One row a dimension, two groups of raters and a measure: whether the judge sides with one of the groups."""
 
@@ -101,8 +130,10 @@ class JudgeGroups(Table):
     n: int = column("responses that the group rated and the judge scored")
     n_prompts: int = column("prompts that these responses answer")
     n_ratings: int = column("the group's ratings of them")
-    kind: str = column("what the group's judge is made by: words, line or isotonic; text is empty where there is none")
-    penalty: float = column("of words: that of the ridge, inf where the deviation is zero", "ratings", missing=True)
+    kind: str = column(
+        "how the group's judge is made: words, embeddings, both, line or isotonic; empty where there is none"
+    )
+    penalty: float = column("the ridge's, where texts are read; inf: deviation zero", "ratings", missing=True)
     intercept: float = column("the group's mean where everybody's judge gives 0, by a line", SCORE, missing=True)
     slope: float = column("rise of the group's mean with everybody's judge; 1: as everybody's", missing=True)
     slope_std_error: float = column("its standard error, clustered by prompt", missing=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from configs.load import load_codebook
+from configs.schema import Architecture, Encoder
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
 from tasks.ratings.reading.same_text import shared_texts
@@ -42,7 +43,8 @@ def study_facts(
         failed = int((cells["status"] == "failed").sum())
         runs = len(set(cells["training_run"]) - {""})
         counts |= {"cells": len(cells), "training runs": runs, "failed cells": failed}
-    revisions = {item.hub: known_revision(item, bench.store) for item in study.architectures if item.hub}
+    models: list[Architecture | Encoder] = [*study.architectures, *study.judge.encoders]
+    revisions = {item.hub: known_revision(item, bench.store) for item in models if item.hub}
     return Facts(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         status="in part" if failed else "whole",

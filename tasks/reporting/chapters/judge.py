@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from configs.schema import Study
 from tasks.judging.proof import shortfalls
-from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeStrata, Unscored
+from tasks.judging.tables import JudgeAgreement, JudgeCalibration, JudgeFeatures, JudgeStrata, Unscored
 from tasks.meta_analysis.tables import Pooled
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import counts, dimension_column, effect_of, numbers, shares, span, texts
@@ -26,6 +26,7 @@ from tasks.reporting.house.words import (
 from tasks.runtime.tables import name_of
 
 MEASURES = {"alpha": "α", "mean_error": "mean error"}
+READ = {"words": "the words", "embeddings": "the sentence embedding", "both": "the words and the sentence embedding"}
 HARDLY_VARIES = 0.2
 """A judge gives nearly everything the same score where its scores spread less than this part of the raters' means."""
 MANY_OUTSIDE = 0.1
@@ -79,6 +80,7 @@ def _parts(results: Results) -> list[Part]:
         Paragraph(_how(results)),
         _agreement(study, everybody),
         Paragraph(f"{_against_ceiling(study, everybody)}{_undefined(study, proved)}".strip()),
+        *_choice(results, everybody),
         *_strata(results),
         *([Fold("By group of raters", [_agreement(study, groups)])] if groups else []),
         *_unscored(results),
@@ -93,7 +95,7 @@ def _parts(results: Results) -> list[Part]:
 def _how(results: Results) -> str:
     experts = " (the paper reports 85% with experts)" if results.has_published else ""
     return (
-        f"{results.study.judge.subject}, held against the raters of held-out prompts before it judged an output, "
+        f"{results.study.judge.subject} was held against the raters of held-out prompts before it judged an output, "
         "response by response, with 95% intervals of a bootstrap over prompts. Agreement: the judge and the raters' "
         f"mean on the same side of the middle{experts}. κ: Cohen's with quadratic weights, ρ: Spearman's, both against "
         "the raters' mean. α: Krippendorff's (ordinal), of the judge and a single rater. Mean error: judge minus "
@@ -156,6 +158,36 @@ def _undefined(study: Study, proved: list[Row]) -> str:
     ]
     start = " Bootstrap draws whose ratings or scores don't vary leave some measure undefined, whose interval rests on "
     return f"{start}the others: at most {joined(lost)}." if lost else ""
+
+
+def _choice(results: Results, everybody: list[Row]) -> list[Part]:
+    """What the judge reads of an answer, and how well it would have agreed with the raters by what else it might."""
+    study, tried = results.study, results.rows(JudgeFeatures)
+    if not tried:
+        return []
+    read = READ[next(row["features"] for row in tried if row["used"])]
+    encoder = "".join(f" by {own.title}" for own in study.judge.encoders)
+    times = {READ[row["features"]]: row["chosen"] for row in tried if row["chosen"]}
+    text = (
+        f"The judge reads {read} of an answer. It chose between the words, the sentence embedding{encoder} and both, "
+        "for all dimensions together, by what ranks answers most as the raters do (Spearman's ρ, cross-validated over "
+        f"prompts). For its proof it chose anew in each of {whole(tried[0]['parts'])} parts of the prompts, by the "
+        "others alone: "
+        f"{joined([f'{name} in {whole(n)}' for name, n in times.items()])}. The line as chosen therefore has no "
+        "advantage from the choice; the best of the other lines, picked afterwards, would have."
+    )
+    chosen = [{**row, "features": "", "used": False} for row in everybody]
+    table = TablePart.of(
+        [row for one in everybody for row in (*tried, *chosen) if row["dimension"] == one["dimension"]],
+        dimension_column(study),
+        ("Reads", "l", lambda r: f"{READ.get(r['features'], 'as chosen')}{' (the judge)' if r['used'] else ''}"),
+        *counts({"n": "n", "Prompts": "n_prompts"}),
+        ("Agreement", "r", lambda r: _with_ends(r, "agreement", 1)),
+        ("Weighted κ", "r", lambda r: _with_ends(r, "weighted_kappa", 2)),
+        ("Spearman's ρ", "r", lambda r: _with_ends(r, "spearman", 2)),
+        ("α", "r", lambda r: _with_ends(r, "alpha", 2)),
+    )
+    return [Paragraph(text), table]
 
 
 def _strata(results: Results) -> list[Part]:
@@ -261,7 +293,7 @@ def _calls(results: Results) -> list[Part]:
 CHAPTER = Chapter(
     "judge",
     "The judge and the raters",
-    [JudgeAgreement, JudgeStrata, JudgeCalibration, Unscored, Pooled],
+    [JudgeAgreement, JudgeFeatures, JudgeStrata, JudgeCalibration, Unscored, Pooled],
     findings=_findings,
     parts=_parts,
 )

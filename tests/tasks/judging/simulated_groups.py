@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tasks.judging.embedded import EmbeddedJudge, cross_validated
+from tasks.judging.embedded import EmbeddedJudge
 from tasks.judging.evidence import mean_ratings
 
 CATEGORIES = 5
@@ -40,7 +40,8 @@ def ratings_of_groups(
 def embedded_scores(responses: pd.DataFrame, ratings: pd.DataFrame) -> tuple[EmbeddedJudge, pd.DataFrame]:
     """The embedded judge of these ratings, and its scores of prompts that it has not seen."""
     rated = mean_ratings(ratings, ["x"], CATEGORIES).merge(responses.drop(columns="prompt_id"), on="response_id")
-    return EmbeddedJudge(rated, ["x"]), cross_validated(rated, ["x"])
+    judge = EmbeddedJudge(rated, ["x"])
+    return judge, pd.DataFrame(judge.score_rated(rated).values, columns=["x"]).assign(response_id=rated["response_id"])
 
 
 def chat_scores(responses: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from tasks.judging.group_fits import (
     GroupSample,
     IsotonicModel,
     LineModel,
-    WordsModel,
+    TextModel,
     fit_line,
     fit_words,
     gain,
@@ -152,7 +152,7 @@ def test_a_line_is_kept_where_it_is_one_and_steps_are_taken_where_there_is_one()
 
 def test_nothing_to_deviate_by_gives_an_infinite_penalty_and_everybodys_score() -> None:
     score = np.linspace(0, 1, 60)
-    model = WordsModel(sample(60, score, score))
+    model = TextModel(sample(60, score, score))
     assert model.penalty == np.inf
     np.testing.assert_array_equal(model.predict(score, np.array(["word1"] * 60, object)), score)
 
@@ -169,7 +169,7 @@ def test_no_response_is_predicted_by_who_has_seen_its_prompt() -> None:
     prompt = np.repeat(np.arange(20), 3)
     human = (prompt % 2).astype(float)
     own = GroupSample(np.array([f"word{p}" for p in prompt], object), np.full(60, 0.5), human, np.ones(60), prompt)
-    assert np.abs(WordsModel(own).predict(own.score, own.texts) - 0.5).max() <= 0.5
+    assert np.abs(TextModel(own).predict(own.score, own.texts) - 0.5).max() <= 0.5
     assert np.ptp(unseen(fit_words, own)) < 0.5
 
 

@@ -127,6 +127,11 @@ def _survey_tables(study: Study, draw: random.Random) -> dict[str, pd.DataFrame]
         "judge_agreement": pd.DataFrame(
             [(d, s, 440, 0.84, 0.61, 0.7, -0.01) for d in study.evaluation.dimensions for s in ("all", *study.strata)],
             columns=["dimension", "stratum", "n", "agreement", "weighted_kappa", "spearman", "mean_error"]),
+        "judge_features": pd.DataFrame(
+            [(d, f, f == "both", 4 * (f == "both") + (f == "words"), 5, 440, 0.8, 0.6, 0.7)
+             for d in study.evaluation.dimensions for f in ("words", "embeddings", "both")],
+            columns=["dimension", "features", "used", "chosen", "parts", "n", "agreement", "weighted_kappa",
+                     "spearman"]),
         "drops": pd.DataFrame([("scale / binary", "scale", "neutral left out", 1100, 4375)],
                               columns=["condition", "step", "reason", "dropped", "kept"]),
     }  # fmt: skip

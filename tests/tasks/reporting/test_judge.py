@@ -54,6 +54,37 @@ def test_the_judge_stands_beside_what_the_raters_reach_among_themselves(tmp_path
     assert "| female | Toxicity | judge |" in text.split("By group of raters")[1]
 
 
+def features_rows(used: str = "both") -> list[dict[str, Any]]:
+    """Of judge_features.csv: chosen in four parts of five what is used, in one the words."""
+    values = {"words": 0.61, "embeddings": 0.55, "both": 0.68}
+    return [
+        {**blank("judge_features"), "dimension": "toxicity", "features": name, "used": name == used, "n": 435,
+         "n_prompts": 145, "parts": 5, "chosen": {used: 4, "words": 1}.get(name, 0), "spearman": value,
+         "spearman_low": value - 0.05, "spearman_high": value + 0.05}
+        for name, value in values.items()
+    ]  # fmt: skip
+
+
+def test_what_the_judge_reads_stands_beside_what_else_it_might(tmp_path: Path) -> None:
+    text = report(tmp_path, judge_features=features_rows())
+    assert "The judge reads the words and the sentence embedding of an answer." in text
+    assert "chose anew in each of 5 parts of the prompts, by the others alone: the words in 1 and " in text
+    assert "| Toxicity | the words | 435 | 145 |" in text
+    assert "| 0.61 (0.56 to 0.66) |" in text
+    assert "| Toxicity | the words and the sentence embedding (the judge) | 435 | 145 |" in text
+    chosen = next(line for line in text.splitlines() if line.startswith("| Toxicity | as chosen |"))
+    assert "| 0.70 (0.65 to 0.75) |" in chosen  # that of the proof
+    assert "might" not in report(tmp_path)
+    assert "The judge reads" not in report(tmp_path)
+
+
+def test_a_judge_that_had_a_choice_and_gives_all_the_same_is_said_first(tmp_path: Path) -> None:
+    same = proof_row("toxicity", spread=0.01, raters_spread=0.2)
+    text = report(tmp_path, judge_agreement=[same], judge_features=features_rows())
+    finding = "The judge gives nearly everything the same score on toxicity"
+    assert finding in text.split("The judge and the raters")[0]
+
+
 def test_draws_that_leave_a_measure_undefined_are_told(tmp_path: Path) -> None:
     rows = [proof_row("toxicity"), proof_row("toxicity", "female") | {"undefined": 12}]
     text = report(tmp_path, judge_agreement=rows)
