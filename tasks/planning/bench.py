@@ -19,10 +19,16 @@ from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
 
 
+THREADS_OF_A_REAL_MODEL = 4
+"""Of a process without GPU: such a model's products are large enough for several, and each process takes gigabytes. A
+tiny model's are not."""
+
+
 def choose_runner(study: Study, store: Store, workers: int | None) -> Runner:
     """Where the study's jobs are done: on slots of this machine."""
     most = max((architecture.gpus for architecture in study.architectures), default=1)
-    return Pool(store, home() / "slots", workers, gpus_each=most)
+    tiny = all(architecture.tiny for architecture in study.architectures)
+    return Pool(store, home() / "slots", workers, most, threads_each=1 if tiny else THREADS_OF_A_REAL_MODEL)
 
 
 class Bench:

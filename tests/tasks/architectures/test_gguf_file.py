@@ -134,7 +134,7 @@ def test_another_content_or_precision_is_another_base(tmp_path: Path, store: Fol
     file = write_gguf(tmp_path / "tiny.gguf")
     other = write_gguf(tmp_path / "other.gguf", template=TEMPLATE + " ")
     keys = set()
-    for settings in (asking(file), asking(other), asking(file, dtype="bfloat16")):
+    for settings in (asking(file, dtype="float32"), asking(other, dtype="float32"), asking(file, dtype="bfloat16")):
         base = known_base(load_study("demo"), settings, pd.DataFrame(), store)
         assert base is not None
         keys.add(base.key)
