@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,7 +88,7 @@ def computes_in_bfloat16() -> bool:
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # older ones of torch do not tell
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older ones of torch do not tell
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 

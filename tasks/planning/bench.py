@@ -18,7 +18,6 @@ from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
 
-
 THREADS_OF_A_REAL_MODEL = 4
 """Of a process without GPU: such a model's products are large enough for several, and each process takes gigabytes. A
 tiny model's are not."""

@@ -134,7 +134,11 @@ class Slot:
         self._held = []
 
     def _environment(self) -> dict[str, str]:
-        place = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[: self._sees])} if self.gpus else CPU | {"OMP_NUM_THREADS": str(self.threads)}
+        place = (
+            {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[: self._sees])}
+            if self.gpus
+            else CPU | {"OMP_NUM_THREADS": str(self.threads)}
+        )
         return os.environ | QUIET | place | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
