@@ -18,7 +18,7 @@ LOGIT = 14
 
 
 LARGE, TOKENS = 2**26, 2048
-"""On a CPU a base of more bytes takes so many tokens at once, a smaller one a whole step. The products of a large one are
+"""On a CPU a base of more bytes takes so many tokens at once, a smaller one a whole step. Products of a large one are
 no faster for more rows, and fewer rows of like length have less padding and take less memory."""
 
 
