@@ -77,8 +77,7 @@ def output(place: str) -> Argument:
 STUDY = argument("study", "STUDY", f"{', '.join(shipped('studies'))}, or the path of a .yaml file")
 SETTING = "change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)"
 SET = argument("--set", "KEY=VALUE", SETTING, action="append", default=[], dest="overrides")
-PROCESSES = "processes that train where there is no GPU (default: one a core, fewer for real models)"
-WORKERS = argument("--workers", "N", PROCESSES, type=count)
+WORKERS = argument("--workers", "N", "processes that train where there is no GPU (default: one a core)", type=count)
 
 
 # ---- the commands

@@ -29,4 +29,4 @@ ColumnName = Annotated[str, Field(title="column")] | Annotated[None, Field(title
 
 Number = Annotated[float, Field(title="number")] | Annotated[None, Field(title="default")]
 
-Workers = Annotated[int, Field(title="number", ge=1)] | Annotated[None, Field(title="by the cores")]
+Workers = Annotated[int, Field(title="number", ge=1)] | Annotated[None, Field(title="one a core")]

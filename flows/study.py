@@ -46,8 +46,8 @@ def run_study(
         study: a shipped study's name, or the path of a YAML file.
         overrides: settings to change, such as {"recipe.dpo.epochs": 2}.
         output: where the results go; by default outputs/NAME.
-        workers: processes that train on a machine without GPUs; by default one a core, or
-            one for four of them where a model is not tiny.
+        workers: processes that train on a machine without GPUs; by default one a core.
+            Where they are fewer, each has several threads for a model that is not tiny.
     """
     settings, clock = load_study(study, overrides), Clock()
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")

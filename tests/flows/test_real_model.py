@@ -50,7 +50,7 @@ def run(place: Path, home: str, monkeypatch: pytest.MonkeyPatch) -> State:
     from flows.study import run_study
 
     monkeypatch.setenv("PLURALIGN_HOME", str(place / home))
-    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), return_state=True)
+    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), workers=2, return_state=True)
 
 
 def adapters(place: Path, home: str) -> dict[str, dict[str, torch.Tensor]]:

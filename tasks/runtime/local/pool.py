@@ -20,8 +20,8 @@ from tasks.runtime.store import Artifact, Store
 
 
 class Pool:
-    """A `Runner`: this machine's GPUs, `gpus_each` a slot, or `workers` processes on the CPU, each with as many of
-    `threads_each` as there are cores for (default: as many processes as there are cores for so many threads).
+    """A `Runner`: this machine's GPUs, `gpus_each` a slot, or `workers` processes on the CPU (default: one a core),
+    each with at most `threads_each` threads, and all together with no more than there are cores.
 
     Raises:
         InputError: there are GPUs, but fewer than a slot is to have.
@@ -36,7 +36,7 @@ class Pool:
             raise InputError(f"architectures: one asks for {gpus_each} GPUs, and this machine has {len(ids)}")
         groups = [ids[at : at + gpus_each] for at in range(0, len(ids) - gpus_each + 1, gpus_each)]
         cores = cores_of_this_process()
-        workers = workers or max(cores // threads_each, 1)
+        workers = workers or cores
         threads = max(min(threads_each, cores // workers), 1)
         self.slots = [Slot(f"gpu-{'-'.join(group)}", group, folder, store) for group in groups] or [
             Slot(f"cpu-{n}", [], folder, store, threads) for n in range(workers)

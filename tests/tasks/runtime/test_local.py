@@ -157,7 +157,7 @@ def test_gpus_are_grouped_as_a_large_model_needs_them(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("cores", "threads_each", "workers", "expected"), [
-    (2, 1, None, (2, 1)), (2, 4, None, (1, 2)), (8, 4, None, (2, 4)), (8, 4, 4, (4, 2)), (2, 4, 8, (8, 1)),
+    (2, 1, 1, (1, 1)), (2, 4, None, (2, 1)), (2, 4, 1, (1, 2)), (8, 4, 1, (1, 4)), (2, 4, 8, (8, 1)),
 ])  # fmt: skip
 def test_processes_have_the_threads_that_there_are_cores_for(
     cores: int, threads_each: int, workers: int | None, expected: tuple[int, int], monkeypatch, tmp_path
@@ -171,9 +171,9 @@ def test_processes_have_the_threads_that_there_are_cores_for(
 
 def test_only_processes_of_real_models_have_several(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("tasks.runtime.local.pool.gpus", list)
-    monkeypatch.setattr("tasks.runtime.local.pool.cores_of_this_process", lambda: 8)
-    sizes = [choose_runner(load_study(name), FolderStore(tmp_path), None).size for name in ("demo", "paper")]
-    assert sizes == [8, 2]
+    monkeypatch.setattr("tasks.runtime.local.pool.cores_of_this_process", lambda: 4)
+    runners = [choose_runner(load_study(name), FolderStore(tmp_path), 1) for name in ("demo", "paper")]
+    assert [slot.threads for runner in runners for slot in runner.slots] == [1, 4]
 
 
 @pytest.mark.slow
