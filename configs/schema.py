@@ -459,8 +459,9 @@ class Architecture(Frozen):
     gguf: Annotated[str | None, Field(exclude_if=_is_nothing)] = None
     """A GGUF file, whose weights are dequantised once; with `hub`, the name of a file of that repository."""
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "4-bit"] = "float32"
-    """4-bit: weights in NF4, computation in bfloat16, for small GPUs; needs bitsandbytes."""
+    dtype: Literal["auto", "float32", "bfloat16", "4-bit"] = "auto"
+    """auto: a tiny model in float32, another in bfloat16 where the machine has instructions for it, else in float32.
+    4-bit: weights in NF4, computation in bfloat16, for small GPUs; needs bitsandbytes."""
     target_modules: str | tuple[str, ...] = "all-linear"
     gpus: Count = 1
     """GPUs that one training run is sharded over (FSDP), for a model that is too large for one."""

@@ -48,6 +48,7 @@ def run_study(
         overrides: settings to change, such as {"recipe.dpo.epochs": 2}.
         output: where the results go; by default outputs/NAME.
         workers: processes that train on a machine without GPUs; by default one a core.
+            Where they are fewer, each has several threads for a model that is not tiny.
     """
     settings, clock = load_study(study, overrides), Clock()
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")

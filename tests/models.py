@@ -128,7 +128,7 @@ def changed_folder(
 def as_folder(llama: tuple[Architecture, Base], gpus: int = 1) -> BaseRef:
     """A built base as one that lies in a user's folder."""
     architecture, base = llama
-    changes = {"tiny": None, "path": base.model.name_or_path, "gpus": gpus}
+    changes = {"tiny": None, "path": base.model.name_or_path, "gpus": gpus, "dtype": "float32"}
     return BaseRef(architecture=architecture.model_copy(update=changes), key="base")
 
 

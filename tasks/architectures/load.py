@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +70,28 @@ class BaseJob(Job[Done], Generic[Done]):
         return self.base.architecture.gpus
 
 
+def with_precision(architecture: Architecture) -> Architecture:
+    """The architecture with the precision that `dtype: auto` comes to on this machine; with its own where it has one.
+
+    Tiny models gain nothing from bfloat16: their steps take twice as long in it on a CPU.
+    """
+    if architecture.dtype != "auto":
+        return architecture
+    precision = "bfloat16" if not architecture.tiny and computes_in_bfloat16() else "float32"
+    return architecture.model_copy(update={"dtype": precision})
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether the GPU, or where there is none the processor, multiplies matrices of bfloat16 by instructions of its
+    own; what emulates them is slower than float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older ones of torch do not tell
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def base_at(desk: Desk, ref: BaseRef) -> Base:
     """The base where a job is done: kept loaded for the next job, or one process's copy in main memory."""
 
@@ -90,7 +112,7 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     """
     from huggingface_hub import snapshot_download
 
-    precision = _precision(architecture)
+    precision = _precision(with_precision(architecture))
     try:
         # a hub model by the folder of its commit: whoever loads it again by its path gets the same weights
         from_hub = architecture.hub and not architecture.gguf

@@ -11,7 +11,7 @@ from configs.errors import InputError
 from configs.schema import Architecture, Encoder, Pretraining, Study
 from tasks.architectures.faults import check_files, refused
 from tasks.architectures.gguf_file import check_gguf, dequantise
-from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision
+from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision, with_precision
 from tasks.architectures.tiny import build_base
 from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
 from tasks.runtime.job import Desk, Job, Result
@@ -109,12 +109,14 @@ def prepare_base(
 ) -> BaseRef:
     """A base ready to train; `texts` (prompt, response) are those of the training prompts.
 
-    A hub model's revision is resolved to a commit at its first use, and that commit is used from then on.
+    A hub model's revision is resolved to a commit at its first use, and that commit is used from then on; a precision
+    that is left to the machine, to this machine's.
 
     Raises:
         InputError: the hub or the folder doesn't have it, or the file is no GGUF.
         JobFailed: pre-training or dequantising failed.
     """
+    architecture = with_precision(architecture)
     settle_revision(architecture, store)
     base = known_base(study, architecture, texts, store)
     assert base is not None
@@ -133,6 +135,7 @@ def known_base(study: Study, architecture: Architecture, texts: pd.DataFrame, st
     Raises:
         InputError: the folder doesn't have what a base needs, or the file is no GGUF.
     """
+    architecture = with_precision(architecture)
     if architecture.hub:
         commit = known_revision(architecture, store)
         if commit is None:

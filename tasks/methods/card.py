@@ -26,7 +26,7 @@ def model_card(base: BaseRef, condition: Condition, cells: list[str], facts: Map
     source = base.architecture.hub or base.architecture.name
     header = yaml.safe_dump(HEADER | {"base_model": source}, allow_unicode=True, sort_keys=False).strip()
     asked = {name: value for name, value in condition.model_dump(mode="json").items() if value is not None}
-    rows = {"base": source, "revision": base.revision or "none (local)"}
+    rows = {"base": source, "revision": base.revision or "none (local)", "precision": base.architecture.dtype}
     lines = [f"- {plain(name)}: {plain(value)}" for name, value in {**rows, **asked, **facts}.items()]
     warning = [f"**{label[:1].upper()}{label[1:]}: no evidence about people or models in use.**", ""] if label else []
     heading = f"# LoRA adapter of {plain(base.architecture.title)}: {plain(cells)}"

@@ -17,6 +17,11 @@ LOGIT = 14
 """Bytes that a logit takes, in bf16 and in float32, with its gradient in both and its log-probability."""
 
 
+LARGE, TOKENS = 2**26, 2048
+"""On a CPU a base of more bytes takes so many tokens at once, a smaller one a whole step. Products of a large one are
+no faster for more rows, and fewer rows of like length have less padding and take less memory."""
+
+
 class OutOfMemory(RuntimeError):
     """Not even one row fits."""
 
@@ -45,14 +50,15 @@ def halving(attempt: Callable[[int], Result], first: int, of: int | None = None)
 
 
 def rows_that_fit(model: Any, batch: int, tokens: int, processes: int = 1, logits: bool = False) -> int:
-    """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU; all of it on a CPU.
+    """The most of `batch`, a divisor of it, whose rows of `tokens` tokens should fit into a GPU, or are best on a CPU.
 
     processes: that share the model, each with a GPU. logits: whether those of all tokens are kept.
     """
     import torch
 
     if not torch.cuda.is_available():
-        return batch
+        few = next((n for n in range(batch, 1, -1) if batch % n == 0 and n * tokens <= TOKENS), 1)
+        return few if model.get_memory_footprint() > LARGE else batch
     torch.cuda.empty_cache()  # what earlier runs have given back, but torch has kept
     free, _ = torch.cuda.mem_get_info()
     if processes > 1:  # this one's part of the weights is still to come

@@ -27,7 +27,7 @@ from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile
 
-VERSION = 1
+VERSION = 2
 
 
 class ReplicateRuns(Result):

@@ -138,6 +138,8 @@ def train_with(
     kind: a class of TRL's trainers. inputs: what it takes beside what all take, by TRL's names: its settings, the rows,
     how they are collated or rewarded. groups: their weights, which a checkpoint keeps.
     """
+    from tasks.methods.lora_product import multiply_in_place
+
     with lent(base.model) as model:
         trainer = kind(
             model=model,
@@ -146,6 +148,7 @@ def train_with(
             callbacks=[*([groups_callback(groups)] if groups else []), *callbacks(recipe, run, progress)],
             **inputs,
         )
+        multiply_in_place(trainer.model)
         checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
         if groups:
             trainer.group_weights = groups

@@ -22,7 +22,7 @@ from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile
 
-VERSION, REFERENCE_VERSION = 5, 1
+VERSION, REFERENCE_VERSION = 6, 1
 RUNS, ADAPTER, CHECKPOINTS = "training-runs", "adapter", "checkpoints"
 
 

@@ -18,11 +18,15 @@ from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
 
+MOST_THREADS = 8
+"""Of a process without GPU, where cores are left. A tiny model's products are too small for two."""
+
 
 def choose_runner(study: Study, store: Store, workers: int | None) -> Runner:
     """Where the study's jobs are done: on slots of this machine."""
     most = max((architecture.gpus for architecture in study.architectures), default=1)
-    return Pool(store, home() / "slots", workers, gpus_each=most)
+    tiny = all(architecture.tiny for architecture in study.architectures)
+    return Pool(store, home() / "slots", workers, most, threads_each=1 if tiny else MOST_THREADS)
 
 
 class Bench:

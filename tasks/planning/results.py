@@ -229,6 +229,7 @@ def tracked_facts(study: Study, trained: TrainedCell, result: CellResult, sharin
             "architecture": architecture,
             "base": job.base.key,
             "revision": job.base.revision,
+            "precision": job.base.architecture.dtype,
             "seed": job.seed,
             "method": job.method,
             "n_pairs": trained.data.n_pairs,

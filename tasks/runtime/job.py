@@ -7,6 +7,7 @@ gives it all that belongs to the place.
 from __future__ import annotations
 
 import gc
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -123,11 +124,12 @@ def free_memory() -> None:
 
 
 def prepare_process() -> None:
-    """Set up the libraries of a process that does jobs: quiet, and one thread where there is no GPU."""
+    """Set up the libraries of a process that does jobs: quiet, and where there is no GPU as many threads as its
+    environment says, by default one."""
     import torch
     import transformers
 
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() and "OMP_NUM_THREADS" not in os.environ:  # which torch has read
         torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

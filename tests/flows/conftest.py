@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from tasks.runtime.tracking import make_mlflow_database
+from tests.real_model import smollm2  # noqa: F401
 
 STUDY = """
 name: small

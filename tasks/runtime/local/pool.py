@@ -20,21 +20,26 @@ from tasks.runtime.store import Artifact, Store
 
 
 class Pool:
-    """A `Runner`: this machine's GPUs, `gpus_each` a slot, or `workers` processes on the CPU (default: one a core).
+    """A `Runner`: this machine's GPUs, `gpus_each` a slot, or `workers` processes on the CPU (default: one a core),
+    each with at most `threads_each` threads, and all together with no more than there are cores.
 
     Raises:
         InputError: there are GPUs, but fewer than a slot is to have.
     """
 
-    def __init__(self, store: Store, folder: Path, workers: int | None = None, gpus_each: int = 1) -> None:
+    def __init__(
+        self, store: Store, folder: Path, workers: int | None = None, gpus_each: int = 1, threads_each: int = 1
+    ) -> None:
         """`folder`: for the children's logs."""
         ids = gpus()
         if 0 < len(ids) < gpus_each:
             raise InputError(f"architectures: one asks for {gpus_each} GPUs, and this machine has {len(ids)}")
         groups = [ids[at : at + gpus_each] for at in range(0, len(ids) - gpus_each + 1, gpus_each)]
-        cores = range(workers or cores_of_this_process())
+        cores = cores_of_this_process()
+        workers = workers or cores
+        threads = max(min(threads_each, cores // workers), 1)
         self.slots = [Slot(f"gpu-{'-'.join(group)}", group, folder, store) for group in groups] or [
-            Slot(f"cpu-{n}", [], folder, store) for n in cores
+            Slot(f"cpu-{n}", [], folder, store, threads) for n in range(workers)
         ]
         self.router = Router(self.slots)
         self._store = store

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 from importlib.util import find_spec
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from configs.errors import InputError
 from configs.load import load_study
-from tasks.architectures.load import check_access, load_base
+from tasks.architectures.load import check_access, computes_in_bfloat16, load_base
+from tasks.architectures.step import known_base
 from tasks.generation.greedy import generate
 from tests.models import RECIPE, a_run, architecture, some_pairs, some_rewards, train_dpo
 
@@ -40,6 +44,34 @@ def test_with_a_token_gated_models_pass(monkeypatch):
 def test_a_folder_that_holds_no_model_is_named(tmp_path):
     with pytest.raises(InputError, match="tiny-llama: can't load"):
         load_base(architecture("llama"), str(tmp_path), None)
+
+
+@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_only_a_real_model_is_in_bf16_and_only_where_the_machine_has_instructions_for_it(
+    llama, store, monkeypatch, fast, dtype
+):
+    settings, base = llama
+    monkeypatch.setattr("tasks.architectures.load.computes_in_bfloat16", lambda: fast)
+    folder = base.model.name_or_path
+    assert load_base(settings, folder, None).model.dtype == torch.float32
+    real = settings.model_copy(update={"tiny": None, "path": folder})
+    assert load_base(real, folder, None).model.dtype == dtype
+    keys = {name: known(real.model_copy(update={"dtype": name}), store) for name in ("auto", "float32", "bfloat16")}
+    name = str(dtype).removeprefix("torch.")
+    assert keys["auto"] == keys[name]  # what a machine chose and what a person wrote are the same base
+    assert keys["auto"].architecture.dtype == name
+    assert keys["float32"].key != keys["bfloat16"].key
+
+
+def known(settings, store):
+    return known_base(load_study("demo"), settings, pd.DataFrame(), store)
+
+
+def test_the_machine_s_instructions_are_those_that_the_system_names():
+    flags = Path("/proc/cpuinfo")
+    if torch.cuda.is_available() or not flags.exists() or platform.machine() != "x86_64":
+        pytest.skip("no list of a processor's instructions to hold it against")
+    assert computes_in_bfloat16() == bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()))
 
 
 def test_4_bit_without_bitsandbytes_says_what_to_install(llama, monkeypatch):

@@ -16,10 +16,12 @@ import pandas as pd
 import pytest
 
 from configs.errors import InputError
+from configs.load import load_study
 from configs.schema import Recipe
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import Pretrain, Pretrained
 from tasks.methods.step import Train, train_adapter
+from tasks.planning.bench import choose_runner
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.runner import JobFailed
 from tasks.runtime.store import Artifact, FolderStore, StoredFile
@@ -152,6 +154,26 @@ def test_gpus_are_grouped_as_a_large_model_needs_them(monkeypatch, tmp_path):
     both.close()
     with pytest.raises(InputError, match="one asks for 8 GPUs, and this machine has 5"):
         Pool(store, tmp_path, gpus_each=8)
+
+
+@pytest.mark.parametrize(("cores", "threads_each", "workers", "expected"), [
+    (2, 1, 1, (1, 1)), (2, 4, None, (2, 1)), (2, 4, 1, (1, 2)), (8, 4, 1, (1, 4)), (2, 4, 8, (8, 1)),
+])  # fmt: skip
+def test_processes_have_the_threads_that_there_are_cores_for(
+    cores: int, threads_each: int, workers: int | None, expected: tuple[int, int], monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr("tasks.runtime.local.pool.gpus", list)
+    monkeypatch.setattr("tasks.runtime.local.pool.cores_of_this_process", lambda: cores)
+    pool = Pool(FolderStore(tmp_path / "store"), tmp_path, workers, threads_each=threads_each)
+    assert {slot._environment()["OMP_NUM_THREADS"] for slot in pool.slots} == {str(expected[1])}
+    assert pool.size == expected[0]
+
+
+def test_only_processes_of_real_models_have_several(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("tasks.runtime.local.pool.gpus", list)
+    monkeypatch.setattr("tasks.runtime.local.pool.cores_of_this_process", lambda: 4)
+    runners = [choose_runner(load_study(name), FolderStore(tmp_path), 1) for name in ("demo", "paper")]
+    assert [slot.threads for runner in runners for slot in runner.slots] == [1, 4]
 
 
 @pytest.mark.slow
