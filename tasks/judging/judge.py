@@ -13,6 +13,8 @@ import pandas as pd
 from configs.schema import Dimension
 from tasks.judging.group_fits import GroupFit, fit_line
 
+VERDICTS = "verdicts"
+"""What a judge's progress counts."""
 EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
 

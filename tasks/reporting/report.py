@@ -16,6 +16,7 @@ from tasks.reporting.house.tables import Tables
 from tasks.reporting.house.words import joined, label_sentence
 from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
+from tasks.runtime.progress import tell, told_of
 
 
 def write_report(study: Study, tables: Tables, facts: Facts, folder: Path) -> Path:
@@ -48,7 +49,8 @@ def draw_all(results: Results, folder: Path) -> list[Figure]:
     folder.mkdir(parents=True, exist_ok=True)
     with house_style():
         drawings = [drawing for chapter in CHAPTERS for drawing in chapter.figures(results)]
-        return [save(drawing, results.study, folder) for drawing in drawings]
+        told = told_of(drawings, 0, len(drawings), "draw", "figures", tell)
+        return [save(drawing, results.study, folder) for drawing in told]
 
 
 def findings(results: Results) -> list[str]:
