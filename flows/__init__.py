@@ -1,13 +1,20 @@
 """What runs when. Importing it sets what Prefect and MLflow should be unless the environment says otherwise."""
 
+import logging
 import os
 from pathlib import Path
 
 from tasks.runtime.home import caches, home
 
+LOGGERS = ("configs", "flows", "tasks")
+"""Whose lines are the product's own."""
+for _name in LOGGERS:
+    if logging.getLogger(_name).level == logging.NOTSET:  # else a run that a worker started would log warnings alone
+        logging.getLogger(_name).setLevel(logging.INFO)
+
 for _name, _value in {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(LOGGERS),
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # threads of a stage and `plan` log outside of a run, too
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,4 +1,4 @@
-"""What a run shows of itself in Prefect: progress of its cells, a table, its figures and where the report is.
+"""What a run shows of itself in Prefect: a table, its figures and where the report is.
 
 A server that refuses them costs the run nothing but a line in its log.
 """
@@ -9,22 +9,17 @@ import base64
 import logging
 import math
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pandas as pd
 from prefect import artifacts
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactUpdate
 
 from configs.errors import without_credentials
 from configs.schema import Study
 
 log = logging.getLogger(__name__)
-SECONDS_BETWEEN_UPDATES = 10.0
 SHOWN = {"study": ("pooled", "effects-*.png"), "survey": ("reliability", "*.png"), "audit": ("audit", "audit*.png")}
 """Kind of run → the table and the figures that it shows."""
 COLUMNS = {
@@ -33,28 +28,6 @@ COLUMNS = {
 }
 """Table → its columns that a page has room for; the report has all."""
 DIGITS = 4
-
-
-class Progress:
-    """How many of `total` cells are done, as a progress artifact; updated every ten seconds at most."""
-
-    def __init__(self, study: str, total: int) -> None:
-        self.total = total
-        self._last = time.monotonic()
-        self._id: UUID | None = careful(
-            lambda: artifacts.create_progress_artifact(0.0, key=key(study, "cells"), description=f"{total} cells")
-        )
-
-    def at(self, done: int) -> None:
-        """Tell that so many cells are done."""
-        known, due = self._id, time.monotonic() - self._last >= SECONDS_BETWEEN_UPDATES
-        if known is not None and (due or done == self.total):
-            self._last = time.monotonic()
-            careful(lambda: self._update(known, done))
-
-    def _update(self, known: UUID, done: int) -> None:
-        with get_client(sync_client=True) as client:
-            client.update_artifact(known, ArtifactUpdate(data=round(100 * done / self.total, 1)))
 
 
 def show_results(kind: str, study: Study, tables: dict[str, pd.DataFrame], report: Path, page: str = "") -> None:

@@ -8,7 +8,8 @@ from prefect import flow
 from configs.load import load_study
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
-from flows.stages import ByReference, gather_ratings, prepare_all, report_alone
+from flows.showing import showing
+from flows.stages import ByReference, gather_ratings, log_left_out, prepare_all, report_alone
 from tasks.audit.audit import check_audit
 from tasks.audit.step import audit_table, filtered_table, population_table
 from tasks.methods.training_set import drops_table
@@ -40,14 +41,17 @@ def run_audit(study: StudyName = "demo", overrides: Overrides = None, output: Fo
         overrides: settings to change, such as {"scales.binary": [1, 1, 1, 2, 2]}.
         output: where the results go; by default outputs/NAME-audit.
     """
-    settings, clock = load_study(study, overrides), Clock()
+    settings = load_study(study, overrides)
     check_audit(settings)
     bench = Bench(settings)
-    ratings, data = gather_ratings(bench, clock)
-    prepared = prepare_all(bench, data, ratings, clock)
-    with clock.stage("audit"):
-        tables = audit_ratings(bench, data, ByReference(prepared.preferences))
-    few = settings.survey.min_participants
-    tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
-    tables["drops"] = drops_table(data, prepared.sets)
-    return report_alone("audit", bench, data, ratings, tables, clock, output or "")
+    clock = Clock(bench.board)
+    with showing(bench.board, settings.name):
+        ratings, data = gather_ratings(bench, clock)
+        prepared = prepare_all(bench, data, ratings, clock)
+        with clock.stage("audit"):
+            tables = audit_ratings(bench, data, ByReference(prepared.preferences))
+        few = settings.survey.min_participants
+        tables["participants"] = participants_table(data.participants, attributes_of(data.participants), few)
+        tables["drops"] = drops_table(data, prepared.sets)
+        log_left_out(tables["drops"])
+        return report_alone("audit", bench, data, ratings, tables, clock, output or "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from configs.schema import CONTROL
-from flows.artifacts import Progress
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import prepare_base
 from tasks.generation.replicates import answer_as_replicates
@@ -25,6 +23,7 @@ from tasks.methods.replicates import train_replicates
 from tasks.methods.step import train_adapter
 from tasks.planning.bench import Bench, Inputs
 from tasks.planning.cells import Cell, Replicates, cells, replicates
+from tasks.planning.plan import plan_cells
 from tasks.planning.results import (
     CellResult,
     Parts,
@@ -44,6 +43,7 @@ from tasks.planning.results import (
     tracked_metrics,
     wanted_replicates,
 )
+from tasks.runtime.progress import Report, left_in_words, tell
 
 log = logging.getLogger(__name__)
 Futures = dict[PrefectFuture, Cell | Replicates]
@@ -76,6 +76,7 @@ def fan_out(bench: Bench, inputs: Inputs) -> Grid:
     submit = run_replicates.submit
     futures |= {submit(bench, inputs, own, bases[own.architecture]): own for own in replicates(bench.study)}
     try:
+        expect_parts(bench, inputs)  # work has begun: nothing waits for it
         return join(bench, futures, bases)
     finally:
         bench.runner.close()  # also when the run is stopped: what trains ends, what waits for a slot fails
@@ -85,12 +86,23 @@ def fan_out(bench: Bench, inputs: Inputs) -> Grid:
 def make_base(bench: Bench, architecture: str, texts: pd.DataFrame) -> BaseRef:
     """An architecture ready to train."""
     settings = next(item for item in bench.study.architectures if item.name == architecture)
-    return prepare_base(bench.study, settings, texts, bench.store, bench.runner)
+    name = f"{architecture} · base"
+    try:
+        with bench.board.working(name, bench.time_left.listener(name)):
+            return prepare_base(bench.study, settings, texts, bench.store, bench.runner)
+    finally:
+        bench.time_left.over(name)
 
 
 @task(name="cell", task_run_name="{cell.name}", cache_policy=NO_CACHE)
 def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
     """Train, answer, judge. What exists is not made again; the task then ends as Cached."""
+    with bench.board.working(cell.name, bench.time_left.listener(cell.name), shown=False):
+        return make_cell(bench, inputs, cell, base)
+
+
+def make_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
+    """The body of `run_cell`."""
     study, store, runner = bench.study, bench.store, bench.runner
     data = None if cell.condition == CONTROL else inputs.prepared[cell.experiment][cell.condition]
     if data and data.error:
@@ -100,7 +112,9 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
     prompts, before = inputs.prompts.for_groups(data.naming if data else {}), []
     with runner.near(base.key):
         for own in own_cells(study, cell) if data and data.own else ():
-            before.append(train_adapter(carded_run(study, own, base, inputs.prepared, inputs.ratings), store, runner))
+            with bench.board.working(own.name, bench.time_left.listener(own.name), shown=False):
+                run = carded_run(study, own, base, inputs.prepared, inputs.ratings)
+                before.append(train_adapter(run, store, runner))
         trained = TrainedCell(data, job, train_adapter(job, store, runner)) if data and job else None
         run_key = trained.run.key if trained else None
         answers = answer_prompts(base, run_key, prompts, study.recipe, store, runner)
@@ -116,6 +130,13 @@ def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellRes
 @task(name="replicates", task_run_name="{replicates.name}", cache_policy=NO_CACHE)
 def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: BaseRef) -> ReplicatesResult | State:
     """Train, answer and judge a cell's rater replicates. What exists is not made again."""
+    name = replicates.name
+    with bench.board.working(name, bench.time_left.listener(name), shown=False):
+        return make_replicates(bench, inputs, replicates, base)
+
+
+def make_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: BaseRef) -> ReplicatesResult | State:
+    """The body of `run_replicates`."""
     study, store, runner, cell = bench.study, bench.store, bench.runner, replicates.of
     data = inputs.prepared[cell.experiment][cell.condition]
     if data.error:
@@ -123,8 +144,10 @@ def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: B
     replicated = inputs.replicated[cell.experiment][cell.condition]
     job, prompts = wanted_replicates(study, replicates, base, replicated), inputs.prompts.for_groups(data.naming)
     with runner.near(base.key):
-        own = own_replicates(study, replicates, base, replicated).values()
-        before = [train_replicates(of_group, store, runner) for of_group in own]
+        own, before = own_replicates(study, replicates, base, replicated), []
+        for group, of_group in own.items():
+            with bench.board.working(f"{replicates.name} · {group}", shown=False):
+                before.append(train_replicates(of_group, store, runner))
         runs = train_replicates(job, store, runner)
         answers = answer_as_replicates(base, runs.key, replicates.numbers, prompts, study.recipe, store, runner)
     scores = score_outputs(inputs.judge, answers, inputs.prompts.table, store)
@@ -136,24 +159,36 @@ def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: B
 
 def join(bench: Bench, futures: Futures, bases: dict[str, PrefectFuture]) -> Grid:
     """Results in the order of the grid, whatever became of each; progress is shown as they come."""
-    started, progress = time.monotonic(), Progress(bench.study.name, len(futures))
+    tell(Report("", 0, len(futures)))
     results: dict[Cell | Replicates, CellResult | ReplicatesResult] = {}
     for done, future in enumerate(as_completed(list(futures)), start=1):
         cell = futures[future]
         result = results[cell] = outcome(future, cell, bases[cell.architecture])
-        became = result.error or f"{result.seconds:.1f} s"
-        left = (time.monotonic() - started) / done * (len(futures) - done)
-        log.info(
-            f"cell {done} of {len(futures)}: {cell.name}: {result.status}, {became} "
-            f"(about {left // 60:.0f}:{left % 60:02.0f} min left)"
+        bench.time_left.over(cell.name)
+        tell(Report("", done, len(futures)))
+        level = logging.WARNING if result.error else logging.INFO
+        said = (
+            f"{result.status}, {result.error or f'{result.seconds:.1f} s'} ({left_in_words(bench.time_left.seconds())})"
         )
-        progress.at(done)
+        log.log(level, "cell %d of %d: %s: %s", done, len(futures), cell.name, said)
     in_order = [results[cell] for cell in futures.values()]
     own = [result for result in in_order if isinstance(result, CellResult)]
     replicated = [result for result in in_order if isinstance(result, ReplicatesResult)]
-    grid = Grid(one_run_each(own), each_run_once(replicated))
+    with bench.board.working("log to MLflow"):
+        grid = Grid(one_run_each(own), each_run_once(replicated))
     track_replicates(bench, grid)
     return grid
+
+
+def expect_parts(bench: Bench, inputs: Inputs) -> None:
+    """What each cell takes by the plan, for the time that is left; a plan that fails costs the run nothing else."""
+    names = [cell.name for cell in cells(bench.study)] + [group.name for group in replicates(bench.study)]
+    try:
+        judge = inputs.judge.judge.identity
+        planned = plan_cells(bench, inputs.data, inputs.prepared, inputs.replicated, judge)
+        bench.time_left.expect({name: own.parts for name, own in zip(names, planned, strict=True)})
+    except Exception as error:  # such as a base that can't be found, which its own task tells
+        log.debug("the time left stays unknown: %s", error)
 
 
 def track_replicates(bench: Bench, grid: Grid) -> None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from prefect.states import State
 
     from configs.schema import Study
+from flows import LOGGERS
+from flows.screen import ScreenHandler, on_screen, show_cursor
 from tasks.runtime.processes import stopped_in_time
+from tasks.runtime.progress import Board
 from tasks.serving.temporary import start_server
 
 Result = TypeVar("Result")
@@ -140,7 +143,9 @@ def plan(options: Namespace) -> int:
     from tasks.runtime.files import write_atomically
     from tasks.runtime.spreadsheet import as_csv
 
-    planned = plan_study(options.study, parse_overrides(options.overrides), options.workers)
+    board = Board()
+    with on_screen(board), board.working("plan"):
+        planned = plan_study(options.study, parse_overrides(options.overrides), options.workers)
     if options.output:
         write_atomically(options.output, as_csv(planned.table()))
     print(describe(planned))
@@ -227,7 +232,9 @@ def design(options: Namespace) -> int:
         prices=Prices(options.price_per_rating, options.price_per_gpu_hour),
         assumptions=assumptions,
     )
-    designed = design_study(study, options.source, question)
+    board = Board()
+    with on_screen(board), board.working("design"):
+        designed = design_study(study, options.source, question)
     folder = Path(options.output or f"outputs/{study.name}-design")
     write_design(designed, folder)
     print(report(designed))
@@ -392,6 +399,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _give_up() -> None:
+    show_cursor()
     print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
     os._exit(FAILED)
 
@@ -442,11 +450,8 @@ def _start_prefect() -> None:
 def _set_up_logging() -> None:
     """Our own progress on standard error; Prefect's chatter and tracebacks stay in its UI."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    for name in ("flows", "tasks"):
-        logging.getLogger(name).handlers = [handler]
-        logging.getLogger(name).setLevel(logging.INFO)
+    for name in LOGGERS:
+        logging.getLogger(name).handlers = [ScreenHandler()]
 
 
 def _finish(state: State, table: str = "", columns: list[str] | None = None) -> int:

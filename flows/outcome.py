@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect.runtime import flow_run
+
+from tasks.runtime.progress import Board
 
 log = logging.getLogger(__name__)
 IN_PART = "Finished in part"
@@ -35,15 +37,18 @@ def run_name() -> str:
 
 
 class Clock:
-    """Seconds by stage, told as they pass."""
+    """Seconds by stage, logged as they pass; what is done in a stage is told of it on the board."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
         self.seconds: dict[str, float] = {}
+        self._board = board
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, left: Callable[[], float | None] | None = None) -> Iterator[None]:
+        """`left`: gives the seconds that are left of it, where something knows them."""
         log.info("%s …", name)
         started = time.monotonic()
-        yield
+        with self._board.working(name, left=left):
+            yield
         self.seconds[name] = round(time.monotonic() - started, 2)
         log.info("%s: done in %.1f s", name, self.seconds[name])

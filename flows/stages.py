@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ from tasks.reporting.step import write_outputs
 from tasks.runtime.store import Artifact
 from tasks.simulation.step import simulated_export
 
+log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
@@ -60,6 +62,13 @@ def prepare_all(bench: Bench, data: StudyData, ratings: Artifact, clock: Clock) 
             for name, own in preferences.items()
         }
         return Prepared(preferences, sets, replicated)
+
+
+def log_left_out(drops: pd.DataFrame) -> None:
+    """A line for each reason for which something was left out; `drops` has it by condition."""
+    for (step, reason), own in drops[drops["dropped"] > 0].groupby(["step", "reason"], sort=False):
+        where = f", in {len(own)} conditions" if len(own) > 1 else ""
+        log.info("left out (%s): %s %s%s", step, f"{own['dropped'].sum():,}", reason, where)
 
 
 def report_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
 from flows.secret_keys import find_secret
-from flows.stages import ByReference, Prepared, gather_ratings, prepare_all
+from flows.showing import showing
+from flows.stages import ByReference, Prepared, gather_ratings, log_left_out, prepare_all
 from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
@@ -36,6 +38,8 @@ from tasks.reporting.step import write_outputs
 from tasks.runtime.fingerprint import fingerprint, frame_digest
 from tasks.simulation.language import is_well_formed
 
+log = logging.getLogger(__name__)
+
 
 @flow(name="study", flow_run_name=run_name)
 def run_study(
@@ -50,8 +54,14 @@ def run_study(
         workers: processes that train on a machine without GPUs; by default one a core.
             Where they are fewer, each has several threads for a model that is not tiny.
     """
-    settings, clock = load_study(study, overrides), Clock()
+    settings = load_study(study, overrides)
     bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
+    with showing(bench.board, settings.name):
+        return _run(bench, folder)
+
+
+def _run(bench: Bench, folder: Path) -> Outcome | State:
+    settings, clock = bench.study, Clock(bench.board)
     check_access(settings.architectures)
     if settings.experiments:
         check_judge(settings.judge)
@@ -69,8 +79,10 @@ def run_study(
         with clock.stage("judge"):
             judge = prepare_judge(settings, data, bench.store, find_secret)
             tables |= judge.tables
-        if not judge.stops:
-            with clock.stage("cells"), closing(judge):
+        if judge.stops:
+            log.warning("%s", judge.stops)
+        else:
+            with clock.stage("cells", bench.time_left.seconds), closing(judge):
                 snapshot = ratings.record.get("snapshot", ratings.key)
                 prompts = Prompts.of(bench.evaluation_prompts(data))
                 grammatical = is_well_formed if settings.ratings.simulate else None
@@ -80,11 +92,13 @@ def run_study(
                 tables |= pool_study(bench, inputs, ByReference(grid))
                 earlier = _remember(bench, ratings.key, grid, tables)
     tables["drops"] = drops_table(data, prepared.sets)
+    log_left_out(tables["drops"])
     with clock.stage("report"):
         spent = judge.facts if judge else None
         facts = study_facts(bench, data, ratings, tables.get("cells"), clock.seconds, earlier, spent)
         report = write_outputs(settings, tables, facts, folder)
-    page = _track(bench, tables, folder) if grid.cells else ""
+    with bench.board.working("log to MLflow"):
+        page = _track(bench, tables, folder) if grid.cells else ""
     show_results("study", settings, tables, report, page)
     return _outcome(bench.study, folder, report, grid, judge.stops if judge else "")
 

@@ -9,7 +9,8 @@ from configs.load import load_study
 from flows.outcome import Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName
 from flows.secret_keys import find_block
-from flows.stages import gather_ratings, report_alone
+from flows.showing import showing
+from flows.stages import gather_ratings, log_left_out, report_alone
 from tasks.methods.training_set import drops_table
 from tasks.planning.bench import Bench
 from tasks.ratings.study_data import StudyData
@@ -32,10 +33,13 @@ def run_survey(study: StudyName = "demo", overrides: Overrides = None, output: F
         overrides: settings to change, such as {"survey.draws": 200}.
         output: where the results go; by default outputs/NAME-survey.
     """
-    settings, clock = load_study(study, overrides), Clock()
+    settings = load_study(study, overrides)
     bench = Bench(settings)
-    ratings, data = gather_ratings(bench, clock)
-    with clock.stage("survey"):
-        tables = survey_ratings(bench, data, ratings)
-    tables["drops"] = drops_table(data, {})
-    return report_alone("survey", bench, data, ratings, tables, clock, output or "")
+    clock = Clock(bench.board)
+    with showing(bench.board, settings.name):
+        ratings, data = gather_ratings(bench, clock)
+        with clock.stage("survey"):
+            tables = survey_ratings(bench, data, ratings)
+        tables["drops"] = drops_table(data, {})
+        log_left_out(tables["drops"])
+        return report_alone("survey", bench, data, ratings, tables, clock, output or "")

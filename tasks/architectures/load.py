@@ -10,6 +10,7 @@ from typing import Any, Generic
 
 from configs.errors import InputError
 from configs.schema import Architecture, Encoder, Frozen
+from tasks.architectures.download import bars_that_tell
 from tasks.architectures.endings import settle_endings
 from tasks.architectures.faults import (
     CONFIG,
@@ -22,6 +23,7 @@ from tasks.architectures.faults import (
     refused,
 )
 from tasks.runtime.job import Desk, Done, Job
+from tasks.runtime.progress import Progress, Report, unheard
 from tasks.runtime.store import Store
 
 BASES, MODEL = "bases", "model"
@@ -96,12 +98,15 @@ def base_at(desk: Desk, ref: BaseRef) -> Base:
     """The base where a job is done: kept loaded for the next job, or one process's copy in main memory."""
 
     def load(device: str | None = None) -> Base:
-        return load_base(ref.architecture, ref.source(desk.store), ref.revision, device)
+        return load_base(ref.architecture, ref.source(desk.store), ref.revision, device, desk.progress)
 
     return desk.warm.get(ref.key, load) if desk.processes == 1 else load("cpu")
 
 
-def load_base(architecture: Architecture, source: str, revision: str | None, device: str | None = None) -> Base:
+def load_base(
+    architecture: Architecture, source: str, revision: str | None, device: str | None = None,
+    progress: Progress = unheard,
+) -> Base:  # fmt: skip
     """Load from `source`: a folder, or a hub id at a revision.
 
     Onto the GPU where there is one, layer by layer over several where the architecture asks for them; or to `device`.
@@ -116,7 +121,9 @@ def load_base(architecture: Architecture, source: str, revision: str | None, dev
     try:
         # a hub model by the folder of its commit: whoever loads it again by its path gets the same weights
         from_hub = architecture.hub and not architecture.gguf
-        folder = snapshot_download(source, revision=revision, allow_patterns=FILES) if from_hub else source
+        told: dict[str, Any] = {"tqdm_class": bars_that_tell(progress)}
+        folder = snapshot_download(source, revision=revision, allow_patterns=FILES, **told) if from_hub else source
+        progress(Report("load the base"))
         return _load(architecture, Path(folder), device, precision)
     except InputError as error:
         raise refused(architecture, source, error) from None

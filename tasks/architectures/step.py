@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Architecture, Encoder, Pretraining, Study
+from tasks.architectures.download import bars_that_tell
 from tasks.architectures.faults import check_files, refused
 from tasks.architectures.gguf_file import check_gguf, dequantise
 from tasks.architectures.load import BASES, MODEL, BaseRef, resolve_revision, with_precision
 from tasks.architectures.tiny import build_base
 from tasks.runtime.fingerprint import file_digest, fingerprint, frame_digest
 from tasks.runtime.job import Desk, Job, Result
+from tasks.runtime.progress import Report
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, StoredFile
 
@@ -96,9 +98,11 @@ class Dequantise(Job[Dequantised]):
             if model.hub:
                 from huggingface_hub import hf_hub_download
 
-                file = Path(hf_hub_download(model.hub, model.gguf, revision=self.content))
+                told: dict[str, Any] = {"tqdm_class": bars_that_tell(desk.progress)}
+                file = Path(hf_hub_download(model.hub, model.gguf, revision=self.content, **told))
             else:
                 file = Path(model.gguf)
+            desk.progress(Report("dequantise"))
             return Dequantised(parameters=dequantise(file, model.dtype, desk.folder / MODEL))
         except (InputError, OSError, ValueError) as error:
             raise refused(model, model.gguf, error) from None

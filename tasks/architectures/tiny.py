@@ -16,7 +16,7 @@ import numpy as np
 from configs.errors import one_of
 from configs.schema import Pretraining, Tiny
 from tasks.runtime.fingerprint import stable_share
-from tasks.runtime.job import Progress
+from tasks.runtime.progress import Progress, Report, unheard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -50,7 +50,7 @@ def build_base(
     max_length: int,
     seed: int,
     folder: Path,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
 ) -> dict[str, Any]:
     """Pre-train a tiny base on (prompt, response) texts and save it with its tokenizer into `folder`.
 
@@ -170,8 +170,7 @@ def _pretrain(
         schedule.step()
         optimiser.zero_grad()
         losses.append(loss.item())
-        if (step + 1) % 100 == 0:
-            progress(f"step {step + 1} of {recipe.steps}, loss {losses[-1]:.2f}")
+        progress(Report(f"pre-train (loss {losses[-1]:.2f})", step + 1, recipe.steps, "steps"))
     model.eval()
     return losses
 

@@ -47,7 +47,7 @@ class AnswerReplicates(BaseJob[Answered]):
         runs = desk.store.fetch(TrainReplicates.stage, self.runs)
         prompts = pd.read_parquet(desk.store.fetch(PROMPTS, self.prompts) / PROMPTS_FILE)
         adapters = [adapter_of(runs, number) for number in self.replicates]
-        answers, at_once = generate_together(base, adapters, prompts, self.recipe, reasoning)
+        answers, at_once = generate_together(base, adapters, prompts, self.recipe, reasoning, desk.progress)
         numbered = [own.assign(replicate=number) for number, own in zip(self.replicates, answers, strict=True)]
         pd.concat(numbered, ignore_index=True).to_parquet(desk.folder / ANSWERS_FILE, index=False)
         return Answered(at_once=at_once)

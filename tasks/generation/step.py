@@ -75,7 +75,7 @@ class Answer(BaseJob[Answered]):
         base, reasoning = base_at(desk, self.base), self.base.architecture.reasoning
         adapter = desk.store.fetch(RUNS, self.run_key) / ADAPTER if self.run_key else None
         prompts = pd.read_parquet(desk.store.fetch(PROMPTS, self.prompts) / PROMPTS_FILE)
-        answers, at_once = generate(base, adapter, prompts, self.recipe, reasoning)
+        answers, at_once = generate(base, adapter, prompts, self.recipe, reasoning, desk.progress)
         answers.to_parquet(desk.folder / ANSWERS_FILE, index=False)
         return Answered(at_once=at_once)
 

@@ -14,6 +14,8 @@ from configs.schema import Dimension
 from tasks.judging.group_fits import GroupFit, fit_line
 from tasks.runtime.store import Store
 
+VERDICTS = "verdicts"
+"""What a judge's progress counts."""
 EMPTY = "empty answer"
 """Why an answer without a word is unscored, whoever judges."""
 

@@ -21,6 +21,7 @@ from tasks.judging.judges import make_judge
 from tasks.judging.proof import compare, prove, shortfalls
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import content_digest, fingerprint, frame_digest
+from tasks.runtime.progress import Report, tell
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 5
@@ -76,7 +77,9 @@ def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -
     measured = [digests, evidence.pairs, settings.draws, study.seed, study.survey.level]
 
     def score() -> JudgeScores:
+        tell(Report("judge rated responses"))
         scores = judge.score_rated(evidence.sample)
+        tell(Report("hold the judge against the raters"))
         if np.isnan(scores.values).all():
             why = "; ".join(f"{reason}: {n}" for reason, n in Counter(scores.reasons).most_common())
             raise JudgeFailed(f"{study.judge.title} scores none of the rated responses, so it can't be used ({why})")
@@ -136,6 +139,7 @@ def score_outputs(judge: ProvenJudge, outputs: Artifact[Any], prompts: pd.DataFr
     table = pd.read_parquet(outputs.path / "outputs.parquet").merge(prompts, on="prompt_id")
 
     def score() -> JudgeScores:
+        tell(Report("judge answers"))
         return judge.judge.score(table["prompt"].tolist(), table["text"].tolist())
 
     def write(folder: Path, scores: JudgeScores) -> Record:

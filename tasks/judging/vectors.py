@@ -6,10 +6,8 @@ A vector's key is the encoder's identity, with its commit or the contents of its
 from __future__ import annotations
 
 import hashlib
-import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,11 +16,10 @@ from typing import Protocol
 import numpy as np
 
 from tasks.judging.group_fits import Array
+from tasks.runtime.progress import Report, tell
 
-log = logging.getLogger(__name__)
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
-SECONDS_BETWEEN_LINES = 10.0
 TEXTS_A_WRITE = 200
 """A kill loses no more."""
 KEYS_A_QUERY = 10_000
@@ -80,14 +77,12 @@ class Vectors:
         return known
 
     def _make(self, missing: dict[bytes, str]) -> dict[bytes, np.ndarray]:
-        made, places, said = dict[bytes, np.ndarray](), list(missing), time.monotonic()
+        made, places = dict[bytes, np.ndarray](), list(missing)
         for start in range(0, len(places), TEXTS_A_WRITE):
             part = places[start : start + TEXTS_A_WRITE]
             for key in part:
                 made[key] = self.encoder.encode(missing[key])
-                if time.monotonic() - said > SECONDS_BETWEEN_LINES:
-                    log.info("judge: %d sentence embeddings of %d", len(made), len(places))
-                    said = time.monotonic()
+                tell(Report("judge", len(made), len(places), "sentence embeddings"))
             with self._file() as file, file:
                 rows = [(key, made[key].astype(np.float32).tobytes()) for key in part]
                 file.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)

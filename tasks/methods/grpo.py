@@ -28,7 +28,7 @@ from tasks.methods.rewards import Reward, head_reward, least, text_reward
 from tasks.methods.row_order import seeded_by_epoch
 from tasks.methods.run import Run, Trained, train_with, training_arguments, with_what_fits
 from tasks.runtime.fingerprint import fingerprint, frame_digest, stable_share
-from tasks.runtime.job import Progress
+from tasks.runtime.progress import Progress, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ class Grpo(Method):
         batch = settings.group_size * min(settings.prompts_per_step, len(prompts))
         reward = _reward(base, architecture, score)
         asked = Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in prompts]})
-        progress(f"{len(prompts)} prompts, {settings.group_size} samples each")
+        progress(Report(f"{len(prompts)} prompts, {settings.group_size} samples each"))
 
         def attempt(at_once: int) -> Trained:
             arguments = trl.GRPOConfig(

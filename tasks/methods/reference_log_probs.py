@@ -15,7 +15,7 @@ from tasks.architectures.chat import SYSTEM, Dialogue, Encoded, encode
 from tasks.architectures.load import Base
 from tasks.runtime.files import locked
 from tasks.runtime.fingerprint import fingerprint
-from tasks.runtime.job import Progress
+from tasks.runtime.progress import Progress, Report, told_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,14 +47,14 @@ def reference_log_probs(base: Base, encoded: Sequence[Encoded], path: Path, prog
     belongs to one base. Writers wait for each other; a line that a killed one left unfinished counts for nothing.
     """
     keys = [fingerprint([item.prompt, item.response]) for item in encoded]
+    progress(Report("reference log-probabilities"))  # a job that has the same base may be at them already
     with locked(path.with_suffix(".lock")):
         known = _read(path)
         missing = {key: item for key, item in zip(keys, encoded, strict=True) if key not in known}
-        if missing:
-            progress(f"reference log-probabilities of {len(missing)} responses, {len(known)} known")
         for start in range(0, len(missing), KEPT_AFTER):
             part = list(missing.items())[start : start + KEPT_AFTER]
-            values = {key: response_log_prob(base, item) for key, item in part}
+            told = told_of(part, start, len(missing), "reference log-probabilities", "responses", progress)
+            values = {key: response_log_prob(base, item) for key, item in told}
             _append(path, values)
             known |= values
     return [known[key] for key in keys]

@@ -19,11 +19,12 @@ from tasks.architectures.load import BaseJob, base_at
 from tasks.methods import METHODS
 from tasks.methods.own_adapters import merge, own_losses
 from tasks.methods.replicate_set import one_of_them
-from tasks.methods.run import Curve, Run, Trained, margin_at_end
+from tasks.methods.run import STEPS, Curve, Run, Trained, margin_at_end
 from tasks.methods.step import ADAPTER, CHECKPOINTS, Train
 from tasks.methods.together import train_together
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.job import Desk, Result
+from tasks.runtime.progress import Progress, as_part
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile
 
@@ -111,7 +112,10 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
             trained = train_together(base, architecture, method, tables, runs, recipe, desk.progress)
         else:
             del base
-            trained = {number: self._alone(tables[number], runs[number], desk) for number in self.digests}
+            trained = {}
+            for index, number in enumerate(self.digests):
+                of_it = as_part(desk.progress, STEPS, index, len(self.digests))
+                trained[number] = self._alone(tables[number], runs[number], desk, of_it)
         of_all = list(trained.values())
         return ReplicateRuns(
             margins={number: margin_at_end(own.curve, method.margin) for number, own in trained.items()},
@@ -132,9 +136,9 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
     def _own_adapters(self, number: int, desk: Desk) -> dict[str, Path]:
         return {group: adapter_of(desk.store.fetch(self.stage, key), number) for group, key in self.own.items()}
 
-    def _alone(self, table: pd.DataFrame, run: Run, desk: Desk) -> Trained:
+    def _alone(self, table: pd.DataFrame, run: Run, desk: Desk, progress: Progress) -> Trained:
         method, base = METHODS[self.method], base_at(desk, self.base)
-        trained = method.train(base, self.base.architecture, table, self.recipe, run, desk.progress)
+        trained = method.train(base, self.base.architecture, table, self.recipe, run, progress)
         if method.leaves_base_changed():
             del base
             desk.warm.drop()

@@ -17,9 +17,9 @@ from tasks.methods.group_weights import GroupWeights
 from tasks.methods.lora import lent, lora_config, name_base
 from tasks.methods.memory import halving, rows_that_fit
 from tasks.runtime.files import write_atomically
-from tasks.runtime.job import Progress
+from tasks.runtime.progress import Progress, Report
 
-WEIGHTS = "group_weights.json"
+WEIGHTS, STEPS = "group_weights.json", "steps"
 Curve = list[dict[str, float]]
 """Logged training metrics, one entry a logging step."""
 
@@ -95,17 +95,36 @@ def training_arguments(base: Base, learning_rate: float, epochs: float, run: Run
 
 
 def callbacks(recipe: Recipe, run: Run, progress: Progress) -> list[Any]:
-    """Tell the step and the loss, stop where the loss is not finite, save checkpoints."""
+    """Tell the step and the last loss, stop where the loss is not finite, save checkpoints."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
+        part, loss = 0, ""
+
+        def tell(self, args: Any, state: Any) -> None:
+            """A step counts by the parts of it that are done, since one can take minutes."""
+            done = state.global_step + self.part / max(args.gradient_accumulation_steps, 1)
+            progress(Report(f"train{self.loss}", min(done, state.max_steps), state.max_steps, STEPS))
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.tell(args, state)
+
+        def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.part += 1
+            self.tell(args, state)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.part = 0
+            self.tell(args, state)
+
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
             loss = float(logs["loss"])
             if not math.isfinite(loss):
                 raise NotFinite(f"the loss is {loss} by step {state.global_step}")
-            progress(f"step {state.global_step} of {state.max_steps}, loss {loss:.3f}")
+            self.loss = f" (loss {loss:.3f})"
+            self.tell(args, state)
 
     return [Watch(), *([checkpoint_callback(recipe.checkpoint_seconds)] if run.processes == 1 else [])]
 

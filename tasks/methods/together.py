@@ -25,10 +25,10 @@ from tasks.methods.memory import halving, rows_that_fit
 from tasks.methods.method import Method
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.row_order import LengthGrouped
-from tasks.methods.run import Curve, NotFinite, Run, Trained, training_arguments
+from tasks.methods.run import STEPS, Curve, NotFinite, Run, Trained, training_arguments
 from tasks.methods.token_rows import TokenRows, rows_of
 from tasks.runtime.files import write_atomically
-from tasks.runtime.job import Progress
+from tasks.runtime.progress import Progress, Report, as_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,8 @@ def train_together(
         for start in range(0, len(numbers), size):
             some = numbers[start : start + size]
             group = {number: (tables[number], runs[number]) for number in some}
-            trained |= _train(base, architecture, loss, rows, group, recipe, steps, progress)
+            of_them = as_part(progress, STEPS, start // size, math.ceil(len(numbers) / size))
+            trained |= _train(base, architecture, loss, rows, group, recipe, steps, of_them)
         return trained
 
     return halving(attempt, len(numbers))[0]
@@ -132,16 +133,17 @@ class _Training:
         tokens = len(self.curves) * len(self.rows.responses[0]) * max(lengths)
         at_once = rows_that_fit(self.model, batch, tokens, logits=True)
         last, measured = time.monotonic(), list[dict[str, Any]]()
+        self._tell(progress)
         for rows in islice(_order(lengths, batch, self.arguments["seed"]), self.step, self.steps):
             rate = self.schedule.get_last_lr()[0]
-            metrics, at_once = halving(partial(self._step, rows), at_once, of=batch)
+            metrics, at_once = halving(partial(self._step, rows, progress), at_once, of=batch)
             measured.append(metrics)
             self.step += 1
+            self._tell(progress)
             if self.step % every:
                 continue
             self._log(measured, rate, self.step / per_epoch, numbers)
             measured = []
-            progress(f"step {self.step} of {self.steps}, loss {self.curves[0][-1]['loss']:.3f}")
             if self.step < self.steps and time.monotonic() - last >= checkpoint_seconds:
                 self._save(file)
                 last = time.monotonic()
@@ -150,7 +152,12 @@ class _Training:
                 raise NotFinite(f"run {number}: the adapter's weights are not finite after step {self.step}")
         return at_once
 
-    def _step(self, rows: Sequence[int], at_once: int) -> dict[str, Any]:
+    def _tell(self, progress: Progress, part: float = 0.0) -> None:
+        """`part`: share that is done of the step that is under way."""
+        loss = f" (loss {self.curves[0][-1]['loss']:.3f})" if self.curves[0] else ""
+        progress(Report(f"train{loss}", self.step + part, self.steps, STEPS))
+
+    def _step(self, rows: Sequence[int], progress: Progress, at_once: int) -> dict[str, Any]:
         """One step of the optimiser on these rows, so many at once; what it measured, each of shape (copies)."""
         import torch
 
@@ -171,6 +178,7 @@ class _Training:
             own.sum().backward()
             ratios.append(ratio.detach())
             losses.append(own.detach().sum(1))
+            self._tell(progress, len(losses) / len(parts) if len(losses) < len(parts) else 0.0)
         norm = self._clip()
         self.optimiser.step()
         self.schedule.step()

@@ -1,4 +1,4 @@
-"""What the tasks of a study work with: its settings, its ratings, where jobs are done and where things are kept."""
+"""What the tasks of a study work with: its settings, where jobs are done, where things are kept, how far all is."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from tasks.judging.step import ProvenJudge
 from tasks.methods.replicate_set import ReplicateSet
 from tasks.methods.training_set import TrainingSet
 from tasks.planning.earlier_runs import History
+from tasks.planning.time_left import TimeLeft
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
 from tasks.runtime.local.pool import Pool
+from tasks.runtime.progress import Board
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
@@ -34,8 +36,10 @@ class Bench:
 
     def __init__(self, study: Study, workers: int | None = None) -> None:
         self.study = study
+        self.board = Board()
         self.store = home_store()
         self.runner = choose_runner(study, self.store, workers)
+        self.time_left = TimeLeft(self.runner.size)
         self.tracker = Tracker(study.name, home())
         self.history = History(home() / "history" / study.name)
 

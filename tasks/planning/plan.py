@@ -13,18 +13,22 @@ from configs.schema import CONTROL, Condition, Study
 from tasks.architectures.cost import ASSUMED, Texts, answering_hours
 from tasks.architectures.load import BaseRef
 from tasks.architectures.step import known_base
+from tasks.generation.greedy import ANSWERS
 from tasks.generation.replicates import AnswerReplicates
 from tasks.generation.step import Answer, Prompts
+from tasks.judging.judge import VERDICTS
 from tasks.judging.step import scores_key, study_judge
 from tasks.methods import METHODS
 from tasks.methods.replicate_set import ReplicateSet, replicate_sets
 from tasks.methods.replicates import TrainReplicates
+from tasks.methods.run import STEPS
 from tasks.methods.step import Train
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, Replicates, cells, replicates
 from tasks.planning.earlier_runs import Made, seconds_each, why
 from tasks.planning.results import REPLICATES, wanted_replicates, wanted_run
+from tasks.planning.time_left import Part
 from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
@@ -52,12 +56,14 @@ class Planned:
     n_pairs: int
     judged: int
     """Answers that the judge has not scored yet."""
-    seconds: float | None
+    seconds: float | None = None
     """Of training and answering on one slot; None where no earlier run tells."""
     gpu_hours: float = 0.0
     """Of training and answering on one GPU, at assumed speed; nothing for tiny models."""
     replicates: int = 0
     """How many rater replicates of the cell this is, which are made together; 0: the cell itself."""
+    parts: tuple[Part, ...] = ()
+    """What has to be done, in its order."""
 
     @property
     def times(self) -> int:
@@ -102,7 +108,7 @@ class Plan:
         return None if self.dollars_each is None else self.judge_calls * self.dollars_each
 
     def table(self) -> pd.DataFrame:
-        return pd.DataFrame([vars(cell) for cell in self.cells])
+        return pd.DataFrame([vars(cell) for cell in self.cells]).drop(columns="parts", errors="ignore")
 
 
 def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int | None = None) -> Plan:
@@ -122,8 +128,16 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     judge, evidence = study_judge(settings, data, bench.store)
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
-    planned = list(_planned(bench, data, sets, replicated, judge.identity))
+    planned = plan_cells(bench, data, sets, replicated, judge.identity)
     return Plan(settings, planned, bench.runner.size, proof, dollars)
+
+
+def plan_cells(
+    bench: Bench, data: StudyData, prepared: dict[str, dict[str, TrainingSet]],
+    replicated: dict[str, dict[str, ReplicateSet]], judge: str,
+) -> list[Planned]:  # fmt: skip
+    """Every cell and then every group of replicates, in the order of the grid; `judge` is its identity."""
+    return list(_planned(bench, data, prepared, replicated, judge))
 
 
 def _planned(
@@ -146,7 +160,7 @@ def _planned(
         answer = Answer(base=base, run_key=run, prompts=asked.digest, recipe=study.recipe) if base else None
         planned = _answers(bench, cell, planned, answer, n_prompts, judge, users)
         hours = _gpu_hours(study, planned, own, n_prompts, written)
-        yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
+        yield _timed(study, replace(planned, gpu_hours=hours), own, n_prompts, rates, f"{cell.seed}")
     groups = replicates(study)
     together = {group.name: group.architecture for group in groups}
     known: Rates = {method: seconds_each(history, together, f"{method} {REPLICATES}") for method in METHODS}
@@ -160,7 +174,7 @@ def _planned(
         n_prompts = len(asked.table)
         planned = _replicates(bench, group, own, job, asked, judge, history.get(group.name), users)
         hours = _gpu_hours(study, planned, own, n_prompts, written)
-        yield replace(planned, seconds=_seconds(planned, own, n_prompts, rates), gpu_hours=hours)
+        yield _timed(study, replace(planned, gpu_hours=hours), own, n_prompts, rates, f"{group.numbers}")
 
 
 def _replicates(
@@ -243,19 +257,35 @@ def _answers(
     return replace(planned, answers=CACHED if answered else RUNS, because=because, judged=judged)
 
 
-def _seconds(planned: Planned, prepared: TrainingSet | None, n_prompts: int, rates: Rates) -> float | None:
-    """Expected seconds, by what earlier runs of the architecture took a pair and a prompt."""
-    total = 0.0
-    for runs, size, of in (
-        (planned.training == RUNS, planned.n_pairs, prepared.method if prepared else ""),
-        (planned.answers == RUNS, n_prompts, None),
-    ):
-        known = rates.get(of, {})
-        rate = known.get(planned.architecture, known.get(""))
-        if runs and rate is None:
-            return None
-        total += planned.times * size * (rate or 0.0) if runs else 0.0
-    return total
+def _timed(
+    study: Study, planned: Planned, own: TrainingSet | None, n_prompts: int, rates: Rates, which: str
+) -> Planned:
+    """With its parts, and the seconds that its own are expected to take. which: seed or replicates.
+
+    A cell that shares a training run has its parts too: whoever of them comes first does them.
+    """
+    name, times, parts = planned.architecture, planned.times, list[Part]()
+    key = f"{name}/{which}/{own.identity}" if own else name
+    parameters = next(item.parameters for item in study.architectures if item.name == name)
+
+    def add(unit: str, method: str | None, size: int) -> None:
+        known = rates.get(method, {})
+        rate = known.get(name, known.get(""))
+        kind = f"{method} {REPLICATES}" if method and planned.replicates else method or unit
+        seconds = None if rate is None else times * size * rate
+        parts.append(Part(unit, kind, name, times * size, parameters, seconds, f"{key}/{unit}"))
+
+    shares = planned.training == SHARED
+    if own and planned.training in (RUNS, SHARED):
+        add(STEPS, own.method, planned.n_pairs)
+    if planned.answers == RUNS or shares:
+        add(ANSWERS, None, n_prompts)
+    expected = [part.seconds for part in parts]
+    seconds = None if None in expected else sum(part.seconds or 0.0 for part in parts)
+    if study.judge.paid and (planned.judged or shares):
+        verdicts = times * n_prompts if shares else planned.judged
+        parts.append(Part(VERDICTS, VERDICTS, "", verdicts, 1.0, None, f"{key}/{VERDICTS}", on_slot=False))
+    return replace(planned, parts=tuple(parts), seconds=0.0 if shares else seconds)
 
 
 def _gpu_hours(study: Study, planned: Planned, prepared: TrainingSet | None, n_prompts: int, texts: Texts) -> float:

@@ -20,6 +20,7 @@ from tasks.reporting.house.words import joined, label_sentence
 from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint, frame_digest, source_digest
+from tasks.runtime.progress import tell, told_of
 from tasks.runtime.tables import name_of
 
 
@@ -62,7 +63,8 @@ def draw_all(results: Results, folder: Path) -> list[Figure]:
     if (figures := recall(folder, key)) is None:
         with house_style():
             drawings = [drawing for chapter in CHAPTERS for drawing in chapter.figures(timeless)]
-            figures = [save(drawing, results.study, folder) for drawing in drawings]
+            told = told_of(drawings, 0, len(drawings), "draw", "figures", tell)
+            figures = [save(drawing, results.study, folder) for drawing in told]
         remember(folder, key, figures)
     return figures
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.runtime.job import Desk, Done, Job, Warm, measured, prepare_process, reason
+from tasks.runtime.progress import tell
 from tasks.runtime.runner import JobFailed, find_result, make_result
 from tasks.runtime.store import Artifact, Record, Store
 
@@ -38,6 +39,6 @@ class InProcess:
         prepare_process()
         same = type(job).model_validate_json(job.model_dump_json())
         try:
-            return measured(lambda: same.run(Desk(folder, self._store, warm=self._warm))).model_dump()
+            return measured(lambda: same.run(Desk(folder, self._store, tell, self._warm))).model_dump()
         except Exception as error:
             raise JobFailed(reason(error)) from error

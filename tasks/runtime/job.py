@@ -18,11 +18,10 @@ from pydantic import ConfigDict
 
 from configs.errors import InputError
 from configs.schema import Frozen
+from tasks.runtime.progress import Progress, unheard
 from tasks.runtime.store import Store
 
 T = TypeVar("T")
-Progress = Callable[[str], None]
-"""Tells a person, in a few words, how far something has come."""
 
 
 class Result(Frozen):
@@ -107,7 +106,8 @@ class Desk:
     """Empty at first; what the job writes here becomes the artifact."""
     store: Store
     """Its inputs by `fetch`, and workspaces, which outlive a kill."""
-    progress: Progress = lambda _: None
+    progress: Progress = unheard
+    """Hears how far the job has come."""
     warm: Warm = field(default_factory=Warm)
     processes: int = 1
     """That do the job together, this one among them."""

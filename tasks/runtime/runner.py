@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from tasks.runtime.job import Done, Job
+from tasks.runtime.progress import Report, tell
 from tasks.runtime.store import Artifact, Record, Store
 
 
@@ -25,6 +26,8 @@ class Runner(Protocol):
 
     def run(self, job: Job[Done]) -> Artifact[Done]:
         """The job's artifact, found or made now. Who asks for what another thread is having made waits for that.
+
+        What the job reports of its progress goes to `progress.tell` in the thread that asked.
 
         Raises:
             JobFailed: the job raised, its process died, or the runner was closed.
@@ -50,10 +53,13 @@ def make_result(job: Job[Done], store: Store, work: Callable[[Path], Record]) ->
     """The job's artifact, found or made now: `work(folder)` does the job into an empty folder, here or in a child."""
 
     def timed(folder: Path) -> Record:
+        tell(Report("begin"))
         started = time.monotonic()
         return work(folder) | {"seconds": time.monotonic() - started}
 
-    return _typed(job, store.make(job.stage, job.key, timed))
+    artifact = store.make(job.stage, job.key, timed)
+    tell(Report(""))
+    return _typed(job, artifact)
 
 
 def _typed(job: Job[Done], artifact: Artifact) -> Artifact[Done]:

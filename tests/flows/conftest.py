@@ -7,10 +7,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -167,3 +169,28 @@ def run(place: Place, **overrides: object):
 def read(place: Place, table: str) -> pd.DataFrame:
     """A table of the small study of a place."""
     return pd.read_csv(place.tables / f"{table}.csv")
+
+
+def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """What is found, once there is something."""
+    end = time.monotonic() + seconds
+    while not (result := found()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return result
+
+
+def log_of(run: str) -> list[tuple[int, str]]:
+    """Level and message of the product's lines in the log of a flow run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+    with get_client(sync_client=True) as client:
+        logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])))
+    return [(line.level, line.message) for line in logs if not line.name.startswith("prefect")]
+
+
+def artifact_of(run: str) -> Any:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return next((item for item in client.read_artifacts() if str(item.flow_run_id) == run), None)

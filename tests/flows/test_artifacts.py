@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from configs.schema import Study
-from flows import artifacts
-from flows.artifacts import COLUMNS, Progress, escape, key, page_of, rows, show_results
+from flows.artifacts import COLUMNS, escape, key, page_of, rows, show_results
+from flows.showing import ShownProgress
 from tasks.audit.tables import Audit
 from tasks.meta_analysis.tables import Pooled
+from tasks.runtime.progress import Board
 from tasks.runtime.tables import columns_of
 
 
@@ -55,8 +56,8 @@ def test_a_page_holds_its_figures_under_their_experiments_titles(paper: Study, t
 def test_a_server_that_is_down_costs_one_line_each(
     server_down: None, paper: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    progress = Progress("small", 2)
-    progress.at(2)
+    progress = ShownProgress(Board(), "small")
+    progress.end(whole=True)
     show_results("study", paper, {"pooled": Pooled.checked([])}, tmp_path / "report.html")
     assert [record.message for record in caplog.records] == ["Prefect shows nothing of this (nobody there)"] * 3
 
@@ -64,15 +65,3 @@ def test_a_server_that_is_down_costs_one_line_each(
 def test_the_columns_that_are_shown_are_declared() -> None:
     for name, table in {"pooled": Pooled, "audit": Audit}.items():
         assert set(COLUMNS[name]) <= set(columns_of(table))
-
-
-def test_progress_is_told_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
-    monkeypatch.setattr("prefect.artifacts.create_progress_artifact", lambda *_, **__: "an id")
-    monkeypatch.setattr(Progress, "_update", lambda self, known, done: told.append(done))
-    now = iter([0.0, 9.0, 11.0, 11.0, 12.0, 13.0, 13.0])
-    monkeypatch.setattr(artifacts.time, "monotonic", lambda: next(now))
-    progress = Progress("small", 4)
-    for done in range(1, 5):
-        progress.at(done)
-    assert told == [2, 4]

@@ -12,7 +12,7 @@ from flows.cli import FAILED
 from flows.outcome import Outcome
 from tasks.judging.llm.client import most_tokens
 from tests.endpoint import OK, Endpoint
-from tests.flows.conftest import Place, new_place, read, run
+from tests.flows.conftest import Place, log_of, new_place, read, run, until
 
 pytestmark = pytest.mark.slow
 ONE_BASE = {"architectures": ["tiny-gemma3"]}
@@ -87,6 +87,8 @@ def test_below_its_floor_the_study_stops_before_anything_is_trained_and_shows_th
     html = (place.folder / outcome.report).read_text()
     assert "so nothing was trained or judged" in html
     assert 'id="judge"' in html
+    stopped = str(state.state_details.flow_run_id)
+    assert until(lambda: (30, outcome.stopped) in log_of(stopped))  # a warning in the run's log in Prefect
 
 
 def test_the_ceiling_fails_the_cells_that_meet_it_and_the_next_run_asks_only_for_the_rest(

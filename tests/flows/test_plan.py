@@ -28,6 +28,12 @@ def test_before_the_first_run_every_training_run_is_counted_once(place: Place, m
     assert {cell.because for cell in plan.cells if cell.training == RUNS} == {"it has never finished"}
     assert plan.seconds is None
     assert "time: unknown, no earlier run tells" in describe(plan)
+    parts = {cell.condition: cell.parts for cell in plan.cells if cell.architecture == "tiny-llama"}
+    assert [[part.unit for part in parts[name]] for name in ("control", "grpo")] == [["answers"], ["steps", "answers"]]
+    assert [part.kind for part in parts["grpo"]] == ["grpo", "answers"]
+    keys = {name: [part.key for part in own] for name, own in parts.items()}
+    assert keys["dpo"] == keys["5-point"]  # whoever comes first does it for both
+    assert len({key for own in keys.values() for key in own}) == 1 + 5 * 2
 
 
 def test_a_chat_models_calls_and_their_price_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

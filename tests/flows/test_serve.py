@@ -316,7 +316,7 @@ def test_more_ratings_run_only_what_they_change(served: Served) -> None:
 
 def test_a_run_shows_its_progress_its_table_and_its_figures(served: Served) -> None:
     found = {item["key"]: item for item in served.ask("/artifacts/filter", {"sort": "CREATED_DESC"})}
-    assert float(found["following-cells"]["data"]) == 100
+    assert float(found["following-progress"]["data"]) == 100
     assert {row["contrast"] for row in json.loads(found["following-pooled"]["data"])} == {
         "female - control", "male - control",
     }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.reporting.chapters import DECLARED
 from tasks.runtime.tables import columns_of
-from tests.flows.conftest import Place, new_place, read, run
+from tests.flows.conftest import Place, artifact_of, log_of, new_place, read, run
 
 pytestmark = pytest.mark.slow
 
@@ -149,6 +149,27 @@ def test_mlflow_has_one_parent_and_one_child_a_training_run_with_its_adapter(fin
     card = (adapter / "README.md").read_text()
     assert child.data.tags["pluralign.dataset_digest"] in card
     assert "Simulated raters, tiny models: no evidence about people or models in use." in card
+
+
+def test_the_runs_log_in_prefect_has_every_cell_what_was_left_out_and_how_far_it_is(finished):
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        runs = [run for run in client.read_flow_runs() if run.parameters.get("study") == finished.study]
+    run = str(min(runs, key=lambda run: run.created).id)
+    lines = [message for _, message in log_of(run)]
+    ended = {line.split(": ")[1] for line in lines if line.startswith("cell ")}
+    cells = read(finished, "cells")
+    trained = cells[cells["condition"] != "control"]
+    assert ended == {
+        *(f"{row.architecture} · {row.experiment} · {row.condition}" for row in trained.itertuples()),
+        *(f"{architecture} · control" for architecture in cells["architecture"].unique()),
+    }
+    (strata,) = [line for line in lines if line.startswith("left out (stratum): ")]
+    drops = read(finished, "drops").query("step == 'stratum'")
+    assert strata == f"left out (stratum): {drops['dropped'].sum():,} ratings of other strata, in 2 conditions"
+    assert "judge …" in lines
+    assert (artifact_of(run).key, float(artifact_of(run).data)) == ("small-progress", 100)
 
 
 def test_a_second_run_trains_nothing_and_gives_the_same_tables(finished):

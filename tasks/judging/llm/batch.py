@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from configs.schema import LlmJudgeSettings
-from tasks.judging.judge import JudgeFailed
+from tasks.judging.judge import VERDICTS, JudgeFailed
 from tasks.judging.llm.client import NO_ANSWER, Client, decoded, most_tokens
 from tasks.judging.llm.limits import CeilingReached
 from tasks.judging.llm.replies import ErrorReply, fault_of, model_of, printable, read_reply, tokens_of
 from tasks.judging.llm.rubric import FILTERED, TOO_LONG, Rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts
+from tasks.runtime.progress import Progress, Report, unheard
 
 if TYPE_CHECKING:
     from openai import APIError
@@ -55,7 +56,7 @@ class Batches:
         self._reasons: list[str] = []
         """Why batches failed, in the endpoint's words."""
 
-    async def verdicts(self, texts: Texts) -> dict[bytes, Verdict]:
+    async def verdicts(self, texts: Texts, progress: Progress = unheard) -> dict[bytes, Verdict]:
         """A verdict for each text, from batches that run already and from a new one for the rest.
 
         Raises:
@@ -65,7 +66,9 @@ class Batches:
         while len(kept := self._known(texts)) < len(texts) and rounds < self._settings.tries:
             form = replace(self._client.form)
             async with self._planning:
-                running = await self._batches_for({key: pair for key, pair in texts.items() if key not in kept})
+                running = await self._batches_for(
+                    {key: pair for key, pair in texts.items() if key not in kept}, progress
+                )
             await asyncio.gather(*running)
             rounds += form == self._client.form  # a batch that taught the form does not count
         unscored = {key: self._faults[key] for key in texts if key not in kept and key in self._faults}
@@ -79,24 +82,24 @@ class Batches:
         refused = {key: verdict for key, verdict in self._faults.items() if verdict.reason in (TOO_LONG, FILTERED)}
         return {key: refused[key] for key in texts if key in refused} | self._store.find(list(texts))
 
-    async def _batches_for(self, missing: Texts) -> list[asyncio.Task[None]]:
+    async def _batches_for(self, missing: Texts, progress: Progress) -> list[asyncio.Task[None]]:
         """The batches, running or submitted now, that hold these keys."""
         rest, tasks = dict(missing), []
         for name, id, keys in self._store.open_batches():
             if mine := {key: rest.pop(key) for key in keys if key in rest}:
-                tasks.append(self._follow(name, id or await self._find(name), mine))
+                tasks.append(self._follow(name, id or await self._find(name), mine, progress))
         if rest:
             name = uuid4().hex
             self._store.plan_batch(name, list(rest))
-            tasks.append(self._follow(name, None, rest))
+            tasks.append(self._follow(name, None, rest, progress))
         return tasks
 
-    def _follow(self, name: str, id: str | None, texts: Texts) -> asyncio.Task[None]:
+    def _follow(self, name: str, id: str | None, texts: Texts, progress: Progress) -> asyncio.Task[None]:
         if name not in self._running:
-            self._running[name] = asyncio.create_task(self._work(name, id, texts))
+            self._running[name] = asyncio.create_task(self._work(name, id, texts, progress))
         return self._running[name]
 
-    async def _work(self, name: str, id: str | None, texts: Texts) -> None:
+    async def _work(self, name: str, id: str | None, texts: Texts, progress: Progress) -> None:
         """One batch from wherever it is to its end."""
         import openai
 
@@ -109,7 +112,7 @@ class Batches:
                 aside = True
                 id = await self._submit(name, requests)
             self._store.submit_batch(name, id)
-            if batch := await self._ended(name, id):
+            if batch := await self._ended(name, id, progress):
                 spent = await self._collect(name, batch, requests)
             else:
                 self._give_up(name, id, len(texts))
@@ -180,13 +183,15 @@ class Batches:
                 break
         return None
 
-    async def _ended(self, name: str, id: str) -> Batch | None:
+    async def _ended(self, name: str, id: str, progress: Progress) -> Batch | None:
         """The batch when it has ended; None where the endpoint does not know it any more."""
         while True:
             batch = await self._look(id) or await self._look(await self._find(name))
             if batch is None or batch.status in ENDED:
                 return batch
-            if done := batch.request_counts:
+            done = batch.request_counts
+            progress(Report(f"wait for batch {id}", *((done.completed, done.total, VERDICTS) if done else ())))
+            if done:
                 log.info("judge %s: batch %s: %d of %d done", self._settings.model, id, done.completed, done.total)
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 

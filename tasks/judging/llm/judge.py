@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
@@ -17,16 +16,16 @@ import numpy as np
 from configs.errors import InputError
 from configs.schema import LlmJudgeSettings
 from configs.urls import host_of, is_encrypted, is_this_machine
-from tasks.judging.judge import EMPTY, Judge, JudgeFailed, JudgeScores, Material
+from tasks.judging.judge import EMPTY, VERDICTS, Judge, JudgeFailed, JudgeScores, Material
 from tasks.judging.llm.batch import Batches
 from tasks.judging.llm.client import CHARACTERS_A_TOKEN, NO_KEY, Client
 from tasks.judging.llm.replies import model_of
 from tasks.judging.llm.rubric import NOT_JSON, Rubric, make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts, verdict_key
 from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.progress import Progress, Report, listener
 
 log = logging.getLogger(__name__)
-SECONDS_BETWEEN_LINES = 10.0
 SECONDS_TO_GATHER = 0.02
 """Verdicts wait so long for others to be written with."""
 OPEN = 2
@@ -52,7 +51,6 @@ class LlmJudge(Judge):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
         self._batches: Batches | None = None
-        self._wanted, self._done, self._logged = 0, 0, time.monotonic()
 
     @classmethod
     def of(cls, settings: LlmJudgeSettings, material: Material) -> LlmJudge:
@@ -85,7 +83,8 @@ class LlmJudge(Judge):
         verdicts = self._store.find(list(texts))
         missing = {key: pair for key, pair in texts.items() if key not in verdicts}
         if missing:
-            verdicts |= self._run(lambda: self._ask_all(missing))
+            progress = listener()
+            verdicts |= self._run(lambda: self._ask_all(missing, progress))
             self._log_unscored([verdicts[key] for key in missing])
         return [verdicts.get(key) or Verdict((), EMPTY) for key in keys]
 
@@ -123,14 +122,14 @@ class LlmJudge(Judge):
 
     # ---- in the loop
 
-    async def _ask_all(self, texts: Texts) -> dict[bytes, Verdict]:
+    async def _ask_all(self, texts: Texts, progress: Progress) -> dict[bytes, Verdict]:
         """A verdict for each text; those of identical texts are shared, whoever asks."""
         if self._batches:
-            return await self._batches.verdicts(texts)
+            return await self._batches.verdicts(texts, progress)
         for key, pair in texts.items():
             if key not in self._asked:
-                self._wanted += 1
                 self._asked[key] = asyncio.create_task(self._ask(key, pair))
+        self._tell_of([self._asked[key] for key in texts], progress)
         outcomes = await asyncio.gather(*(self._asked[key] for key in texts), return_exceptions=True)
         verdicts = dict(zip(texts, outcomes, strict=True))
         failed = {key: error for key, error in verdicts.items() if isinstance(error, BaseException)}
@@ -146,7 +145,6 @@ class LlmJudge(Judge):
         async with self._open:
             verdict = await self._judge(pair)
             await self._keep(key, verdict)
-        self._log_progress()
         return verdict
 
     async def _judge(self, pair: tuple[str, str]) -> Verdict:
@@ -182,15 +180,21 @@ class LlmJudge(Judge):
             counts = f"{passing.total():,} of {len(verdicts):,} answers are unscored ({reasons})"
             log.warning("judge %s: %s; the next run asks for them again", self._settings.model, counts)
 
-    def _log_progress(self) -> None:
-        self._done += 1
-        assert self._client
-        if time.monotonic() - self._logged > SECONDS_BETWEEN_LINES:
-            self._logged = time.monotonic()
+    def _tell_of(self, asked: Sequence[asyncio.Task[Verdict]], progress: Progress) -> None:
+        """Tell how many of them are there, now and as they come."""
+        done = 0
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            assert self._client
             cost = f", ${self._client.budget.spent:.2f} so far" if self._settings.price else ""
-            progress = f"{self._done} verdicts of {self._wanted} asked for in this run"
-            window = self._client.limits.window
-            log.info("judge %s: %s, %d calls at once%s", self._settings.model, progress, window, cost)
+            what = f"judge {self._settings.model}, {self._client.limits.window} calls at once{cost}"
+            progress(Report(what, done, len(asked), VERDICTS))
+
+        tell(0)
+        for task in asked:
+            task.add_done_callback(lambda _: tell(1))
 
     # ---- the loop
 

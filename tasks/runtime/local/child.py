@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import queue
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,9 +22,10 @@ from tasks.methods import METHODS
 from tasks.runtime.job import Desk, Warm, measured, prepare_process, reason
 from tasks.runtime.local.jobs import read_job
 from tasks.runtime.local.sharded import run_sharded
+from tasks.runtime.progress import Report, careful, seldom
 from tasks.runtime.store import Store, open_store
 
-SECONDS_BETWEEN_PROGRESS = 30.0
+_sending = threading.Lock()
 
 
 def main(store: Store) -> None:
@@ -34,10 +35,11 @@ def main(store: Store) -> None:
     asked, orders = _own_input(), queue.Queue[str]()
     threading.Thread(target=_listen, args=(asked, orders), daemon=True).start()
     prepare_process()
+    _send_warnings(channel)
     warm = SettledWarm()
     while True:
         answer = _answer(json.loads(orders.get()), store, warm, channel)
-        channel.write(json.dumps(answer) + "\n")
+        _send(channel, answer)
         if "CUDA error" in answer.get("error", ""):
             os._exit(1)  # nothing works on that GPU any more in this process
 
@@ -77,22 +79,35 @@ def _listen(asked: TextIO, orders: queue.Queue[str]) -> None:
     os._exit(0)  # the parent closed its end or is gone: nobody waits for what is under way
 
 
+def _send(channel: TextIO, answer: Mapping[str, Any]) -> None:
+    """One line, whole: a job, what it logs and its progress may come from several threads."""
+    with _sending:
+        channel.write(json.dumps(answer) + "\n")
+
+
+def _send_warnings(channel: TextIO) -> None:
+    """What the product warns of is for who asked, not for this process's log alone."""
+
+    class ToParent(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                _send(channel, {"warning": record.getMessage()})
+            except (OSError, ValueError):
+                self.handleError(record)  # nobody reads any more, which is no fault of what warns
+
+    for name in ("configs", "tasks"):
+        logging.getLogger(name).handlers = [logging.StreamHandler(), ToParent(logging.WARNING)]
+
+
 def _answer(order: dict[str, Any], store: Store, warm: Warm, channel: TextIO) -> dict[str, Any]:
-    last = time.monotonic()
-
-    def progress(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last > SECONDS_BETWEEN_PROGRESS:
-            channel.write(json.dumps({"progress": text}) + "\n")
-            last = time.monotonic()
-
+    progress = careful(seldom(lambda report: _send(channel, {"progress": report})))
     try:
         job, desk = read_job(order), Desk(Path(order["folder"]), store, progress, warm)
         if job.processes == 1:
             return {"result": measured(lambda: job.run(desk)).model_dump()}
         job.before_sharding(desk)
         warm.drop()  # the processes that do it need the memory
-        progress(f"going on over {job.processes} processes")
+        progress(Report(f"go on over {job.processes} processes"))
         return {"result": run_sharded(job, desk)}
     except Exception as error:
         traceback.print_exc()

@@ -13,12 +13,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from tasks.runtime.files import write_atomically
 from tasks.runtime.job import Desk, Job, measured
 from tasks.runtime.local.jobs import as_order, read_job
+from tasks.runtime.progress import Progress, Report, careful, seldom, unheard
 from tasks.runtime.store import Record, open_store
 
 FSDP = {
@@ -43,22 +47,50 @@ def run_sharded(job: Job, desk: Desk) -> Record:
     import torch
 
     with tempfile.TemporaryDirectory() as place:
-        order, result = Path(place, "job.json"), Path(place, "result.json")
-        places = {"folder": str(desk.folder), "store": desk.store.address, "result": str(result)}
+        order, result, heard = (Path(place, name) for name in ("job.json", "result.json", "progress.json"))
+        places = {
+            "folder": str(desk.folder),
+            "store": desk.store.address,
+            "result": str(result),
+            "progress": str(heard),
+        }
         order.write_text(json.dumps({**as_order(job), **places, "parent": os.getpid()}))
         launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(job.processes)]
-        ended = subprocess.run(
-            [sys.executable, "-m", *launch, "-m", "tasks.runtime.local.sharded", str(order)],
-            env=os.environ | (FSDP if torch.cuda.is_available() else {}),
-            stdout=sys.stderr,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        with _following(heard, desk.progress):
+            ended = subprocess.run(
+                [sys.executable, "-m", *launch, "-m", "tasks.runtime.local.sharded", str(order)],
+                env=os.environ | (FSDP if torch.cuda.is_available() else {}),
+                stdout=sys.stderr,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
         sys.stderr.write(ended.stderr)
         if ended.returncode:
             raise ShardedFailed(last_words(ended.stderr) or f"exit code {ended.returncode}")
         return json.loads(result.read_text())
+
+
+@contextmanager
+def _following(file: Path, progress: Progress) -> Iterator[None]:
+    """Hand on what the first of the processes writes into a file of its progress."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        last = ""
+        while not ended.wait(1.0):
+            text = file.read_text() if file.exists() else ""
+            if text != last:
+                progress(Report(*json.loads(text)))
+                last = text
+
+    following = threading.Thread(target=follow, daemon=True)
+    following.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        following.join()
 
 
 def last_words(log: str) -> str:
@@ -73,7 +105,9 @@ def main(path: str) -> None:
     order = json.loads(Path(path).read_text())
     threading.Thread(target=_end_with, args=(order["parent"],), daemon=True).start()
     job, rank, processes = read_job(order), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    desk = Desk(Path(order["folder"]), open_store(order["store"]), processes=processes, rank=rank)
+    heard = seldom(lambda report: write_atomically(Path(order["progress"]), json.dumps(report)))
+    progress = careful(heard) if rank == 0 else unheard
+    desk = Desk(Path(order["folder"]), open_store(order["store"]), progress, processes=processes, rank=rank)
     result = measured(lambda: job.run(desk)).model_dump()
     if rank == 0:
         Path(order["result"]).write_text(json.dumps(result))

@@ -17,6 +17,7 @@ from tasks.runtime.files import try_lock
 from tasks.runtime.job import Done, Job
 from tasks.runtime.local.jobs import as_order
 from tasks.runtime.processes import children, end
+from tasks.runtime.progress import Report, tell
 from tasks.runtime.runner import JobFailed, make_result
 from tasks.runtime.store import Artifact, Record, Store
 
@@ -65,7 +66,7 @@ class Slot:
         return True
 
     def run(self, job: Job[Done]) -> Artifact[Done]:
-        """Have the child do a job; its progress is logged.
+        """Have the child do a job; its progress is told, its warnings are logged.
 
         Raises:
             JobFailed: the job raised, or the child died on it.
@@ -94,7 +95,10 @@ class Slot:
                     return answer["result"]
                 if "error" in answer:
                     raise JobFailed(answer["error"])
-                log.info("%s: %s", job.title, answer["progress"])
+                if "warning" in answer:
+                    log.warning("%s: %s", job.title, answer["warning"])
+                else:
+                    tell(Report(*answer["progress"]))
         except (BrokenPipeError, json.JSONDecodeError):
             pass  # it died, perhaps in the middle of a line
         raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log_file}")
@@ -105,6 +109,7 @@ class Slot:
             raise JobFailed("the study was stopped")
         if self._child and self._child.poll() is None and (self._sees == gpus or not self.gpus):
             return self._child
+        tell(Report("start a worker process"))
         self._end_child()
         self._sees = gpus
         self.log_file.parent.mkdir(parents=True, exist_ok=True)

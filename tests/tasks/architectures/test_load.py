@@ -99,7 +99,7 @@ def test_a_hub_model_is_loaded_from_the_folder_of_its_commit(llama, monkeypatch)
     settings, base = llama
     asked = []
 
-    def download(source: str, revision: str, allow_patterns: list[str]) -> str:
+    def download(source: str, revision: str, allow_patterns: list[str], tqdm_class) -> str:
         asked.append((source, revision, allow_patterns))
         return base.model.name_or_path
 

@@ -21,11 +21,11 @@ def memory_for(rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Answers take so many prompts at once; the sizes that were tried."""
     plain, tried = greedy._answer, []
 
-    def answer(model, tokenizer, encoded, limit):
+    def answer(model, tokenizer, encoded, limit, token):
         tried.append(len(encoded))
         if len(encoded) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return plain(model, tokenizer, encoded, limit)
+        return plain(model, tokenizer, encoded, limit, token)
 
     monkeypatch.setattr(greedy, "_answer", answer)
     return tried

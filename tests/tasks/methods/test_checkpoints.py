@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tasks.methods.checkpoints import FILES, newest_checkpoint
 from tasks.methods.run import NotFinite, Run, Trained, margin_at_end
 from tasks.methods.step import Train, train_adapter
 from tasks.runtime.local.pool import Pool
+from tasks.runtime.progress import Progress, Report, unheard
 from tasks.runtime.runner import JobFailed
 from tasks.runtime.store import FolderStore
 from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
@@ -34,15 +34,15 @@ class Stopped(Exception):
     """Stands for a kill: nothing of the run remains but what is on disk."""
 
 
-def stop_at(step: int) -> Callable[[str], None]:
-    def progress(text: str) -> None:
-        if text.startswith(f"step {step} "):
+def stop_at(step: int) -> Progress:
+    def progress(report: Report) -> None:
+        if (report.done, report.unit) == (step, "steps"):
             raise Stopped
 
     return progress
 
 
-def trained(method: str, llama: Any, run: Run, progress: Callable[[str], None] = lambda _: None) -> Trained:
+def trained(method: str, llama: Any, run: Run, progress: Progress = unheard) -> Trained:
     architecture, base = llama
     rows = {"dpo": some_pairs(16), "kto": some_rated(16), "grpo": some_rewards()}[method]
     return METHODS[method].train(base, architecture, rows, EVERY_STEP, run, progress)

@@ -18,6 +18,7 @@ from tasks.methods.lora import lent
 from tasks.methods.memory import OutOfMemory
 from tasks.methods.run import NotFinite, Run, Trained
 from tasks.methods.stacked_lora import new_adapters
+from tasks.runtime.progress import Report
 from tests.models import RECIPE, a_run, some_pairs, some_rated, some_rewards
 
 SIX_STEPS = RECIPE.model_copy(
@@ -193,8 +194,8 @@ def test_stopped_runs_go_on_to_the_same_bits(
     monkeypatch.setattr(together, "training_arguments", lambda *a: {**plain(*a), "logging_steps": 2})
     recipe, own = SIX_STEPS.model_copy(update={"checkpoint_seconds": 0.0}), tables(method, 2)
 
-    def stop(text: str) -> None:
-        if text.startswith("step 4 "):
+    def stop(report: Report) -> None:
+        if (report.done, report.unit) == (4, "steps"):
             raise Stopped  # before its checkpoint
 
     expected = train(llama, own, tmp_path / "whole", method, recipe)

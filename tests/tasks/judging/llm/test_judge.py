@@ -23,6 +23,7 @@ from tasks.judging.llm.client import JudgeFailed
 from tasks.judging.llm.judge import LlmJudge
 from tasks.judging.llm.rubric import CUT_OFF, FILTERED, NOT_A_VERDICT, NOT_JSON, REFUSED, TOO_LONG, make_rubric
 from tasks.judging.llm.verdicts import Verdict, Verdicts
+from tasks.runtime.progress import Report, heard_by
 from tests.endpoint import NO_ANSWERS, NO_VERDICTS, OK, Endpoint, some_faults
 
 DIMENSIONS = {
@@ -592,14 +593,13 @@ def test_a_call_whose_fate_is_unknown_counts_as_paid_at_its_worst(make: Make) ->
     assert 0.42 + 2.0 < judge.account["dollars"] < 0.42 + 5.0
 
 
-def test_progress_is_told_with_the_cost_so_far(
-    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("tasks.judging.llm.judge.SECONDS_BETWEEN_LINES", 0.0)
-    with Endpoint() as endpoint, caplog.at_level("INFO", "tasks.judging.llm.judge"):
+def test_progress_is_told_with_the_cost_so_far(make: Make) -> None:
+    heard: list[Report] = []
+    with Endpoint() as endpoint, heard_by(heard.append):
         judged(make(endpoint, price=PRICE), texts(3))
-    assert "judge m: 3 verdicts of 3 asked for in this run" in caplog.messages[-1]
-    assert caplog.messages[-1].endswith("$1.26 so far")
+    assert [(report.done, report.total, report.unit) for report in heard] == [(n, 3, "verdicts") for n in range(4)]
+    assert heard[0].what.startswith("judge m, ")
+    assert heard[-1].what.endswith("$1.26 so far")
 
 
 # ---- what is asked
