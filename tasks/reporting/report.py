@@ -104,6 +104,6 @@ def banner(study: Study) -> list[str]:
             "real text mean little: only the path through every stage is demonstrated."
         )
     else:
-        stages = "every stage works, from ratings to pooled effects" if study.architectures else "the analysis works"
+        stages = "every stage runs, from ratings to pooled effects" if study.architectures else "the analysis runs"
         sentences.append(f"The numbers show that {stages}.")
     return sentences

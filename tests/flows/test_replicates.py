@@ -62,7 +62,7 @@ def test_where_the_error_is_from_is_told_and_sums_to_one(replicated: Place) -> N
 
 def test_the_report_says_how_sure_and_what_the_placebo_says(replicated: Place) -> None:
     html = (replicated.tables.parent / "report.html").read_text()
-    assert "How sure: of one difference on what the models were trained for, between models that learned from" in html
+    assert "How sure: of one difference between models that learned from different raters, on what they were" in html
     assert "two random halves of the raters should give no clear difference; of 2 such effects" in html
     assert "They are of one split of the raters, too few to tell" in html
     assert 'id="certainty"' in html

@@ -30,6 +30,8 @@ READING_ORDER = (
     "provenance",
 )
 """The files, without their endings."""
+FIRST = ("certainty", "truth")
+"""Keys of the chapters whose findings come before all others, in this order."""
 DOUBTS = ("judge", "health", "failures")
 """Keys of the chapters whose findings limit what the others found: they come after all others, in this order."""
 
@@ -40,4 +42,5 @@ DECLARED: dict[str, type[Table]] = {name_of(table): table for chapter in CHAPTER
 
 def in_order_of_findings() -> list[Chapter]:
     """The chapters as their findings follow each other in the first section."""
-    return sorted(CHAPTERS, key=lambda chapter: DOUBTS.index(chapter.key) if chapter.key in DOUBTS else -1)
+    order = [*FIRST, "", *DOUBTS]
+    return sorted(CHAPTERS, key=lambda chapter: order.index(chapter.key if chapter.key in order else ""))

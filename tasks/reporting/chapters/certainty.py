@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from configs.placebo import PLACEBO
 from configs.schema import CONTROL
+from tasks.effects.identity import KEYS
 from tasks.effects.tables import ReplicateEffects
-from tasks.meta_analysis.tables import Pooled, VarianceComponents
+from tasks.meta_analysis.tables import LeaveOneOut, Pooled, VarianceComponents
 from tasks.reporting.chapters.certainty_figure import draw_certainty
 from tasks.reporting.house.chapter import Chapter, Results
 from tasks.reporting.house.columns import effect_of, numbers, shares, texts
 from tasks.reporting.house.document import Fold, Items, Paragraph, Part, SourceTables, TablePart
-from tasks.reporting.house.effects import SIGNIFICANT, asked, direction, effect_text, excludes_zero
+from tasks.reporting.house.effects import SIGNIFICANT, asked, direction, effect_text, excludes_zero, with_interval
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import finite, interval, joined, number, roughly, whole
 
@@ -31,6 +32,8 @@ FROM = {
     "judge": "the judge",
     "architectures": "differences between architectures",
 }
+NAMED = 5
+"""So many differences at most have a line of their own among the findings."""
 ENOUGH_SPLITS = 20
 """Placebo splits with which false alarms at one in twenty can be told from none."""
 BLIND_TO = (
@@ -69,23 +72,60 @@ def _findings(results: Results) -> list[str]:
             "raters; other raters might have given other effects. Rater replicates measure it (raters.replicates in "
             "the study)."
         ]
-    clear = [effect_text(results.study, row) for row in known if excludes_zero(row, "total_")]
-    plain = [row for row in known if excludes_zero(row, "")]
-    lost = [effect_text(results.study, row) for row in plain if not excludes_zero(row, "total_")]
+    clear, plain = ([row for row in known if test(row)] for test in (direction, lambda row: excludes_zero(row, "")))
+    unknown = sum(bool(direction(row)) for row in shown if not asked(row))
     of = f"{whole(len(known))} differences" if len(known) > 1 else "one difference"
+    ways = "different raters" if all(row["of_raters"] for row in known) else "different raters or in other ways"
     text = (
-        f"How sure: of {of} on what the models were trained for, between models that learned from different raters or "
-        f"in different ways, the interval over architectures alone calls {whole(len(plain))} different from zero; the "
-        f"full interval, which also knows that other people might have been asked, calls {whole(len(clear))}"
+        f"How sure: of {of} between models that learned from {ways}, on what they were trained for, "
+        f"{_are_clear(len(clear))} once it counts that other people might have been asked (the full interval)"
     )
-    text += f" ({joined(clear)}; after Holm's adjustment {_after_holm(known)})" if clear else ""
-    text += f", and leaves open {joined(lost)}" if lost else ""
-    return [" ".join(filter(None, [f"{text}.", _placebo(results)]))]
+    text += f", {_after_holm(clear)} after Holm's adjustment" if clear else ""
+    text += f"; by the interval over architectures alone {_are_clear(len(plain))}"
+    if unknown:
+        verb = "is" if unknown == 1 else "are"
+        text += f". In other experiments {whole(unknown)} {verb} clear by intervals that do not know who was asked"
+    lines = [_verdict_line(results, row) for row in sorted(known, key=lambda row: not direction(row))[:NAMED]]
+    return [f"{text}.", *lines, *filter(None, [_placebo(results)])]
 
 
-def _after_holm(known: list[Row]) -> str:
-    firm = sum(row["total_p_holm"] < SIGNIFICANT for row in known if excludes_zero(row, "total_"))
-    return whole(firm) if firm else "none"
+def _are_clear(n: int) -> str:
+    """`none is clear`, `1 is clear`, `2 are clear`."""
+    return f"{whole(n) if n else 'none'} {'is' if n < 2 else 'are'} clear"
+
+
+def _after_holm(clear: list[Row]) -> str:
+    firm = sum(row["total_p_holm"] < SIGNIFICANT for row in clear)
+    return "also" if firm == len(clear) else whole(firm) if firm else "none"
+
+
+def _verdict_line(results: Results, row: Row) -> str:
+    """`female − male on toxicity −0.015 (−0.033 to 0.003): open, though clear by architectures alone; about 80% …`"""
+    whole_set = results.rows(LeaveOneOut, **{key: row[key] for key in KEYS})
+    lost = [other["without"] for other in whole_set if direction(other) != direction(row)]
+    if direction(row):
+        verdict = ["clear", *([] if row["total_p_holm"] < SIGNIFICANT else ["but not after Holm's adjustment"])]
+        verdict += [f"nor without one or another of {len(lost)} of {whole(row['k'])} architectures"] if lost else []
+    else:
+        verdict = ["open", *(["though clear by architectures alone"] if excludes_zero(row, "") else [])]
+    reasons = [", ".join(verdict), *_of_whom(row), *_nothing_shared(row)]
+    return f"{effect_text(results.study, row)} {with_interval(row)}: {'; '.join(reasons)}."
+
+
+def _of_whom(row: Row) -> list[str]:
+    """How much of the error is from who was asked, where that is known."""
+    share = row["parts"]["raters"]["share"] if "raters" in row["parts"] else math.nan
+    return [f"{roughly(share)} of its error is from who was asked"] if finite(share) else []
+
+
+def _nothing_shared(row: Row) -> list[str]:
+    """A warning where replicates show no error that architectures share, which few of them may do by chance."""
+    if row["n_replicates"] < 2 or row["k"] < 2 or row["raters_shared_std_error"] > 0:
+        return []
+    return [
+        f"its {whole(row['n_replicates'])} replicates show nothing of who was asked that the architectures share, "
+        "which may be chance, and then the full interval is too narrow"
+    ]
 
 
 def _placebo(results: Results) -> str:
@@ -139,12 +179,7 @@ def _narrower(row: Row) -> str:
     text = f"{'most' if most['share'] > 0.5 else 'the largest part'} of the error is from {FROM[source]} ({share})"
     if source in TWICE:
         text += f"; {TWICE[source]} would make the interval {roughly(most['narrower'])} narrower"
-    if row["n_replicates"] > 1 and row["k"] > 1 and not row["raters_shared_std_error"] > 0:
-        text += (
-            f"; {whole(row['n_replicates'])} replicates show nothing of who was asked that the architectures share, "
-            "which may be chance, and then the full interval is too narrow"
-        )
-    return text
+    return "; ".join([text, *_nothing_shared(row)])
 
 
 # ---- the chapter
@@ -173,12 +208,14 @@ def _table(results: Results, shown: Sequence[Row]) -> TablePart:
     return TablePart.of(
         shown,
         *effect_of(results.study),
-        *numbers({"Effect": "estimate"}),
-        ("Architectures alone, 95% CI", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
-        ("Full 95% CI", "r", lambda r: interval(r["total_ci_low"], r["total_ci_high"])),
         ("Different from zero?", "l", _verdict),
-        caption=f"Architectures alone: DerSimonian–Laird with Wald's interval{reported}. Full: with the spread between "
-        "architectures (HKSJ), shared prompts, and who was asked.",
+        *numbers({"Effect": "estimate"}),
+        ("Full 95% CI", "r", lambda r: interval(r["total_ci_low"], r["total_ci_high"])),
+        ("HKSJ", "r", lambda r: interval(r["hksj_ci_low"], r["hksj_ci_high"])),
+        ("Architectures alone", "r", lambda r: interval(r["ci_low"], r["ci_high"])),
+        caption=f"95% intervals. Architectures alone: DerSimonian–Laird with Wald's{reported}; HKSJ: made for few "
+        "architectures. Full: with the spread between architectures, shared prompts, and who was asked. Different from "
+        "zero where all that there are exclude it.",
     )
 
 
@@ -213,7 +250,7 @@ def _components(results: Results) -> list[Part]:
 CHAPTER = Chapter(
     "certainty",
     "How sure?",
-    [Pooled, VarianceComponents, ReplicateEffects],
+    [Pooled, VarianceComponents, ReplicateEffects, LeaveOneOut],
     findings=_findings,
     parts=_parts,
     figures=draw_certainty,

@@ -53,10 +53,10 @@ def draw_certainty(results: Results) -> list[Drawing]:
     _shares(right, [shares.get(_key(row), {}) for row in rows])
     canvas.legend(handles=_legend(shares.values(), rows), loc="outside lower center", ncols=3, frameon=False)
     caption = (
-        "Differences in score between conditions, pooled over architectures: the thin grey line is the 95% interval "
-        "over architectures alone, the thick one the full interval, which knows who was asked (purple; grey for "
-        "placebos, random halves of the raters between which there is nothing to find). On the right, "
-        "the share of each source in the error that was measured."
+        "Differences in score between conditions, pooled over architectures: the thick line is the 95% interval over "
+        "architectures alone, the thin one the full interval, which knows who was asked (grey: placebos, random halves "
+        "of the raters between which there is nothing to find). On the right, the share of each source in the error "
+        "that was measured."
     )
     each = [
         f"{effect_text(results.study, row)}: {number(row['estimate'])}, architectures alone "
@@ -79,10 +79,9 @@ def _intervals(axes: Any, results: Results, rows: Sequence[Row]) -> None:
     lanes(axes, len(rows))
     for y, row in enumerate(rows):
         colour = PLACEBO_COLOUR if row["experiment"] == PLACEBO else PURPLE
-        axes.plot([row["ci_low"], row["ci_high"]], [y - 0.16] * 2, color="#555555", lw=1.1, zorder=3)
-        axes.plot([row["total_ci_low"], row["total_ci_high"]], [y + 0.12] * 2, color=colour, lw=3, zorder=2,
-                  solid_capstyle="butt")  # fmt: skip
-        axes.plot(row["estimate"], y + 0.12, "o", color=colour, ms=6, mec="white", mew=0.6, zorder=4)
+        axes.plot([row["ci_low"], row["ci_high"]], [y] * 2, color=colour, lw=3.2, zorder=3, solid_capstyle="butt")
+        axes.plot([row["total_ci_low"], row["total_ci_high"]], [y] * 2, color=colour, lw=1.2, zorder=2)
+        axes.plot(row["estimate"], y, "o", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
     inner = [0.0, *(row[end] for row in rows for end in ("ci_low", "ci_high", "total_ci_low", "total_ci_high"))]
     axes.set_xlim(*axis_limits([value for value in inner if finite(value)], [], 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -114,16 +113,12 @@ def _shares(axes: Any, rows: Sequence[dict[str, float]]) -> None:
 
 
 def _legend(shares: Any, rows: Sequence[Row]) -> list[Any]:
-    thick = {"marker": "o", "lw": 3, "ms": 6, "mec": "white"}
+    plain = {"color": PURPLE, "marker": "o", "lw": 3.2, "ms": 5, "mec": "white"}
     used = {source for own in shares for source in own}
     explained: list[tuple[str, dict[str, Any]]] = [
-        ("Architectures alone, 95% CI", {"color": "#555555", "lw": 1.1}),
-        ("Full 95% CI", {"color": PURPLE, **thick}),
-        *(
-            [("Full 95% CI of a placebo", {"color": PLACEBO_COLOUR, **thick})]
-            if rows[-1]["experiment"] == PLACEBO
-            else []
-        ),
+        ("Architectures alone, 95% CI", plain),
+        ("Full 95% CI", {"color": PURPLE, "lw": 1.2}),
+        *([("Placebo", plain | {"color": PLACEBO_COLOUR})] if rows[-1]["experiment"] == PLACEBO else []),
     ]
     squares = {"marker": "s", "ls": "", "ms": 7}
     return marks(*explained, *((name, {"color": COLOURS[name], **squares}) for name in COLOURS if name in used))

@@ -86,21 +86,29 @@ def _how_many_are_clear(pooled: list[Row]) -> list[str]:
     """`of 3 differences between conditions 1 is clear: all − consensus −0.092 (−0.144 to −0.041)`."""
     kinds = (("effect", "against no fine-tuning", True), ("difference", "between conditions", False))
     clauses = []
-    for noun, which, against_control in kinds:
+    for noun, between, against_control in kinds:
         own = [row for row in pooled if (row["second"] == CONTROL) == against_control]
         clear = sorted((row for row in own if direction(row)), key=lambda row: -abs(row["estimate"]))
-        one = f"the one {noun} {which}" if len(own) == 1 else f"of {len(own)} {noun}s {which}"
+        one = f"the one {noun} {between}" if len(own) == 1 else f"of {len(own)} {noun}s {between}"
         if own and not clear:
             clauses.append(f"{one} is not clear: {_named(own[0])}" if len(own) == 1 else f"{one} none is clear")
         elif clear:
-            largest = ", the largest" if len(clear) > 1 else ""
-            clauses.append(f"{one} {_count_clear(len(own), clear)}{largest}: {_named(clear[0])}")
+            firm = [row for row in clear if _holm(row) < SIGNIFICANT]
+            which = (
+                ", the largest of these" if 0 < len(firm) < len(clear) else ", the largest" if len(clear) > 1 else ""
+            )
+            clauses.append(f"{one} {_count_clear(len(own), clear)}{which}: {_named((firm or clear)[0])}")
     return clauses
+
+
+def _holm(row: Row) -> float:
+    """The p adjusted by Holm's method of the interval to trust."""
+    return row["total_p_holm"] if asked(row) else row["hksj_p_holm"]
 
 
 def _count_clear(total: int, clear: list[Row]) -> str:
     """`3 are clear, 1 after Holm's adjustment`."""
-    adjusted = [row["total_p_holm"] if asked(row) else row["hksj_p_holm"] for row in clear]
+    adjusted = list(map(_holm, clear))
     firm = sum(p < SIGNIFICANT for p in adjusted)
     count = "is clear" if total == 1 else f"{len(clear)} {'is' if len(clear) == 1 else 'are'} clear"
     after = ("also" if firm else "not") if total == 1 else firm or "none"

@@ -182,7 +182,7 @@ def _beside_wald(row: Row) -> bool:
 
 def _legend(drawn: list[Row]) -> list[Any]:
     explained: list[tuple[str, dict[str, Any]]] = [
-        ("Pooled over models, 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6.5, "mec": "white"})
+        ("Pooled over models, Wald 95% CI", {"color": PURPLE, "marker": "o", "lw": 2.6, "ms": 6.5, "mec": "white"})
     ]
     if any(_beside_wald(row) for row in drawn):
         name = which_interval(drawn)

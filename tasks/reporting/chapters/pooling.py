@@ -208,7 +208,7 @@ def _pairs(results: Results) -> list[Part]:
         return []
     text = (
         "Every two conditions of an experiment, from the paired differences of their scores on the same prompts; "
-        "groups within one attribute only. None of these intervals knows who was asked. Holm: within the pairs of an "
+        "groups within one attribute only. No interval here knows who was asked. Holm: within the pairs of an "
         "experiment and dimension, so other p than in the experiments' own tables, which adjust over their lines."
     )
     table = TablePart.of(

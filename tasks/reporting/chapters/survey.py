@@ -84,7 +84,14 @@ def _differences(results: Results) -> list[str]:
             clauses.append(f"{first} and {second} raters are {size} apart in {what}, and nobody differs within a group")
         elif finite(row["estimate"]):
             clauses.append(f"no clear difference in {what} between {first} and {second} raters {not_clear(row)}")
-    return [f"In the survey (0–1; 95% CI in brackets): {'; '.join(clauses)}."] if clauses else []
+    return (
+        [
+            f"In the survey (0–1; 95% CI in brackets), which says who rates higher, not what a model learns from them: "
+            f"{'; '.join(clauses)}."
+        ]
+        if clauses
+        else []
+    )
 
 
 def _each_contrast(results: Results) -> list[Row]:

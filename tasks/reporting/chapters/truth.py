@@ -100,7 +100,7 @@ def _nulls_text(study: Study, nulls: list[Row]) -> str:
     return (
         f"Nothing planted: {_tally(nulls, 'null', ('kept', 'broken'))}. Kept means that the 95% interval holds zero. "
         "Where intervals are right, one null in twenty is broken by chance; an interval that does not know who was "
-        f"asked breaks more.{_named(study, nulls, 'broken', 'Broken')}"
+        f"asked may break more.{_named(study, nulls, 'broken', 'Broken')}"
     )
 
 

@@ -51,6 +51,8 @@ def percent(value: float) -> str:
 
 def roughly(share: float) -> str:
     """`0.183` → `about 20%`: to five percentage points, of what few draws tell."""
+    if share > 0.975:
+        return "nearly all"
     return f"about {5 * round(20 * share)}%" if share >= 0.025 else "less than 5%"
 
 

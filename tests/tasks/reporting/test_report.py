@@ -269,7 +269,7 @@ def test_markdown_links_to_figures_that_are_there(whole: tuple[str, str, Path]) 
 def test_same_input_gives_the_same_bytes(whole: tuple[str, str, Path], tmp_path: Path) -> None:
     written(study(), made_up(study()), tmp_path)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 2 + 2 * 14 + 4  # report, figures, tables for LaTeX
+    assert len(files) == 2 + 2 * 14 + 1 + 4  # report, figures, what they are drawn from, tables for LaTeX
     assert all((tmp_path / file).read_bytes() == (whole[2] / file).read_bytes() for file in files)
 
 
@@ -302,7 +302,7 @@ def test_findings_count_what_is_clear_and_name_the_largest() -> None:
         for name, estimate, p in (("5-point", -0.2, 0.06), ("binary", -0.3, 0.01))
     ]
     assert (
-        "of 2 effects against no fine-tuning 2 are clear, 1 after Holm's adjustment, the largest: binary"
+        "of 2 effects against no fine-tuning 2 are clear, 1 after Holm's adjustment, the largest of these: binary"
         in in_short(*rows)
     )
     unclear = [row | {"hksj_ci_high": 0.1} for row in rows]
