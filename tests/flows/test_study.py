@@ -63,7 +63,7 @@ def test_every_table_has_its_columns(finished):
         "voices",
         "population_weights",
     }  # of a study that names groups to serve
-    assert set(DECLARED) - set(files) == {"moved", "filtered_raters", *groups}
+    assert set(DECLARED) - set(files) == {"moved", "filtered_raters", "judge_features", *groups}
 
 
 def test_conditions_with_the_same_data_share_one_training_run(finished):

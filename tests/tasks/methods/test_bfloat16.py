@@ -18,6 +18,7 @@ from tasks.methods.lora_product import _Product, multiply_in_place
 from tasks.methods.memory import rows_that_fit
 from tasks.methods.reference_log_probs import response_log_prob
 from tasks.methods.response_log_probs import response_log_probs
+from tasks.runtime.progress import Report
 from tests.models import RECIPE, a_run, some_pairs, texts, train_dpo
 
 ROUNDING = 0.01
@@ -167,8 +168,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(llama: Any, tmp_path: Path, m
     architecture, base = in_bfloat16(llama)
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
 
-    def stop(text: str) -> None:
-        if text.startswith("step 4 "):
+    def stop(report: Report) -> None:
+        if (report.done, report.unit) == (4, "steps"):
             raise Stopped
 
     train_dpo(base, architecture, some_pairs(16), often, whole, lambda _: None)

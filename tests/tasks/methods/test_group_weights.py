@@ -18,6 +18,7 @@ from tasks.methods import METHODS, together
 from tasks.methods.checkpoints import newest_checkpoint
 from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.run import Run, Trained
+from tasks.runtime.progress import Report
 from tests.models import RECIPE, a_run, some_pairs, some_rated
 
 EPOCHS = {name: block.model_copy(update={"epochs": 4}) for name, block in RECIPE.blocks.items()}
@@ -131,8 +132,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights_of_model_and_groups(
         plain = module.training_arguments
         monkeypatch.setattr(module, "training_arguments", lambda *a, plain=plain: {**plain(*a), "logging_steps": 1})
 
-    def stop(text: str) -> None:
-        if text.startswith("step 5 "):
+    def stop(report: Report) -> None:
+        if (report.done, report.unit) == (5, "steps"):
             raise Stopped
 
     robust = Robust(rate=0.5)
