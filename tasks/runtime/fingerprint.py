@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CODE = (".py", ".j2")
+"""Endings of the files that the product is made of, beside its settings."""
 LENGTH = 16
 """Hexadecimal digits kept of the SHA-256: 64 bits, beyond collision for the runs of any study."""
 

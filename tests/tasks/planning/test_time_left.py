@@ -8,13 +8,7 @@ import pytest
 
 from tasks.planning.time_left import Part, TimeLeft
 from tasks.runtime.progress import Report
-
-
-class Watch:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.watch import Watch
 
 
 @pytest.fixture

@@ -28,15 +28,7 @@ from tasks.runtime.progress import (
     told_of,
 )
 from tasks.runtime.store import MemoryStore
-
-
-class Watch:
-    """A clock that stands still until it is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.watch import Watch
 
 
 @pytest.fixture
