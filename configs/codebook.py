@@ -70,12 +70,12 @@ TableFile = Annotated[str, AfterValidator(_inside_export)]
 says what it is: CSV (.csv, .tsv, .txt), JSON, JSON Lines (.jsonl, .ndjson), Parquet or Excel (.xlsx)."""
 
 
-class Column(str):
+class ExportColumn(str):
     """A column of an export, a place inside of one (`value.rating`), or several that make an id together.
 
-    `Column(["chat", "turn"])` is the text "chat + turn" and has the `parts` "chat" and "turn". A part that begins with
-    = is that text itself (`=a`); `@row` is the row's number, and `@key` and `@number` are what the element of an object
-    or a list goes by.
+    `ExportColumn(["chat", "turn"])` is the text "chat + turn" and has the `parts` "chat" and "turn". A part that begins
+    with = is that text itself (`=a`), one that begins with # a digest of the text there (`#answer`), for tables without
+    ids; `@row` is the row's number, `PATH.@key` and `PATH.@number` are what an element of an object or list goes by.
     """
 
     parts: tuple[str, ...]
@@ -181,13 +181,13 @@ class RatingsTable(ExportTable):
     preferred, or `tie`.
     """
 
-    participant: Column
-    response: Column | None = None
-    sides: Annotated[dict[Slug, Column], Later] = {}
+    participant: ExportColumn
+    response: ExportColumn | None = None
+    sides: Annotated[dict[Slug, ExportColumn], Later] = {}
     """Comparisons: name → the column with the response's id."""
-    dimension: Column | None = None
-    rating: Column | None = None
-    dimensions: Annotated[dict[Slug, Column], Field(min_length=1)]
+    dimension: ExportColumn | None = None
+    rating: ExportColumn | None = None
+    dimensions: Annotated[dict[Slug, ExportColumn], Field(min_length=1)]
     """Dimension → its column (wide), or its text in the column `dimension` (long)."""
     labels: dict[str, Count | Slug] = {}
     """Label text → category, 1 the lowest. Upper and lower case are the same; `5.0` reads as `5`."""
@@ -199,13 +199,13 @@ class RatingsTable(ExportTable):
     """Dimensions whose item is worded the other way round: label k of K becomes K + 1 - k."""
     ignored: tuple[str, ...] = ()
     """Long tables: texts of the column `dimension` whose rows are left behind, and counted."""
-    attention: dict[Column, str] = {}
+    attention: dict[str, str] = {}
     """Attention check column → the label that passes; rows that fail one are dropped and counted."""
 
     @property
-    def rated(self) -> Column:
+    def rated(self) -> ExportColumn:
         """The column with the id of what is rated: a response, or the responses that are compared, together."""
-        return self.response or Column([part for side in self.sides.values() for part in side.parts])
+        return self.response or ExportColumn([part for side in self.sides.values() for part in side.parts])
 
     @property
     def codes(self) -> dict[str, int]:
@@ -233,10 +233,14 @@ class RatingsTable(ExportTable):
         return self.dimension is not None
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[ExportColumn]:
         """Every column that is read."""
         ratings = [self.dimension, self.rating] if self.dimension and self.rating else [*self.dimensions.values()]
-        return list(dict.fromkeys([self.participant, self.rated, *ratings, *self.attention]))
+        return list(
+            dict.fromkeys(
+                [self.participant, self.rated, *self.sides.values(), *ratings, *map(ExportColumn, self.attention)]
+            )
+        )
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -287,7 +291,7 @@ class RatingsTable(ExportTable):
 class Attribute(Frozen):
     """A column about participants. `values` maps texts of the export to the study's terms; without it, as it is."""
 
-    column: Column
+    column: ExportColumn
     many: bool = False
     """The cell holds several answers (a multi-select question): a JSON list of texts, or texts with a `separator`."""
     separator: Annotated[str, Field(min_length=1)] | None = None
@@ -311,26 +315,26 @@ class Attribute(Frozen):
 
 
 class ParticipantsTable(ExportTable):
-    participant: Column
+    participant: ExportColumn
     attributes: dict[Slug, Attribute] = {}
     not_declared: tuple[str, ...] = ()
     """Texts that mean: would rather not say. Kept, but in no stratum."""
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[ExportColumn]:
         return list(dict.fromkeys([self.participant, *(attribute.column for attribute in self.attributes.values())]))
 
 
 class ResponsesTable(ExportTable):
     """Without `prompt`, every response is its own prompt; without `prompt_text`, the prompt is empty."""
 
-    response: Column
-    prompt: Column | None = None
-    prompt_text: Column | None = None
-    response_text: Column
+    response: ExportColumn
+    prompt: ExportColumn | None = None
+    prompt_text: ExportColumn | None = None
+    response_text: ExportColumn
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[ExportColumn]:
         named = (self.response, self.prompt, self.prompt_text, self.response_text)
         return list(dict.fromkeys(column for column in named if column is not None))
 

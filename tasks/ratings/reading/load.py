@@ -25,7 +25,8 @@ from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATE
 from tasks.ratings.reading.columns import ATTENTION
 from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.label_rows import LABEL_ROW
-from tasks.ratings.reading.source import read_strictly
+from tasks.ratings.reading.quantiles import with_cuts
+from tasks.ratings.reading.source import matching, read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
 TWICE = "rated twice by the same participant (the first rating counts)"
@@ -37,6 +38,7 @@ class Data:
     """The study's ratings, and who gave them.
 
     dropped: what was left out on the way in, reason → rows. noted: what is no loss, but worth knowing → how many.
+    compared: whether responses were compared, so that a prompt's ratings by a participant belong together.
     """
 
     ratings: pd.DataFrame
@@ -45,6 +47,7 @@ class Data:
     categories: int
     dropped: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
+    compared: bool = False
 
 
 def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path) -> Data:
@@ -138,6 +141,7 @@ def narrowed(codebook: Codebook, dimensions: Sequence[str]) -> Codebook:
 def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Valid:
     """One codebook's tables, without a fault."""
     sources = read_export(codebook, {file: folder / file for file in codebook.files}, read_strictly)
+    codebook = with_cuts(codebook, sources["ratings"])
     others = [sibling for sibling in siblings if sibling.name != codebook.name]
     valid = validate(codebook, sources, lambda text: f"{codebook.name}:{text}", others)
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
@@ -175,6 +179,12 @@ def check_codebook(study: Study, codebook: Codebook) -> None:
         if dimension not in codebook.ratings.dimensions:
             raise one_of(f"{study.name}: dimensions ({codebook.name})", dimension, codebook.ratings.dimensions)
     categories = codebook.ratings.categories
+    if codebook.ratings.sides:
+        for name, experiment in study.experiments.items():
+            for key, condition in experiment.conditions.items():
+                if condition.aggregation == "all" and condition.within != "participant":
+                    place = f"{study.name}: experiments.{name}.conditions.{key}.within"
+                    raise InputError(f"{place}: {codebook.name} has comparisons, so only participant is allowed")
     for name, scale in study.scales.items():
         if len(scale) != categories:
             place = f"{study.name}: scales.{name} ({codebook.name})"
@@ -208,8 +218,9 @@ def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
     Raises:
         InputError: one is missing.
     """
-    paths = list(dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files))
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; ratings.folder says where the export lies")
+    files = dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files)
+    paths = list(dict.fromkeys(path for file in files for path in matching(file)))
+    if missing := [path for path in paths if not path.is_file()]:
+        faults = (f"{path}: no such file; ratings.folder says where the export lies" for path in missing)
+        raise InputError("\n".join(faults))
     return paths
