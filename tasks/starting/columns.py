@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,17 +124,13 @@ class Look:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """What its different texts are as numbers, NaN where one is none; shape (different,)."""
-        return np.array([as_number(text) for text in self.column.said], dtype=float)
+        """What some of its different texts are as numbers, NaN where one is none; shape (few,)."""
+        return np.array([as_number(text) for text in self.few], dtype=float)
 
     @cached_property
     def numeric(self) -> bool:
-        """Whether nine of ten different texts are numbers."""
-        if not self.distinct or math.isnan(as_number(self.few[0])):
-            few = [as_number(text) for text in self.few[:20]]
-            if not few or np.isnan(few).mean() > 0.5:
-                return False
-        return bool(np.isfinite(self.numbers).mean() >= 0.9)
+        """Whether nine of ten of them are numbers."""
+        return bool(self.few) and bool(np.isfinite(self.numbers).mean() >= 0.9)
 
     @cached_property
     def words_each(self) -> float:
@@ -183,10 +178,12 @@ def determines(one: Column, other: Column) -> float:
     both = one.is_filled & other.is_filled
     if not both.any():
         return 0.0
-    size = len(other.levels) + 1
-    pairs = np.unique(one.codes[both].astype(np.int64) * size + other.codes[both])
-    of_one = np.bincount(pairs // size)
-    return float((of_one[of_one > 0] == 1).mean())
+    ours, theirs = one.codes[both], other.codes[both]
+    used, several = (np.zeros(len(one.levels), dtype=bool) for _ in range(2))
+    last = np.zeros(len(one.levels), dtype=theirs.dtype)
+    used[ours], last[ours] = True, theirs
+    several[ours[last[ours] != theirs]] = True
+    return float(1 - several[used].mean())
 
 
 def fits(one: Column, other: Column) -> float:

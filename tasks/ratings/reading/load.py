@@ -11,7 +11,7 @@ Tables
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rej
 from tasks.ratings.reading.label_rows import LABEL_ROW
 from tasks.ratings.reading.quantiles import with_cuts
 from tasks.ratings.reading.shape import NOT_WANTED
-from tasks.ratings.reading.source import matching, read_strictly
+from tasks.ratings.reading.source import Source, matching, read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
 TWICE = "rated twice by the same participant (the first rating counts)"
@@ -51,8 +51,11 @@ class Data:
     compared: bool = False
 
 
-def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path) -> Data:
-    """All tables of an export; the first codebook's texts stand for a response that several hold.
+def load_ratings(
+    dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path, read: Callable[..., Source] = read_strictly
+) -> Data:
+    """All tables of an export; the first codebook's texts stand for a response that several hold. `read`: see
+    `read_export`.
 
     Raises:
         InputError: a missing file or column, or a fault of a row; of each kind of fault the first is told. What a
@@ -61,7 +64,7 @@ def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folde
     """
     codebooks = list(codebooks)
     check_scales(codebooks)
-    valid = {codebook.name: _load(narrowed(codebook, dimensions), codebooks, folder) for codebook in codebooks}
+    valid = {codebook.name: _load(narrowed(codebook, dimensions), codebooks, folder, read) for codebook in codebooks}
     data = stack(
         ratings=[with_prompts(one.ratings.table, one.responses.table) for one in valid.values()],
         participants=[one.participants.table for one in valid.values()],
@@ -139,9 +142,11 @@ def narrowed(codebook: Codebook, dimensions: Sequence[str]) -> Codebook:
     return codebook.model_copy(update={"ratings": table.model_copy(update=changes)})
 
 
-def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Valid:
+def _load(
+    codebook: Codebook, siblings: Sequence[Codebook], folder: Path, read: Callable[..., Source] = read_strictly
+) -> Valid:
     """One codebook's tables, without a fault."""
-    sources = read_export(codebook, {file: folder / file for file in codebook.files}, read_strictly)
+    sources = read_export(codebook, {file: folder / file for file in codebook.files}, read)
     codebook = with_cuts(codebook, sources["ratings"])
     others = [sibling for sibling in siblings if sibling.name != codebook.name]
     valid = validate(codebook, sources, lambda text: f"{codebook.name}:{text}", others)

@@ -91,11 +91,20 @@ def _read(path: Path, wanted: list[ExportColumn], within: Path | None, table: Ex
     content = read_file(path, within)
     base = base_columns(table, wanted)
     rows = read_rows(path, content, lambda name: any(_begins(one, name) for one in base), table.sheet)
+    return replace(source_of(path, rows, wanted, table), digest=content_digest(content))
+
+
+def source_of(path: Path, rows: FileRows, columns: Iterable[str], table: ExportTable = AS_IT_IS) -> Source:
+    """The named columns of a table, out of rows of its file that were read before.
+
+    Raises:
+        InputError: as `read_source`, of its columns.
+    """
+    wanted = list(dict.fromkeys(map(ExportColumn, columns)))
     if rows.all_names or not rows.unread:
-        check_columns(path, rows.all_names, base, header_line=rows.header)
+        check_columns(path, rows.all_names, base_columns(table, wanted), header_line=rows.header)
     plain = is_plain(table, wanted) and all(tidy(column) in rows.names for column in wanted)
-    source = _plain(path, rows, wanted) if plain else _shaped(path, rows, wanted, table)
-    return replace(source, digest=content_digest(content))
+    return _plain(path, rows, wanted) if plain else _shaped(path, rows, wanted, table)
 
 
 def _begins(path: str, name: str) -> bool:

@@ -79,7 +79,8 @@ def read_export(codebook: Codebook, paths: dict[str, Path], read: Callable[..., 
     columns: dict[tuple[object, ...], list[str]] = {}
     for table in tables.values():
         columns.setdefault(table.shape, []).extend(table.columns)
-    sources = {table.shape: read(paths[table.file], columns[table.shape], table=table) for table in tables.values()}
+    of_shape = {table.shape: table for table in tables.values()}
+    sources = {shape: read(paths[table.file], columns[shape], table=table) for shape, table in of_shape.items()}
     return {name: sources[tables[name].shape] for name in TABLES}
 
 
