@@ -24,6 +24,11 @@ from tasks.starting.tables import FlatTable, flat
 
 TAKEN = frozenset({"participant_id", "response_id", "prompt_id", "order", "language", "all", "prompt", "response"})
 """What tables of a study call columns of their own."""
+WORDS_OF_RATINGS = ("rating", "ratings", "score", "scores", "label", "labels", "q", "value", "values", "responses", "how", "annotation",
+                    "annotations", "result", "results", "choices", "each")  # fmt: skip
+"""Words that say of a column that it is a rating, not of what."""
+OWN_ROW = "row@row"
+"""Each row's own response: `@row` alone may be the participant."""
 SHOWN = 8
 FITS = 0.5
 """Share of ids that two tables must have in common where the columns have the same name."""
@@ -235,7 +240,7 @@ def _one_or_list(parts: Sequence[str]) -> Any:
 def _rated(roles: Roles, ratings: dict[str, Any], better: dict[str, str], titles: dict[str, str], notes: _Notes) -> None:
     """Puts the dimensions and their scale into the codebook."""
     scale, columns = _common_scale(roles, notes)
-    names = _slugs(columns, drop=("rating", "ratings", "score", "label", "q", "value", "responses", "how"))
+    names = _slugs(columns, drop=WORDS_OF_RATINGS)
     if roles.dimension:
         ratings |= {"dimension": roles.dimension, "rating": roles.rating}
         others = [text for text in roles.looks[roles.dimension].column.said if text not in columns]
@@ -358,8 +363,8 @@ def _slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
     """Column → a name for it in the study; no two the same."""
     names: dict[str, str] = {}
     for place, column in enumerate(columns, 1):
-        tokens = re.findall(r"[a-z0-9]+", words(column.rpartition(".")[2] or column))
-        shorter = [token for token in tokens if token not in drop]
+        tokens = re.findall(r"[a-z0-9]+", words(column.rpartition(".")[2] if drop else column))
+        shorter = [token for token in re.findall(r"[a-z0-9]+", words(column)) if token not in drop]
         slug = "-".join(shorter or tokens)[:40].strip("-") or f"column-{place}"
         if slug in TAKEN or slug in names.values():
             slug = next(f"{slug}-{n}" for n in range(1, 10_000) if f"{slug}-{n}" not in names.values())
@@ -386,8 +391,8 @@ def _responses(roles: Roles, others: Sequence[FlatTable], ratings: dict[str, Any
                     return dict(other.shape) | _texts(texts, (key,), notes)
     if not roles.response:
         repeated = roles.participant and len(roles.looks[roles.participant].column.said) < roles.table.rows
-        ratings["response"] = "@row" if repeated or not roles.participant else "=all"
-        what = "each row counts as a response of its own" if ratings["response"] == "@row" else "everybody counts as having rated the same"
+        ratings["response"] = OWN_ROW if repeated or not roles.participant else "=all"
+        what = "each row counts as a response of its own" if ratings["response"] == OWN_ROW else "everybody counts as having rated the same"
         notes.unclear.append(f"ratings.response: no column tells which response was rated; {what}")
         if not roles.response_text:
             return {}
@@ -412,7 +417,7 @@ def _texts(roles: Roles, response: Any, notes: _Notes) -> dict[str, Any]:
         )
         return texts | {"response_text": roles.response_text}
     notes.unclear.append("responses.response_text: no column has the responses' texts; without them nothing can be trained")
-    if roles.prompt and not any(part.startswith(("=", "@")) for part in parts):
+    if roles.prompt and not any(part.startswith("=") or "@" in part for part in parts):
         return texts | {"response_text": texts["response"]}
     return {}
 

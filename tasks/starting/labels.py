@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from configs.codebook import Numbers, normal
-from tasks.ratings.reading.columns import as_number
+from tasks.ratings.reading.columns import as_number, nested_kind
 from tasks.ratings.reading.quantiles import quantile_cuts
 from tasks.ratings.reading.rejected import visible
 
@@ -116,6 +116,8 @@ def scale_of(counts: Mapping[str, int]) -> Scale | None:
     At least two categories are needed. Where the order of wordings can't be seen they are in the order of their
     frequency, `sure` is False, and `unclear` asks for it.
     """
+    if any(nested_kind(text) for text in counts):
+        return None
     missing = tuple(text for text in counts if normal(text) in NO_ANSWER)
     own = {text: n for text, n in counts.items() if text not in missing}
     if len(own) < 2 and not (len(own) == 1 and math.isfinite(as_number(next(iter(own))))):
@@ -196,12 +198,15 @@ def _whole_scale(low: int, high: int) -> tuple[int, int, str]:
     """The scale that whole numbers seem to be of, and what to say where not all of it is seen."""
     if low < 0:
         reach = max(-low, high)
+        if reach > MOST_AS_THEY_ARE:
+            return low, high, ""
         return (-reach, reach, "" if (-reach, reach) == (low, high) else f" (seen: {low} to {high})")
     if low <= 1:
         least = max(low + 1, high)
         return low, least, ""
-    full = max(high, 5)
-    return 1, full, f" (seen: {low} to {high})"
+    if high > MOST_AS_THEY_ARE:
+        return low, high, ""
+    return 1, max(high, 5), f" (seen: {low} to {high})"
 
 
 def _edges(low: float, high: float) -> tuple[float, float]:

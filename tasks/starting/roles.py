@@ -128,7 +128,7 @@ def _free(roles: Roles) -> dict[str, Look]:
 
 def _is_id(look: Look) -> bool:
     """Whether its texts can be ids: all there, in one line, short."""
-    return look.share_filled == 1 and look.letters_each <= 80 and not any(CONTROL.search(text) for text in look.few)
+    return look.share_filled == 1 and look.letters_each <= 80 and not look.is_nested and not any(CONTROL.search(text) for text in look.few)
 
 
 # ---- who

@@ -23,6 +23,7 @@ NAMES = st.one_of(
     ),
     st.text(min_size=1, max_size=12),
 )
+RATINGS = ("quality", "offensiveness", "rating_helpful")
 COLUMNS = st.one_of(
     st.sampled_from(
         [
@@ -44,6 +45,7 @@ COLUMNS = st.one_of(
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     names = draw(st.lists(NAMES, min_size=1, max_size=8, unique=True))
+    names += draw(st.lists(st.sampled_from(RATINGS), max_size=1)) if not set(RATINGS) & {*names} else []
     rows = draw(st.integers(1, 24))
     steps = draw(st.lists(st.integers(1, 5), min_size=len(names), max_size=len(names)))
     columns = [draw(COLUMNS) for _ in names]
