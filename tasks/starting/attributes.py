@@ -15,7 +15,14 @@ from tasks.starting.columns import AGE, BIRTH_YEAR, Look
 from tasks.starting.roles import MOST_ATTRIBUTE_LEVELS, MOST_NAMED_LEVELS, is_silent
 
 SEPARATORS = (";", "|", ",")
-BANDS = ((None, 17, "under 18"), (18, 29, "18-29"), (30, 39, "30-39"), (40, 49, "40-49"), (50, 59, "50-59"), (60, None, "60 and over"))
+BANDS = (
+    (None, 17, "under 18"),
+    (18, 29, "18-29"),
+    (30, 39, "30-39"),
+    (40, 49, "40-49"),
+    (50, 59, "50-59"),
+    (60, None, "60 and over"),
+)
 OLDEST, EARLIEST, LATEST = 120, 1900, 2025
 
 
@@ -35,7 +42,9 @@ def attribute(look: Look) -> tuple[dict[str, Any], list[str], str] | None:
             return None
     lists = [text for text in answers if nested_kind(text)]
     if lists:
-        return ({"column": look.name, "many": True}, silent, "lists of several answers") if _are_lists(answers) else None
+        return (
+            ({"column": look.name, "many": True}, silent, "lists of several answers") if _are_lists(answers) else None
+        )
     separator = _separator(answers)
     if separator:
         several = {"column": look.name, "many": True, "separator": separator}

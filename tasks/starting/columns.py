@@ -15,7 +15,9 @@ from tasks.starting.tables import Column
 
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$")
 ADDRESS = re.compile(r"^(\d{1,3}\.){3}\d{1,3}$")
-TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d?:\d\d.*)?$|^\d{1,2}[./]\d{1,2}[./]\d{2,4}( \d\d?:\d\d.*)?$|^\d\d?:\d\d(:\d\d)?$")
+TIME = re.compile(
+    r"^\d{4}-\d\d-\d\d([T ]\d\d?:\d\d.*)?$|^\d{1,2}[./]\d{1,2}[./]\d{2,4}( \d\d?:\d\d.*)?$|^\d\d?:\d\d(:\d\d)?$"
+)
 LOOKED_AT = 500
 """So many different texts show what a column holds."""
 
@@ -38,7 +40,9 @@ PARTICIPANT = re.compile(
     r"subjects?|crowd ?workers?|assessors?|voters?|member|completed ?by|response ?id|case ?id|person(en)? ?id|teilnehmer\w*|befragte\w*|"
     r"proband\w*|pid|vp|vpn)\b"
 )
-NOT_THE_PARTICIPANT = re.compile(r"\b(prompt|message|text|input|query|turn|agent|rating|score|model|type|group|count|language|lang|age|gender|sex)\b")
+NOT_THE_PARTICIPANT = re.compile(
+    r"\b(prompt|message|text|input|query|turn|agent|rating|score|model|type|group|count|language|lang|age|gender|sex)\b"
+)
 ITEM = re.compile(
     r"\b(responses?|answers?|items?|instances?|outputs?|completions?|utterances?|comments?|texts?|posts?|tweets?|messages?|examples?|"
     r"samples?|repl(y|ies)|generations?|docs?|documents?|sentences?|tasks?|stimul(us|i)|images?|records?|units?|antwort\w*|beispiel\w*|candidates?)\b"
@@ -77,7 +81,9 @@ HIGHER = re.compile(
     r"emotional ?awareness|fair\w*|safe\w*|harmless\w*|satisf\w*|useful\w*|clar\w*|creativ\w*|informative\w*|overall|respect\w*|trust\w*|prefer\w*|likes?|stars?|"
     r"sensib\w*|specific\w*|interest\w*|engag\w*|hilfreich\w*|qualit\w*|angemessen\w*|score|rating)\b"
 )
-ATTENTION = re.compile(r"\b(attention|attention ?checks?|catch ?(trial|item|question)|instructed ?(item|response)|imc|bogus|trap ?question)\w*\b")
+ATTENTION = re.compile(
+    r"\b(attention|attention ?checks?|catch ?(trial|item|question)|instructed ?(item|response)|imc|bogus|trap ?question)\w*\b"
+)
 
 
 def words(name: str) -> str:

@@ -24,9 +24,16 @@ TIED = re.compile(
     r"similar|equally bad|unentschieden|gleich|gleich gut|=|a=b|both are good|both are bad|both equal|no difference|indifferent)$"
 )
 SLIGHT = re.compile(r"\b(slight\w*|somewhat|marginal\w*|a bit|a little|little|weak\w*|etwas|eher)\b")
-MUCH = re.compile(r"\b(much|significant\w*|far|clear\w*|strong\w*|very|a lot|definite\w*|considerabl\w*|viel|deutlich|stark)\b")
-ALIKE = (("a", "1", "first", "left", "one"), ("b", "2", "second", "right", "two"), ("c", "3", "third"), ("d", "4", "fourth"))
-MOST_SIDES = 8
+MUCH = re.compile(
+    r"\b(much|significant\w*|far|clear\w*|strong\w*|very|a lot|definite\w*|considerabl\w*|viel|deutlich|stark)\b"
+)
+ALIKE = (
+    ("a", "1", "first", "left", "one"),
+    ("b", "2", "second", "right", "two"),
+    ("c", "3", "third"),
+    ("d", "4", "fourth"),
+)
+MOST_SIDES, MOST_ANSWERS = 8, 25
 
 
 @dataclass(frozen=True)
@@ -68,13 +75,21 @@ def find_sides(looks: Mapping[str, Look]) -> Sides | None:
         if {"chosen", "rejected"} <= set(group):
             texts = {side: group[side] for side in ("chosen", "rejected")}
             labels = {"=chosen": {"chosen": "chosen", "rejected": "rejected"}}
-            return Sides(texts, {side: ids[side] for side in texts} if ids else {}, labels, said="the chosen response is preferred")
+            return Sides(
+                texts,
+                {side: ids[side] for side in texts} if ids else {},
+                labels,
+                said="the chosen response is preferred",
+            )
         names = {index: index if not index.isdecimal() else f"response-{index}" for index in group}
         aliases = {names[index]: _aliases(index, column, place) for place, (index, column) in enumerate(group.items())}
         found, notes, missing = dict[str, Mapping[str, int | str]](), list[tuple[str, str]](), set[str]()
+        indexed = {name for one in alike.values() for name in one.values()}
         for name, look in looks.items():
-            if look.like(PREFERENCE) and name not in group.values() and not look.is_text and look.distinct:
-                answers = [text for text in look.column.said if normal(text) not in NO_ANSWER or TIED.match(normal(text))]
+            if look.like(PREFERENCE) and name not in indexed and 0 < look.distinct <= MOST_ANSWERS:
+                answers = [
+                    text for text in look.column.said if normal(text) not in NO_ANSWER or TIED.match(normal(text))
+                ]
                 read = _read(answers, aliases)
                 if read is not None and (not found or set(read[0]) == set(next(iter(found.values())))):
                     found[name] = read[0]
@@ -83,7 +98,14 @@ def find_sides(looks: Mapping[str, Look]) -> Sides | None:
         if found:
             said, unclear = notes[0]
             texts = {names[index]: column for index, column in group.items()}
-            return Sides(texts, {names[index]: column for index, column in ids.items()}, found, tuple(sorted(missing)), said, unclear)
+            return Sides(
+                texts,
+                {names[index]: column for index, column in ids.items()},
+                found,
+                tuple(sorted(missing)),
+                said,
+                unclear,
+            )
     return None
 
 
@@ -105,7 +127,11 @@ def find_stack(looks: Mapping[str, Look]) -> Stack | None:
 
 
 def _is_side(look: Look) -> bool:
-    texts = not look.numeric and look.share_filled == 1 and (look.is_text or look.like(RESPONSE_TEXT) or len(look.words) == 1)
+    texts = (
+        not look.numeric
+        and look.share_filled == 1
+        and (look.is_text or look.like(RESPONSE_TEXT) or len(look.words) == 1)
+    )
     return texts and not ID.search(look.words) and scale_of(look.column.said) is None or (texts and look.is_text)
 
 
@@ -115,17 +141,34 @@ def _is_rating(look: Look) -> bool:
 
 
 def _are_ids(looks: Mapping[str, Look], group: Mapping[str, str]) -> bool:
-    return all(ID.search(re.sub(r"\W*\d+$", "", looks[name].words)) or ID.search(looks[name].words) for name in group.values()) and all(
-        looks[name].share_filled == 1 and not looks[name].is_text for name in group.values()
-    )
+    return all(
+        ID.search(re.sub(r"\W*\d+$", "", looks[name].words)) or ID.search(looks[name].words) for name in group.values()
+    ) and all(looks[name].share_filled == 1 and not looks[name].is_text for name in group.values())
 
 
 def _aliases(index: str, column: str, place: int) -> set[str]:
     """What an answer may call a side."""
     own = next((set(alike) for alike in ALIKE if index in alike), {index})
     letters = {index} | (own if place < len(ALIKE) and index in ALIKE[place] else set())
-    prefixes = ("response", "model", "assistant", "option", "answer", "output", "completion", "text", "summary", "candidate", "antwort")
-    return {words(column), normal(column), *letters, *(f"{prefix} {letter}" for prefix in prefixes for letter in letters)}
+    prefixes = (
+        "response",
+        "model",
+        "assistant",
+        "option",
+        "answer",
+        "output",
+        "completion",
+        "text",
+        "summary",
+        "candidate",
+        "antwort",
+    )
+    return {
+        words(column),
+        normal(column),
+        *letters,
+        *(f"{prefix} {letter}" for prefix in prefixes for letter in letters),
+    }
 
 
 Read = tuple[Mapping[str, int | str], str, str]
@@ -133,7 +176,7 @@ Read = tuple[Mapping[str, int | str], str, str]
 
 def _read(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Read | None:
     """Label → side, tie or category, what was assumed, and what could not be seen; None where the answers are no choice."""
-    if not answers or len(answers) > 25:
+    if not answers or len(answers) > MOST_ANSWERS:
         return None
     exact = {text: _side(text, aliases) for text in answers}
     if all(math.isfinite(as_number(text)) for text in answers):
@@ -163,7 +206,10 @@ def _side(text: str, aliases: Mapping[str, set[str]]) -> str | None:
 
 
 def _listed(labels: Mapping[str, object]) -> str:
-    return ", ".join(f"'{visible(text)}' prefers {side}" if side != TIE else f"'{visible(text)}' is a tie" for text, side in labels.items())
+    return ", ".join(
+        f"'{visible(text)}' prefers {side}" if side != TIE else f"'{visible(text)}' is a tie"
+        for text, side in labels.items()
+    )
 
 
 def _of_numbers(answers: Sequence[str], sides: Sequence[str]) -> Read | None:
@@ -203,7 +249,11 @@ def _of_strengths(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Re
     signed = {}
     for text in answers:
         plain = normal(text)
-        if TIED.match(plain) or re.search(r"\b(about the same|equally|no preference|equal|tie)\b", plain) or re.fullmatch(r"\w+\s*=\s*\w+", plain):
+        if (
+            TIED.match(plain)
+            or re.search(r"\b(about the same|equally|no preference|equal|tie)\b", plain)
+            or re.fullmatch(r"\w+\s*=\s*\w+", plain)
+        ):
             signed[text] = 0
             continue
         compared = re.fullmatch(r"[\[(]*\s*(.+?)\s*(>+|<+)\s*(.+?)\s*[\])]*", plain)
@@ -213,7 +263,11 @@ def _of_strengths(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Re
         else:
             places = {}
             for name, own in aliases.items():
-                hits = [match.start() for alias in own if (match := re.search(rf"(?<!\w){re.escape(alias)}(?!\w)", words(text)))]
+                hits = [
+                    match.start()
+                    for alias in own
+                    if (match := re.search(rf"(?<!\w){re.escape(alias)}(?!\w)", words(text)))
+                ]
                 places |= {name: min(hits)} if hits else {}
             side = min(places, key=lambda name: places[name]) if places else None
             strength = 1 if SLIGHT.search(plain) else 3 if MUCH.search(plain) else 2
@@ -225,7 +279,9 @@ def _of_strengths(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Re
         return None
     if len(strengths) == 1:
         first, second = aliases
-        labels: dict[str, str] = {text: TIE if not one else first if one > 0 else second for text, one in signed.items()}
+        labels: dict[str, str] = {
+            text: TIE if not one else first if one > 0 else second for text, one in signed.items()
+        }
         return _all_sides(labels, list(aliases)), _listed(labels), ""
     ladder = [-one for one in reversed(strengths)] + ([0] if 0 in signed.values() else []) + strengths
     ranks: dict[str, int | str] = {text: ladder.index(one) + 1 for text, one in signed.items()}

@@ -108,7 +108,9 @@ def _below_each_other(tables: Sequence[UserTable], notes: _Notes) -> list[UserTa
             whole.append(group[0])
             if len(group) > 1:
                 left = ", ".join(visible(table.path.name) for table in group[1:4])
-                notes.unclear.append(f"ratings.file: {left} has the columns of {visible(group[0].path.name)}; only that one is read")
+                notes.unclear.append(
+                    f"ratings.file: {left} has the columns of {visible(group[0].path.name)}; only that one is read"
+                )
     return whole
 
 
@@ -190,7 +192,12 @@ def _shared(table: FlatTable, other: FlatTable) -> list[tuple[str, str]]:
                 continue
             same, share = words(ours) == words(key), fits(own, column)
             alike = same and share >= FITS
-            if alike or (share >= 0.9 and mine.distinct > 2 and scale_of(own.said) is None and ID.search(f"{mine.words} {look.words}")):
+            if alike or (
+                share >= 0.9
+                and mine.distinct > 2
+                and scale_of(own.said) is None
+                and ID.search(f"{mine.words} {look.words}")
+            ):
                 found.append((not same, -share, ours, key))
     return [(ours, key) for _, _, ours, key in sorted(found)]
 
@@ -237,7 +244,9 @@ def _one_or_list(parts: Sequence[str]) -> Any:
     return parts[0] if len(parts) == 1 else list(parts)
 
 
-def _rated(roles: Roles, ratings: dict[str, Any], better: dict[str, str], titles: dict[str, str], notes: _Notes) -> None:
+def _rated(
+    roles: Roles, ratings: dict[str, Any], better: dict[str, str], titles: dict[str, str], notes: _Notes
+) -> None:
     """Puts the dimensions and their scale into the codebook."""
     scale, columns = _common_scale(roles, notes)
     names = _slugs(columns, drop=WORDS_OF_RATINGS)
@@ -264,7 +273,9 @@ def _rated(roles: Roles, ratings: dict[str, Any], better: dict[str, str], titles
     if scale.unclear:
         notes.unclear.append(f"ratings.labels: {scale.unclear}")
     for column, answer in roles.attention.items():
-        notes.assumed.append(f"attention check '{visible(column)}': '{visible(answer)}' passes, since eight of ten gave it")
+        notes.assumed.append(
+            f"attention check '{visible(column)}': '{visible(answer)}' passes, since eight of ten gave it"
+        )
     if roles.dimension:
         ratings.pop("ignored") if not ratings["ignored"] else None
 
@@ -296,14 +307,18 @@ def _common_scale(roles: Roles, notes: _Notes) -> tuple[Scale, list[str]]:
     left = [name for _, own, _ in groups for name in own if name not in columns]
     if left:
         shown = ", ".join(f"'{visible(name)}'" for name in left[:SHOWN])
-        notes.unclear.append(f"ratings.dimensions: {shown} {'has' if len(left) == 1 else 'have'} another scale, and needs a codebook of its own")
+        notes.unclear.append(
+            f"ratings.dimensions: {shown} {'has' if len(left) == 1 else 'have'} another scale, and needs a codebook of its own"
+        )
     for name in left:
         roles.left_out[name] = "another scale"
     known = set(map(normal, (*scale.labels, *scale.missing)))
     if scale.numbers is None:
         spelled = {text: int(float(text)) for text in counts if normal(text) not in known and _is_whole(text)}
         lowest = min((int(text) for text in scale.labels if re.fullmatch(r"-?\d+", text)), default=0)
-        more = {text: number - lowest + 1 for text, number in spelled.items() if 0 < number - lowest + 1 <= scale.categories}
+        more = {
+            text: number - lowest + 1 for text, number in spelled.items() if 0 < number - lowest + 1 <= scale.categories
+        }
         scale = replace(scale, labels={**scale.labels, **more})
     return scale, columns
 
@@ -320,7 +335,12 @@ def _go_together(one: Scale, other: Scale, both: Scale) -> bool:
     if one.kind == other.kind:
         return True
     if one.numbers is not None or other.numbers is not None or both.numbers is not None:
-        return one.numbers is not None and other.numbers is not None and both.numbers is not None and one.kind.split(" in ")[0] == other.kind.split(" in ")[0]
+        return (
+            one.numbers is not None
+            and other.numbers is not None
+            and both.numbers is not None
+            and one.kind.split(" in ")[0] == other.kind.split(" in ")[0]
+        )
     return min(one.categories, other.categories) > 2 and both.categories <= max(one.categories, other.categories) + 1
 
 
@@ -351,7 +371,11 @@ def _direction(column: str, scale: Scale) -> tuple[str, bool]:
     if scale.numbers is None and scale.labels:
         ordered = sorted(scale.labels, key=lambda text: scale.labels[text])
         top, bottom = words(ordered[-1]), words(ordered[0])
-        if LOWER.search(top) and not LOWER.search(re.sub(r"^(not?|non)\b", "", bottom)) or re.search(r"\b(severe|extreme|critical)\b", top):
+        if (
+            LOWER.search(top)
+            and not LOWER.search(re.sub(r"^(not?|non)\b", "", bottom))
+            or re.search(r"\b(severe|extreme|critical)\b", top)
+        ):
             return "lower", True
     name = words(column)
     if LOWER.search(name) and not re.search(r"\b(less|un|not|non)\b", name):
@@ -387,12 +411,18 @@ def _responses(roles: Roles, others: Sequence[FlatTable], ratings: dict[str, Any
                 texts = find_roles(other, response=(key,)) if roles.response == (ours,) else None
                 if texts and texts.response_text and fits(roles.table.columns[ours], other.columns[key]) == 1:
                     ratings["response"] = ours
-                    notes.assumed.append(f"texts of responses: '{visible(texts.response_text)}' in {visible(other.file)}")
+                    notes.assumed.append(
+                        f"texts of responses: '{visible(texts.response_text)}' in {visible(other.file)}"
+                    )
                     return dict(other.shape) | _texts(texts, (key,), notes)
     if not roles.response:
         repeated = roles.participant and len(roles.looks[roles.participant].column.said) < roles.table.rows
         ratings["response"] = OWN_ROW if repeated or not roles.participant else "=all"
-        what = "each row counts as a response of its own" if ratings["response"] == OWN_ROW else "everybody counts as having rated the same"
+        what = (
+            "each row counts as a response of its own"
+            if ratings["response"] == OWN_ROW
+            else "everybody counts as having rated the same"
+        )
         notes.unclear.append(f"ratings.response: no column tells which response was rated; {what}")
         if not roles.response_text:
             return {}
@@ -416,7 +446,9 @@ def _texts(roles: Roles, response: Any, notes: _Notes) -> dict[str, Any]:
             + (f", prompt '{visible(roles.prompt_text)}'" if roles.prompt_text else ", no prompt")
         )
         return texts | {"response_text": roles.response_text}
-    notes.unclear.append("responses.response_text: no column has the responses' texts; without them nothing can be trained")
+    notes.unclear.append(
+        "responses.response_text: no column has the responses' texts; without them nothing can be trained"
+    )
     if roles.prompt and not any(part.startswith("=") or "@" in part for part in parts):
         return texts | {"response_text": texts["response"]}
     return {}
@@ -432,7 +464,9 @@ def _compared(roles: Roles, sides: Sides, ratings: dict[str, Any], notes: _Notes
         sets = [{number: sides.ids[side], name: text} for side, text in sides.texts.items()]
         own: Any = number
     else:
-        ratings["sides"] = {side: [f"#{asked}", f"#{text}"] if asked else f"#{text}" for side, text in sides.texts.items()}
+        ratings["sides"] = {
+            side: [f"#{asked}", f"#{text}"] if asked else f"#{text}" for side, text in sides.texts.items()
+        }
         sets = [{name: text} for text in sides.texts.values()]
         own = [f"#{asked}", f"#{name}"] if asked else f"#{name}"
     preferences = list(sides.labels)
@@ -482,7 +516,9 @@ def _participants(roles: Roles, others: Sequence[FlatTable], ratings: dict[str, 
                 notes.assumed.append(f"what participants say of themselves: {visible(other.file)}, by '{visible(key)}'")
                 return dict(other.shape) | {"participant": key} | more
     if not found["attributes"]:
-        notes.unclear.append("participants.attributes: no column says anything about the participants, so no groups can be compared")
+        notes.unclear.append(
+            "participants.attributes: no column says anything about the participants, so no groups can be compared"
+        )
         return {}
     return dict(roles.table.shape) | {"participant": ratings["participant"]} | found
 
@@ -529,4 +565,6 @@ def _tell_left_out(roles: Roles, candidate: _Candidate, notes: _Notes) -> None:
         notes.assumed.append(f"not read ({reason}): {', '.join(visible(name) for name in names[:SHOWN])}{more}")
     if roles.notes:
         names = ", ".join(visible(name) for name in roles.notes[:SHOWN] if name in roles.attributes)
-        notes.assumed.append(f"the same in all rows of a participant, so taken for what they say of themselves: {names}")
+        notes.assumed.append(
+            f"the same in all rows of a participant, so taken for what they say of themselves: {names}"
+        )

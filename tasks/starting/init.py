@@ -24,7 +24,7 @@ from tasks.starting.draft import Draft
 from tasks.starting.general import general_draft
 from tasks.starting.languages import language_of
 from tasks.starting.reading import read_data
-from tasks.starting.study import Purpose, StudyDraft, answerable, study_draft
+from tasks.starting.study import Purpose, StudyDraft, answerable, study_draft, with_one_experiment
 from tasks.starting.tables import Opened, read_tables
 from tasks.starting.write import Path as Key
 from tasks.starting.write import render
@@ -39,17 +39,23 @@ CODEBOOK_COMMENTS: dict[Key, tuple[str, ...]] = {
     ("language",): ("Of the texts.",),
     ("ratings",): ("Columns that are not named are never read.",),
     ("ratings", "participant"): ("Who rated.",),
-    ("ratings", "response"): ("What was rated: its id. Or several columns that are an id together; #column is a digest of a text.",),
+    ("ratings", "response"): (
+        "What was rated: its id. Or several columns that are an id together; #column is a digest of a text.",
+    ),
     ("ratings", "sides"): ("The responses that a row compares: the id of each.",),
     ("ratings", "dimension"): ("The column that says which dimension a row is about, and the one of the ratings.",),
-    ("ratings", "dimensions"): ("Dimension: its column, or in a long table its text. A word of your own: the same as in study.yaml.",),
+    ("ratings", "dimensions"): (
+        "Dimension: its column, or in a long table its text. A word of your own: the same as in study.yaml.",
+    ),
     ("ratings", "labels"): ("Text: category, 1 the lowest; for comparisons also the side that is preferred, or tie.",),
     ("ratings", "numbers"): (
         "Ratings are numbers; quantiles: so many categories of about as many ratings each. For a collection that grows give cuts in their place, "
         "such as cuts: [20, 40, 60, 80].",
     ),
     ("ratings", "missing"): ("Texts that mean: no answer.",),
-    ("ratings", "attention"): ("Attention check: the answer that passes. Rows with another are left out, and counted.",),
+    ("ratings", "attention"): (
+        "Attention check: the answer that passes. Rows with another are left out, and counted.",
+    ),
     ("participants",): ("What participants say of themselves.",),
     ("participants", "attributes"): (
         "The study's word: its column. values: {text: term} makes several texts one term; ranges does so for numbers; many is for cells with several "
@@ -61,12 +67,16 @@ CODEBOOK_COMMENTS: dict[Key, tuple[str, ...]] = {
 }
 STUDY_COMMENTS: dict[Key, tuple[str, ...]] = {
     ("ratings",): ("Where the files are, from here.",),
-    ("dimensions",): ("better: lower or higher. definition: what raters were asked; a chat model that judges is told it.",),
+    ("dimensions",): (
+        "better: lower or higher. definition: what raters were asked; a chat model that judges is told it.",
+    ),
     ("strata",): ("Groups of participants: who declares one of the values.",),
     ("scales",): ("Name: what each category becomes, the lowest first; null drops it.",),
     ("survey",): ("reference: attribute: the value that the ordinal models compare the others with.",),
     ("evaluation",): ("The share of prompts that train nothing, on which models are judged.",),
-    ("experiments",): ("Conditions, how feedback becomes training, and contrasts between them; control is the model untouched.",),
+    ("experiments",): (
+        "Conditions, how feedback becomes training, and contrasts between them; control is the model untouched.",
+    ),
     ("architectures",): ("Models: see configs/architectures for others.",),
     ("recipe",): ("How they train: see configs/recipes.",),
 }
@@ -96,7 +106,9 @@ def start(paths: Sequence[Path], output: Path | None = None, purpose: Purpose = 
     folder = Path(output) if output is not None else Path(f"pluralign-{name}")
     taken = [file for file in (CODEBOOK, STUDY) if (folder / file).exists()]
     if taken and not force:
-        raise InputError(f"{folder}: has {' and '.join(taken)} already; give another --output, or --force to write over them")
+        raise InputError(
+            f"{folder}: has {' and '.join(taken)} already; give another --output, or --force to write over them"
+        )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file; --output names a folder")
     opened = read_tables(paths)
@@ -140,7 +152,9 @@ def _write(
     given = {"name": name, "version": 1, "source": title or name, "language": draft.language or "en"}
     settings = given | {key: value for key, value in draft.codebook.items() if value}
     unclear = list(draft.unclear)
-    codebook_places = _put(scratch / CODEBOOK, settings, _noted(CODEBOOK_COMMENTS, unclear), "A codebook, as pluralign init wrote it.")
+    codebook_places = _put(
+        scratch / CODEBOOK, settings, _noted(CODEBOOK_COMMENTS, unclear), "A codebook, as pluralign init wrote it."
+    )
     codebook = load_codebook(str(scratch / CODEBOOK))
     data, sample = None, ""
     try:
@@ -152,11 +166,15 @@ def _write(
         settings["language"] = code
         if not sure:
             unclear.append(f"language: the texts don't say which; taken: {code}")
-        codebook_places = _put(scratch / CODEBOOK, settings, _noted(CODEBOOK_COMMENTS, unclear), "A codebook, as pluralign init wrote it.")
+        codebook_places = _put(
+            scratch / CODEBOOK, settings, _noted(CODEBOOK_COMMENTS, unclear), "A codebook, as pluralign init wrote it."
+        )
         codebook = load_codebook(str(scratch / CODEBOOK))
     where = os.path.relpath(opened.folder, folder.absolute())
     study = _study(name, where, codebook, draft, data, purpose, scratch, unclear)
-    places = _put(scratch / STUDY, study.settings, _noted(STUDY_COMMENTS, unclear, study), "A study, as pluralign init wrote it.")
+    places = _put(
+        scratch / STUDY, study.settings, _noted(STUDY_COMMENTS, unclear, study), "A study, as pluralign init wrote it."
+    )
     _check(scratch / STUDY, codebook, data)
     started.lines = _lines(title, draft, opened, codebook, data, sample, study, folder)
     started.lines += _unclear_lines(unclear, {CODEBOOK: codebook_places, STUDY: places}, folder)
@@ -186,7 +204,7 @@ def _study(
     if "experiments" in study.settings:
         _put(scratch / STUDY, study.settings, {}, "")
         study = answerable(study, load_study(str(scratch / STUDY)), data)
-    return study
+    return with_one_experiment(study) if purpose == "small" else study
 
 
 def _check(path: Path, codebook: Codebook, data: Data | None) -> None:
@@ -216,8 +234,15 @@ def _noted(
         noted.setdefault(path, []).append(f"UNCLEAR: {visible_long(sentence)}")
     if study is not None:
         for key, reason in study.why_not.items():
-            noted.setdefault(("evaluation",), []).append(f"{'No experiments' if key == 'all' else f'No experiment {key}, or not whole'}: {visible_long(reason)}")
+            noted.setdefault(("evaluation",), []).append(f"{_of_what(key, study)}: {visible_long(reason)}")
     return noted
+
+
+def _of_what(key: str, study: StudyDraft) -> str:
+    """Which experiment is not there, or not whole."""
+    if key == "all":
+        return "no experiments"
+    return f"{key}, in part" if key in study.settings.get("experiments", {}) else f"no {key}"
 
 
 def visible_long(text: str) -> str:
@@ -249,7 +274,7 @@ def _lines(
     lines += [f"  {visible_long(one)}" for one in draft.assumed]
     experiments = study.settings.get("experiments", {})
     lines.append(f"experiments: {', '.join(experiments) or 'none, the survey only'}")
-    lines += [f"  {'none' if key == 'all' else f'not {key}'}: {visible_long(reason)}" for key, reason in study.why_not.items()]
+    lines += [f"  {_of_what(key, study)}: {visible_long(reason)}" for key, reason in study.why_not.items()]
     lines += [f"  {visible_long(one)}" for one in study.noted]
     return lines
 
@@ -284,5 +309,8 @@ def _next(study: StudyDraft, folder: Path) -> list[str]:
     path = folder / STUDY
     lines = ["next:"]
     if study.settings.get("experiments"):
-        lines += [f"  pluralign plan {path}      # what would be trained", f"  pluralign run {path}       # the whole study"]
+        lines += [
+            f"  pluralign plan {path}      # what would be trained",
+            f"  pluralign run {path}       # the whole study",
+        ]
     return [*lines, f"  pluralign survey {path}    # what the ratings say, alone"]

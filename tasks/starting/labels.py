@@ -261,7 +261,9 @@ def _of_wordings(texts: list[str]) -> Scale | None:
         found = {text: _place(text, known, subject) for text in own}
         if len(own) < 2 or None in found.values() or len(set(found.values())) < 2:
             continue
-        scale = _ranked({text: int(str(place)) for text, place in found.items()}, places if number < SYMMETRIC else None)
+        scale = _ranked(
+            {text: int(str(place)) for text, place in found.items()}, places if number < SYMMETRIC else None
+        )
         if best is None or scale.categories > best.categories:
             best = scale
     return best
@@ -294,7 +296,9 @@ def _ranked(found: Mapping[str, int], symmetric: Sequence[str] | None) -> Scale:
     labels = {text: ranks[place] for text, place in sorted((found | added).items(), key=lambda item: item[1])}
     labels = {text: labels[text] for text in _once(list(labels))}
     more = f"; nobody chose {_quoted(list(added))}, which would be the counterpart" if added else ""
-    return Scale(labels, kind=f"words {sorted(map(normal, labels))}", said=f"the order {' < '.join(map(visible, labels))}{more}")
+    return Scale(
+        labels, kind=f"words {sorted(map(normal, labels))}", said=f"the order {' < '.join(map(visible, labels))}{more}"
+    )
 
 
 def _of_a_word_and_its_negation(texts: list[str]) -> Scale | None:

@@ -125,9 +125,7 @@ def _columns(each: Sequence[Any], leaves: Sequence[str], lists: Sequence[str], m
     """Paths of what is one value in a row, once `each` is taken apart."""
     taken = [path for step in each for path in ((step,) if isinstance(step, str) else step)]
     closed = [path for path in lists if path not in taken]
-    open_leaves = [
-        path for path in leaves if not any(path == one or path.startswith(f"{one}.") for one in closed)
-    ]
+    open_leaves = [path for path in leaves if not any(path == one or path.startswith(f"{one}.") for one in closed)]
     keys = [f"{path}.{KEY}" for path in taken if path in maps]
     numbers = [f"{path}.{NUMBER}" for path in taken if path not in maps][:1]
     return tuple(dict.fromkeys([*open_leaves, *keys, *numbers]))

@@ -29,8 +29,9 @@ def read_data(codebook: Codebook, opened: Opened) -> tuple[Data, str]:
     """
     dimensions = list(codebook.ratings.dimensions)
     parts = _parts(codebook, {table.name: table for table in opened.tables})
+    compared = bool(codebook.ratings.sides)
     if not parts:
-        return load_ratings(dimensions, [codebook], opened.folder), ""
+        return replace(load_ratings(dimensions, [codebook], opened.folder), compared=compared), ""
 
     def read(path: Path, columns: Iterable[str], table: ExportTable) -> Source:
         rows = parts.get(table.file)
@@ -42,7 +43,9 @@ def read_data(codebook: Codebook, opened: Opened) -> tuple[Data, str]:
 
     data = load_ratings(dimensions, [codebook], opened.folder, read)
     whole = next(table.rows for table in opened.tables if table.name == codebook.ratings.file)
-    return data, f" in {len(parts[codebook.ratings.file].rows):,} of {len(whole.rows):,} rows, all those of some responses"
+    return replace(
+        data, compared=compared
+    ), f" in {len(parts[codebook.ratings.file].rows):,} of {len(whole.rows):,} rows, all those of some responses"
 
 
 def _parts(codebook: Codebook, tables: Mapping[str, UserTable]) -> dict[str, FileRows]:
@@ -61,7 +64,13 @@ def _parts(codebook: Codebook, tables: Mapping[str, UserTable]) -> dict[str, Fil
     for table, key, ours in keys:
         other = tables.get(table.file)
         theirs, mine = _columns(other).get(str(key)), columns.get(str(ours))
-        if other is not None and other is not own and theirs is not None and mine is not None and len(theirs.codes) > MOST_ROWS:
+        if (
+            other is not None
+            and other is not own
+            and theirs is not None
+            and mine is not None
+            and len(theirs.codes) > MOST_ROWS
+        ):
             ids = {tidy(mine.levels[code]) for code in np.unique(mine.codes[kept])}
             known = np.array([tidy(text) in ids for text in theirs.levels], dtype=bool)
             parts[other.name] = _rows(other.rows, known[theirs.codes])

@@ -38,7 +38,9 @@ DIMENSION = re.compile(
     r"\b(questions?|dimensions?|aspects?|criteri(on|a)|attributes?|metrics?|scale|categor(y|ies)|measures?|variables?|traits?|from ?name|"
     r"rating ?type|question ?id|quality|kind|frage|kriterium|skala)\b"
 )
-RATING = re.compile(r"\b(ratings?|scores?|values?|answers?|labels?|responses?|grades?|points?|marks?|bewertung|wert|antwort)\b")
+RATING = re.compile(
+    r"\b(ratings?|scores?|values?|answers?|labels?|responses?|grades?|points?|marks?|bewertung|wert|antwort)\b"
+)
 ID = re.compile(r"\b(ids?|uuid|guid|key|code|pid|hash|nr|no)$")
 MOST_ATTRIBUTE_LEVELS, MOST_NAMED_LEVELS = 40, 150
 MOST_DIMENSIONS = 30
@@ -128,7 +130,12 @@ def _free(roles: Roles) -> dict[str, Look]:
 
 def _is_id(look: Look) -> bool:
     """Whether its texts can be ids: all there, in one line, short."""
-    return look.share_filled == 1 and look.letters_each <= 80 and not look.is_nested and not any(CONTROL.search(text) for text in look.few)
+    return (
+        look.share_filled == 1
+        and look.letters_each <= 80
+        and not look.is_nested
+        and not any(CONTROL.search(text) for text in look.few)
+    )
 
 
 # ---- who
@@ -143,9 +150,15 @@ def _participant(roles: Roles) -> str:
     asked = [look.column for look in roles.looks.values() if look.like(DEMOGRAPHIC) and 1 < look.distinct <= 200]
     scores = {}
     for name, look in looks.items():
-        if look.like(NOT_THE_PARTICIPANT) or (look.distinct < 2 and look.rows > 1) or not (look.like(PARTICIPANT) or look.is_platform):
+        if (
+            look.like(NOT_THE_PARTICIPANT)
+            or (look.distinct < 2 and look.rows > 1)
+            or not (look.like(PARTICIPANT) or look.is_platform)
+        ):
             continue
-        score = 2.0 * bool(ID.search(look.words)) + 2.0 * bool(re.search(r"\b(participant|rater|annotator|worker|respondent)", look.words))
+        score = 2.0 * bool(ID.search(look.words)) + 2.0 * bool(
+            re.search(r"\b(participant|rater|annotator|worker|respondent)", look.words)
+        )
         score -= 2.0 * bool(re.search(r"\b(response id|case id)\b", look.words)) + 3.0 * look.is_platform
         score -= 1.0 * look.unique + 2.0 * (look.like(DEMOGRAPHIC) and not ID.search(look.words))
         scores[name] = score + 0.5 * sum(determines(look.column, column) == 1 for column in asked[:6])
@@ -166,8 +179,16 @@ def _find_long(roles: Roles) -> None:
     """A column of a few names of dimensions beside one of ratings, with several rows for a participant and item."""
     free = _free(roles)
     for name, look in free.items():
-        if not (look.like(DIMENSION) and 2 <= look.distinct <= MOST_DIMENSIONS and look.share_filled == 1) or look.numeric:
+        if (
+            not (look.like(DIMENSION) and 2 <= look.distinct <= MOST_DIMENSIONS and look.share_filled == 1)
+            or look.numeric
+        ):
             continue
+        if any(
+            text.is_text and text is not look and determines(look.column, text.column) == 1
+            for text in roles.looks.values()
+        ):
+            continue  # what tells texts apart is rated, and not what is asked about them
         for other, values in free.items():
             if other == name or not values.like(RATING) or values.is_text:
                 continue
@@ -203,18 +224,26 @@ def _find_texts(roles: Roles) -> None:
         candidates = {
             name: look
             for name, look in candidates.items()
-            if determines(of_a_person, look.column) < 1 or not determines(look.column, of_a_person) == 1 or look.like(RESPONSE_TEXT)
+            if determines(of_a_person, look.column) < 1
+            or not determines(look.column, of_a_person) == 1
+            or look.like(RESPONSE_TEXT)
         }
     answers = [name for name, look in candidates.items() if look.share_filled == 1]
     named = [name for name in answers if _says(candidates[name], RESPONSE_TEXT) and not _is_prompt(candidates[name])]
     prompts = [name for name, look in candidates.items() if _is_prompt(look)]
     rest = [name for name in answers if name not in named and name not in prompts and candidates[name].is_text]
     if named or rest:
-        roles.response_text = max(named or rest, key=lambda name: candidates[name].distinct * (1 + candidates[name].is_text))
+        roles.response_text = max(
+            named or rest, key=lambda name: candidates[name].distinct * (1 + candidates[name].is_text)
+        )
     others = [name for name in prompts or [*named, *rest] if name != roles.response_text]
     if roles.response_text and not prompts:
         own = candidates[roles.response_text]
-        others = [name for name in others if candidates[name].distinct < own.distinct and determines(own.column, candidates[name].column) > 0.9]
+        others = [
+            name
+            for name in others
+            if candidates[name].distinct < own.distinct and determines(own.column, candidates[name].column) > 0.9
+        ]
     if others:
         roles.prompt_text = max(others, key=lambda name: (candidates[name].is_text, candidates[name].letters_each))
     if roles.prompt_text and not roles.response_text and not prompts:
@@ -236,7 +265,9 @@ def _says(look: Look, pattern: re.Pattern[str]) -> bool:
 def _is_prompt(look: Look) -> bool:
     """Whether its name says that it is what was asked; of `prompt_response`, the last word counts."""
     last = look.words.split()[-1:] or [""]
-    return not ID.search(look.words) and bool(PROMPT.search(last[0]) or (look.like(PROMPT) and not RESPONSE_TEXT.search(last[0])))
+    return not ID.search(look.words) and bool(
+        PROMPT.search(last[0]) or (look.like(PROMPT) and not RESPONSE_TEXT.search(last[0]))
+    )
 
 
 def _on_a_scale(look: Look) -> bool:
@@ -266,7 +297,11 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
         roles.response = (best,)
     if not roles.response and roles.response_text:
         whole = asked is None or roles.looks[roles.prompt_text].share_filled == 1
-        roles.response = (f"#{roles.prompt_text}", f"#{roles.response_text}") if asked is not None and whole else (f"#{roles.response_text}",)
+        roles.response = (
+            (f"#{roles.prompt_text}", f"#{roles.response_text}")
+            if asked is not None and whole
+            else (f"#{roles.response_text}",)
+        )
         if asked is not None and not whole and text is not None and determines(text, asked) < 1:
             roles.prompt_text, asked = "", None
     if not roles.response and items:
@@ -313,7 +348,11 @@ def _find_dimensions(roles: Roles) -> None:
             continue
         if not named and several_rows and who is not None and determines(who, look.column) == 1:
             continue
-        if several_raters and determines(item[0], look.column) == 1 and not (named and look.distinct > 1 and len(item[0].codes) < 50):
+        if (
+            several_raters
+            and determines(item[0], look.column) == 1
+            and not (named and look.distinct > 1 and len(item[0].codes) < 50)
+        ):
             roles.left_out[name] = "the same for all raters of a response"
             continue
         found[name] = scale
@@ -376,7 +415,9 @@ def _find_attributes(roles: Roles) -> None:
 def _declarable(look: Look) -> bool:
     if look.numeric:
         return look.like(AGE) or look.like(BIRTH_YEAR) or look.distinct <= 12
-    return look.distinct <= MOST_NAMED_LEVELS or look.is_nested or any(mark in text for text in look.few for mark in ";|")
+    return (
+        look.distinct <= MOST_NAMED_LEVELS or look.is_nested or any(mark in text for text in look.few for mark in ";|")
+    )
 
 
 def _could_be_one(look: Look) -> bool:

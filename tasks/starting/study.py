@@ -80,8 +80,6 @@ def study_draft(name: str, folder: str, codebook: Codebook, draft: Draft, data: 
     experiments = _experiments(settings, codebook, data, compared, result)
     if purpose == "small":
         settings["evaluation"]["max_prompts"] = 20
-        experiments = dict(list(experiments.items())[:1])
-        result.noted.append("small: one experiment; others can be added as in configs/studies/spica.yaml")
     settings["experiments"] = experiments
     settings["architectures"] = list(SMALL if purpose == "small" else TINY)
     settings["recipe"] = "small-cpu" if purpose == "small" else "tiny-english"
@@ -141,7 +139,9 @@ def _groups(codebook: Codebook, data: Data) -> tuple[dict[str, Any], list[tuple[
     compared, reference = list[tuple[str, str]](), dict[str, str]()
     for attribute in codebook.participants.attributes:
         counts = Counter(term for terms in data.participants[attribute] for term in set(terms))
-        shown = sorted((term for term, n in counts.items() if n >= MIN_PARTICIPANTS), key=lambda term: (-counts[term], term))
+        shown = sorted(
+            (term for term, n in counts.items() if n >= MIN_PARTICIPANTS), key=lambda term: (-counts[term], term)
+        )
         if len(shown) < 2:
             continue
         names = []
@@ -203,7 +203,9 @@ def _experiments(
             "contrasts": contrasts(*(f"{a} - {b}" for a, b in compared)),
         }
     else:
-        result.why_not["demographics"] = f"no attribute has two values that {FEWEST_IN_TRAINING} participants declare each"
+        result.why_not["demographics"] = (
+            f"no attribute has two values that {FEWEST_IN_TRAINING} participants declare each"
+        )
     scales = list(settings["scales"])
     if len(scales) > 1:
         experiments["scale"] = {
@@ -225,7 +227,9 @@ def _experiments(
             "contrasts": contrasts(*(f"{name} - control" for name in ("every", *ways)), "every - majority"),
         }
     else:
-        result.why_not["disagreement"] = f"only {int((each >= 3).sum())} responses have three ratings; {FEWEST_DISAGREEING} are needed"
+        result.why_not["disagreement"] = (
+            f"only {int((each >= 3).sum())} responses have three ratings; {FEWEST_DISAGREEING} are needed"
+        )
     if not data.compared:
         own = method.get("method", "dpo")
         experiments["optimisation"] = {
@@ -245,10 +249,24 @@ def _method(data: Data) -> tuple[dict[str, Any], str]:
     responses = data.ratings.groupby("prompt_id")["response_id"].nunique()
     if int((responses > 1).sum()) >= FEWEST_TRAINING:
         return {}, ""
-    return {"method": "kto"}, f"only {int((responses > 1).sum())} prompts have several rated responses, so single ones train, by KTO"
+    return {
+        "method": "kto"
+    }, f"only {int((responses > 1).sum())} prompts have several rated responses, so single ones train, by KTO"
 
 
 # ---- what can be answered
+
+
+def with_one_experiment(draft: StudyDraft) -> StudyDraft:
+    """The draft with the first of its experiments alone, for models that take their time."""
+    experiments = draft.settings.get("experiments", {})
+    if len(experiments) < 2:
+        return draft
+    first = next(iter(experiments))
+    left = f"one experiment, since real models take their time; these ratings could also answer {', '.join(list(experiments)[1:])}"
+    return replace(
+        draft, settings=draft.settings | {"experiments": {first: experiments[first]}}, noted=[*draft.noted, left]
+    )
 
 
 def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
@@ -269,7 +287,7 @@ def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
         }  # fmt: skip
         used = {side for name in experiment.contrasts if str(name) in contrasts for side in name.sides}
         if lacking:
-            reasons[key] = "; ".join(f"{visible(name)}: {reason}" for name, reason in lacking.items())
+            reasons[key] = "; ".join(f"not {visible(name)}, {reason}" for name, reason in lacking.items())
         if contrasts:
             kept = {name: one for name, one in conditions.items() if name in used}
             experiments[key] = own | {"conditions": kept, "contrasts": contrasts}

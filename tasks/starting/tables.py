@@ -204,7 +204,9 @@ def _with_header(table: UserTable) -> UserTable:
     if twice:
         raise InputError(f"{path}: column {twice[0]} has the name of another; give each a name of its own")
     if rows.header and _seems_a_row(names, rows):
-        raise InputError(f"{path}: its first line looks like a row of values, not a header; put the columns' names there")
+        raise InputError(
+            f"{path}: its first line looks like a row of values, not a header; put the columns' names there"
+        )
     return table
 
 
@@ -214,7 +216,11 @@ def _seems_a_row(names: Sequence[str], rows: FileRows) -> bool:
         return True
     numbers = [name for name in names if NUMBER.fullmatch(name)]
     counts = {str(number) for number in range(len(names) + 1)}
-    if numbers and (len(numbers) == len(names) or not set(numbers) <= counts) and numbers != sorted(counts)[: len(names)]:
+    if (
+        numbers
+        and (len(numbers) == len(names) or not set(numbers) <= counts)
+        and numbers != sorted(counts)[: len(names)]
+    ):
         return set(numbers) - counts != set() or len(names) == len(numbers) and sorted(numbers) != numbers
     few = [rows.values[place] for place in range(min(len(rows.rows), 200))]
     below = [{as_text(values[place]) for values in few} for place in range(len(rows.names))]

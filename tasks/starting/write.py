@@ -49,8 +49,10 @@ def _mapping(
 
 
 def _is_deep(value: Mapping[str, Any]) -> bool:
-    return any(isinstance(one, Mapping) for one in value.values()) and len(value) > 1 or any(
-        isinstance(part, Mapping) for one in value.values() if isinstance(one, Mapping) for part in one.values()
+    return (
+        any(isinstance(one, Mapping) for one in value.values())
+        and len(value) > 1
+        or any(isinstance(part, Mapping) for one in value.values() if isinstance(one, Mapping) for part in one.values())
     )
 
 

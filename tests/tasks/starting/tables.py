@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
-WORDS = "the model says that this is how you can do it and not what we would have in the answer to your question".split()
+WORDS = (
+    "the model says that this is how you can do it and not what we would have in the answer to your question".split()
+)
 
 
 def write(path: Path, rows: Sequence[Row]) -> Path:
@@ -39,7 +41,7 @@ def people(count: int = 44) -> list[dict[str, Any]]:
     ]
 
 
-def responses(prompts: int = 32, each: int = 2) -> list[dict[str, Any]]:
+def responses(prompts: int = 48, each: int = 2) -> list[dict[str, Any]]:
     return [
         {"item_id": f"i{p}-{r}", "prompt": sentence(p, "question"), "response": sentence(10 * p + r, "answer")}
         for p in range(prompts)
@@ -47,10 +49,16 @@ def responses(prompts: int = 32, each: int = 2) -> list[dict[str, Any]]:
     ]
 
 
-def ratings(raters: int = 44, prompts: int = 32, each: int = 2, levels: Sequence[Any] = (1, 2, 3, 4, 5)) -> list[dict[str, Any]]:
+def ratings(
+    raters: int = 44, prompts: int = 48, each: int = 2, levels: Sequence[Any] = (1, 2, 3, 4, 5)
+) -> list[dict[str, Any]]:
     """Each rater rates both responses to every fourth prompt, from the rater's number on."""
     return [
-        {"rater_id": f"rater-{n:03d}", "item_id": f"i{p}-{r}", "helpfulness": levels[(n + 3 * p + 2 * r) % len(levels)]}
+        {
+            "rater_id": f"rater-{n:03d}",
+            "item_id": f"i{p}-{r}",
+            "helpfulness": levels[(n * n + 5 * p + r * (n % 3 + 1) + n * p // 4) % len(levels)],
+        }
         for n in range(raters)
         for p in range(n % 4, prompts, 4)
         for r in range(each)

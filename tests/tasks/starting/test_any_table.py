@@ -75,7 +75,11 @@ def opened(text: str) -> object:
         return text
 
 
-@settings(max_examples=int(__import__("os").environ.get("N","60")), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(__import__("os").environ.get("N", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(table=tables(), suffix=st.sampled_from([".csv", ".json"]))
 def test_what_is_written_runs_or_one_line_says_why_nothing_is(table, suffix, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
@@ -85,7 +89,10 @@ def test_what_is_written_runs_or_one_line_says_why_nothing_is(table, suffix, tmp
     except InputError as error:
         assert str(error)
         return
-    study, codebook = load_study(str(folder / "out" / "study.yaml")), load_codebook(str(folder / "out" / "codebook.yaml"))
+    study, codebook = (
+        load_study(str(folder / "out" / "study.yaml")),
+        load_codebook(str(folder / "out" / "codebook.yaml")),
+    )
     check_codebook(study, codebook)
     if started.faults:
         with pytest.raises(InputError):

@@ -52,10 +52,14 @@ def init(folder: Path, rows: list[Row], name: str = "export.csv", **options: Any
 def test_one_flat_table_with_everything(tmp_path):
     made = init(tmp_path, flat())
     book, data = made.codebook, made.data
-    assert (book.ratings.participant, book.ratings.response, dict(book.ratings.dimensions)) == ("rater_id", "item_id", {"helpfulness": "helpfulness"})
+    assert (book.ratings.participant, book.ratings.response, dict(book.ratings.dimensions)) == (
+        "rater_id",
+        "item_id",
+        {"helpfulness": "helpfulness"},
+    )
     assert list(book.participants.attributes) == ["gender", "age"]
-    assert len(data.ratings) == 44 * 8 * 2  # every fourth of 32 prompts, two responses each
-    assert data.responses["prompt_id"].nunique() == 32
+    assert len(data.ratings) == 44 * 12 * 2  # every fourth of 48 prompts, two responses each
+    assert data.responses["prompt_id"].nunique() == 48
     assert made.study.dimensions["helpfulness"].better == "higher"
     assert "demographics" in made.study.experiments
     assert "woman - man" in map(str, made.study.experiments["demographics"].contrasts) or "man - woman" in map(
@@ -64,9 +68,18 @@ def test_one_flat_table_with_everything(tmp_path):
 
 
 def test_tables_apart_are_joined_by_what_stands_in_them_whatever_the_files_are_called(tmp_path):
-    write(tmp_path / "a.csv", [{"annotator": row["rater_id"], "task": row["item_id"], "score": row["helpfulness"]} for row in ratings()])
-    write(tmp_path / "b.csv", [{"worker code": row["rater_id"], "gender": row["gender"], "age": row["age"]} for row in people()])
-    write(tmp_path / "c.jsonl", [{"key": row["item_id"], "question": row["prompt"], "answer": row["response"]} for row in responses()])
+    write(
+        tmp_path / "a.csv",
+        [{"annotator": row["rater_id"], "task": row["item_id"], "score": row["helpfulness"]} for row in ratings()],
+    )
+    write(
+        tmp_path / "b.csv",
+        [{"worker code": row["rater_id"], "gender": row["gender"], "age": row["age"]} for row in people()],
+    )
+    write(
+        tmp_path / "c.jsonl",
+        [{"key": row["item_id"], "question": row["prompt"], "answer": row["response"]} for row in responses()],
+    )
     made = Init(tmp_path, output=tmp_path / "out")
     book = made.codebook
     assert book.files == ["a.csv", "b.csv", "c.jsonl"]
@@ -77,7 +90,12 @@ def test_tables_apart_are_joined_by_what_stands_in_them_whatever_the_files_are_c
 
 def test_long_ratings_have_a_column_that_says_what_a_row_is_about(tmp_path):
     rows = [
-        {"rater": row["rater_id"], "item": row["item_id"], "question": question, "answer": (row["helpfulness"] + shift) % 5 + 1}
+        {
+            "rater": row["rater_id"],
+            "item": row["item_id"],
+            "question": question,
+            "answer": (row["helpfulness"] + shift) % 5 + 1,
+        }
         for row in ratings()
         for shift, question in enumerate(("How helpful is it?", "How toxic is it?"))
     ]
@@ -86,7 +104,7 @@ def test_long_ratings_have_a_column_that_says_what_a_row_is_about(tmp_path):
     assert set(made.codebook.ratings.dimensions.values()) == {"How helpful is it?", "How toxic is it?"}
     better = {made.codebook.ratings.dimensions[name]: one.better for name, one in made.study.dimensions.items()}
     assert better == {"How helpful is it?": "higher", "How toxic is it?": "lower"}
-    assert len(made.data.ratings) == 44 * 16
+    assert len(made.data.ratings) == 44 * 24
 
 
 def test_several_responses_in_a_row_come_one_below_the_other(tmp_path):
@@ -109,14 +127,19 @@ def test_lists_and_objects_of_a_tool_that_nobody_knows(tmp_path, name):
     records = [
         {
             "doc": {"id": f"d{p}", "question": sentence(p, "question"), "answer": sentence(p, "answer")},
-            "votes": [{"by": {"user": f"u{n}", "country": ("India", "Kenya")[n % 2]}, "scores": {"quality": (n + p) % 5 + 1}} for n in range(p % 3, 30, 3)],
+            "votes": [
+                {"by": {"user": f"u{n}", "country": ("India", "Kenya")[n % 2]}, "scores": {"quality": (n + p) % 5 + 1}}
+                for n in range(p % 3, 30, 3)
+            ],
         }
         for p in range(30)
     ]
     made = init(tmp_path, records, name)
     assert made.codebook.ratings.each == ("votes",)
     assert made.codebook.ratings.participant == "votes.by.user"
-    assert dict(made.codebook.ratings.dimensions) == {"votes-scores-quality": "votes.scores.quality"} or "quality" in next(iter(made.codebook.ratings.dimensions))
+    assert dict(made.codebook.ratings.dimensions) == {
+        "votes-scores-quality": "votes.scores.quality"
+    } or "quality" in next(iter(made.codebook.ratings.dimensions))
     assert len(made.data.ratings) == 30 * 10
     assert "country" in next(iter(made.codebook.participants.attributes))
 
@@ -133,7 +156,7 @@ def test_parts_of_one_table_are_read_by_a_pattern(tmp_path):
 def test_an_excel_sheet(tmp_path):
     pd.DataFrame(flat()).to_excel(tmp_path / "export.xlsx", index=False)
     made = Init(tmp_path / "export.xlsx", output=tmp_path / "out")
-    assert len(made.data.ratings) == 704
+    assert len(made.data.ratings) == 1056
 
 
 # ---- comparisons
@@ -146,7 +169,7 @@ def compared(answers: list[Any], **columns: str) -> list[Row]:
     return [
         {
             "rater_id": who, "gender": person[who]["gender"], "prompt": sentence(p, "question"), names["a"]: sentence(10 * p, "answer"),
-            names["b"]: sentence(10 * p + 1, "answer"), names["answer"]: answers[(n + 3 * p) % len(answers)],
+            names["b"]: sentence(10 * p + 1, "answer"), names["answer"]: answers[(n * (p // 4 + 1) + p) % len(answers)],
         }
         for n, who in enumerate(person)
         for p in range(n % 4, 32, 4)
@@ -180,12 +203,19 @@ def test_comparisons_are_read_with_sides(tmp_path, answers, columns, labels):
 
 def test_which_end_of_a_scale_of_numbers_prefers_which_side_is_said_to_be_unclear_at_its_line(tmp_path):
     made = init(tmp_path, compared([-2, -1, 0, 1, 2], answer="preference"))
-    line = next(number for number, text in enumerate((tmp_path / "out" / "codebook.yaml").read_text().splitlines(), 1) if text.strip().startswith("labels:"))
+    line = next(
+        number
+        for number, text in enumerate((tmp_path / "out" / "codebook.yaml").read_text().splitlines(), 1)
+        if text.strip().startswith("labels:")
+    )
     assert f"whether -2 or 2 prefers a; taken: -2 does (line {line} of " in made.printed
 
 
 def test_a_chosen_and_a_rejected_response_need_no_answer(tmp_path):
-    rows = [{key: value for key, value in row.items() if key != "winner"} for row in compared(["x"], a="chosen", b="rejected")]
+    rows = [
+        {key: value for key, value in row.items() if key != "winner"}
+        for row in compared(["x"], a="chosen", b="rejected")
+    ]
     made = init(tmp_path, rows)
     assert dict(made.codebook.ratings.dimensions) == {"preference": "=chosen"}
     ratings_of = made.data.ratings["preference"].value_counts().to_dict()
@@ -211,11 +241,14 @@ def test_without_a_column_of_participants_each_row_is_somebody_else_and_it_says_
     made = init(tmp_path, [{key: row[key] for key in ("item_id", "response", "helpfulness")} for row in flat()])
     assert made.codebook.ratings.participant == "@row"
     assert "nobody can be known to have rated twice" in made.printed
-    assert len(made.data.participants) == 704
+    assert len(made.data.participants) == 1056
 
 
 def test_what_tells_who_somebody_is_is_not_read_and_nobodys_id_is_printed_or_written(tmp_path):
-    rows = [row | {"PROLIFIC_PID": f"{n % 44:024x}", "ip_address": "10.0.0.1", "comment": f"I am {row['email']}"} for n, row in enumerate(flat())]
+    rows = [
+        row | {"PROLIFIC_PID": f"{n % 44:024x}", "ip_address": "10.0.0.1", "comment": f"I am {row['email']}"}
+        for n, row in enumerate(flat())
+    ]
     made = init(tmp_path, rows)
     assert made.codebook.ratings.participant == "rater_id"
     everything = made.printed + made.written
@@ -232,13 +265,13 @@ def test_who_says_different_things_about_themselves_loses_the_attribute(tmp_path
     rows[0] = rows[0] | {"gender": "man"}
     made = init(tmp_path, rows)
     assert list(made.codebook.participants.attributes) == ["age"]
-    assert len(made.data.ratings) == 704
+    assert len(made.data.ratings) == 1056
 
 
 def test_an_attention_check_drops_who_fails_it(tmp_path):
     made = init(tmp_path, [row | {"attention_check": "blue" if n % 10 else "red"} for n, row in enumerate(flat())])
     assert made.codebook.ratings.attention == {"attention_check": "blue"}
-    assert len(made.data.ratings) == 704 - 71  # rows 0, 10, … 700
+    assert len(made.data.ratings) == 1056 - 106  # rows 0, 10, … 1050
 
 
 # ---- scales
@@ -291,8 +324,12 @@ def test_few_prompts_make_a_survey_only(tmp_path):
 
 def test_prompts_with_one_response_each_train_by_kto(tmp_path):
     made = init(tmp_path, [row for row in flat() if row["item_id"].endswith("-0")])
-    methods = {condition.method for experiment in made.study.experiments.values() for condition in experiment.conditions.values()}
-    assert methods == {"kto", "grpo"}
+    methods = {
+        condition.method
+        for experiment in made.study.experiments.values()
+        for condition in experiment.conditions.values()
+    }
+    assert methods == {"kto"}
 
 
 def test_survey_and_small_choose_what_the_study_is_for(tmp_path):
@@ -355,16 +392,19 @@ def test_label_rows_of_qualtrics_are_nobodys_answers(tmp_path):
     lines = path.read_text().splitlines()
     ids = ",".join('"{""ImportId"":""QID' + str(n) + '""}"' for n in range(len(rows[0])))
     path.write_text("\n".join([lines[0], ",".join(["A question?"] * len(rows[0])), ids, *lines[1:]]))
-    assert len(Init(path, output=tmp_path / "out").data.ratings) == 704
+    assert len(Init(path, output=tmp_path / "out").data.ratings) == 1056
 
 
 def test_hostile_texts_stay_texts(tmp_path):
     evil = '*]}\n- !!python/object:os.system "x" #\u202e: &a'
-    rows = [{key if key != "gender" else f"gender {evil}": value for key, value in row.items()} for row in flat(levels=("no", "yes"))]
+    rows = [
+        {key if key != "gender" else f"gender {evil}": value for key, value in row.items()}
+        for row in flat(levels=("no", "yes"))
+    ]
     made = init(tmp_path, rows)
     assert evil.split()[0] in next(str(one.column) for one in made.codebook.participants.attributes.values())
     assert "\u202e" not in made.printed + made.written
-    assert len(made.data.ratings) == 704
+    assert len(made.data.ratings) == 1056
 
 
 def test_a_large_table_is_read_by_arrow_as_it_is_by_our_own_reader_and_a_part_of_it_closely(tmp_path, monkeypatch):
@@ -375,7 +415,7 @@ def test_a_large_table_is_read_by_arrow_as_it_is_by_our_own_reader_and_a_part_of
     part = Init(path, output=tmp_path / "part")
     assert (tmp_path / "part" / "codebook.yaml").read_text() == (tmp_path / "whole" / "codebook.yaml").read_text()
     assert "rows, all those of some responses" in part.printed
-    assert "704 ratings by 44 participants" in whole.printed
+    assert "1,056 ratings by 44 participants" in whole.printed
 
 
 # ---- the shipped codebooks
@@ -405,13 +445,17 @@ def test_the_survey_is_the_one_of_the_shipped_codebook(tmp_path, shared_data, na
     shipped = load_study(name, {"ratings.folder": str(shared_data / ("spica" if name == "spica" else ""))})
     theirs = load_ratings(list(shipped.dimensions), [load_codebook(name)], Path(str(shipped.ratings.folder)))
     ours = made.data
-    assert {one: shipped.dimensions[one].better for one in shipped.dimensions} == {one: made.study.dimensions[one].better for one in made.study.dimensions}
+    assert {one: shipped.dimensions[one].better for one in shipped.dimensions} == {
+        one: made.study.dimensions[one].better for one in made.study.dimensions
+    }
     expected = tables_that_no_term_changes(shipped, theirs)
     for table, frame in tables_that_no_term_changes(made.study, ours).items():
         pd.testing.assert_frame_equal(frame, expected[table])
     for own, other in attributes.items():
         mine = participants_table(ours.participants, [other], 10).drop(columns="attribute")
-        pd.testing.assert_frame_equal(mine, participants_table(theirs.participants, [own], 10).drop(columns="attribute"))
+        pd.testing.assert_frame_equal(
+            mine, participants_table(theirs.participants, [own], 10).drop(columns="attribute")
+        )
 
 
 def test_the_tables_of_a_test_are_what_they_say(tmp_path):
