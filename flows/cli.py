@@ -378,15 +378,19 @@ WRITE_OVER = "write over a codebook and a study that are there"
     argument("--small", None, "one experiment on a small real model, in place of tiny ones", action="store_true"),
     argument("--force", None, WRITE_OVER, action="store_true"),
     description="Read your files, find who rated what on which scale, say what was assumed and what could not be told, "
-    "and write a commented codebook and a study whose experiments these ratings can answer. Nothing is asked or copied.",
+    "and write a commented codebook and a study whose experiments these ratings can answer. Nothing is copied.",
 )
 def init(options: Namespace) -> int:
     from tasks.starting.init import start
 
     if options.survey and options.small:
         raise InputError("--survey or --small, not both")
-    purpose = "survey" if options.survey else "small" if options.small else "tiny"
-    started = start(options.tables, options.output, purpose, options.force)
+    started = start(
+        options.tables,
+        options.output,
+        "survey" if options.survey else "small" if options.small else "tiny",
+        options.force,
+    )
     print("\n".join(started.lines))
     for fault in started.faults:
         print(f"pluralign: can't run yet: {fault}", file=sys.stderr)

@@ -91,7 +91,7 @@ def _ranges(look: Look, numbers: Sequence[float]) -> dict[str, list[int | None]]
     if look.like(AGE) and whole and low >= 0 and high <= OLDEST and len(set(numbers)) > 5:
         used = [one for one in BANDS if any((one[0] or 0) <= number <= (one[1] or OLDEST) for number in numbers)]
         return {name: [least, most] for least, most, name in used}
-    if look.like(BIRTH_YEAR) and whole and EARLIEST <= low and high <= LATEST:
+    if look.like(BIRTH_YEAR) and whole and low >= EARLIEST and high <= LATEST:
         decades = sorted({int(number) // 10 * 10 for number in numbers})
         return {f"{decade}-{decade + 9}": [decade, decade + 9] for decade in decades}
     return None

@@ -11,7 +11,7 @@ import numpy as np
 from configs.codebook import PLATFORM_COLUMN, normal
 from tasks.ratings.reading.columns import as_number, nested_kind
 from tasks.ratings.reading.rejected import PLATFORM_ID
-from tasks.starting.tables import Column
+from tasks.starting.tables import TextColumn
 
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$")
 ADDRESS = re.compile(r"^(\d{1,3}\.){3}\d{1,3}$")
@@ -21,68 +21,115 @@ TIME = re.compile(
 LOOKED_AT = 500
 """So many different texts show what a column holds."""
 
-PERSONAL = re.compile(
-    r"\b(e ?mail|ip|ip ?address|phone|address|latitude|longitude|location ?lat\w*|location ?l\w*ng\w*|first ?name|last ?name|surname|"
-    r"full ?name|recipient\w*|external ?(data )?ref\w*|zip|zip ?code|postal ?code|user ?agent|browser|device|birth ?date|date ?of ?birth|"
-    r"iban|payment|bonus|telefon|adresse|vorname|nachname|plz)\b"
+
+def _named(patterns: str) -> re.Pattern[str]:
+    """Names with any of these patterns as a word; a tilde is a blank that may be there."""
+    return re.compile(rf"\b({'|'.join(patterns.split())})\b".replace("~", " ?"))
+
+
+PERSONAL = _named(
+    r"""
+    e~mail ip ip~address phone address latitude longitude location~lat\w* location~l\w*ng\w* first~name
+    last~name surname full~name recipient\w* external~(data~)?ref\w* zip zip~code postal~code user~agent browser
+    device birth~date date~of~birth iban payment bonus telefon adresse vorname nachname plz
+    """
 )
-TIMES = re.compile(
-    r"\b(time|times|timestamp|date|datetime|start\w*date|end\w*date|duration|seconds|secs|millis\w*|ms|elapsed|lead ?time|created|updated|"
-    r"submitted|recorded|started|finished|completed|progress|status|version|session|order|position|index|row|rank|turn|page|batch|round|"
-    r"trial|block|number|num|count|length|words|tokens|seed|temperature|unnamed|approved|approvals|reward|zeit|datum|dauer)\b"
+TIMES = _named(
+    r"""
+    time times timestamp date datetime start\w*date end\w*date duration seconds secs millis\w* ms elapsed
+    lead~time created updated submitted recorded started finished completed progress status version session
+    order position index row rank turn page batch round trial block number num count length words tokens seed
+    temperature unnamed approved approvals reward zeit datum dauer
+    """
 )
-FREE = re.compile(
-    r"\b(comments?|explanation|explain|reason|reasons|reasoning|rationale|justification|feedback|why|notes?|remarks?|describe|described|"
-    r"open ?ended|free ?text|suggestions?|kommentar|begr[uü]ndung|anmerkung\w*)\b"
+FREE = _named(
+    r"""
+    comments? explanation explain reason reasons reasoning rationale justification feedback why notes? remarks?
+    describe described open~ended free~text suggestions? kommentar begr[uü]ndung anmerkung\w*
+    """
 )
-PARTICIPANT = re.compile(
-    r"\b(participants?|raters?|annotators?|workers?|users?|respondents?|judges?|label(l)?ers?|coders?|evaluators?|reviewers?|persons?|"
-    r"subjects?|crowd ?workers?|assessors?|voters?|member|completed ?by|response ?id|case ?id|person(en)? ?id|teilnehmer\w*|befragte\w*|"
-    r"proband\w*|pid|vp|vpn)\b"
+PARTICIPANT = _named(
+    r"""
+    participants? raters? annotators? workers? users? respondents? judges? label(l)?ers? coders? evaluators?
+    reviewers? persons? subjects? crowd~workers? assessors? voters? member completed~by response~id case~id
+    person(en)?~id teilnehmer\w* befragte\w* proband\w* pid vp vpn
+    """
 )
-NOT_THE_PARTICIPANT = re.compile(
-    r"\b(prompt|message|text|input|query|turn|agent|rating|score|model|type|group|count|language|lang|age|gender|sex)\b"
+NOT_THE_PARTICIPANT = _named(
+    r"""
+    prompt message text input query turn agent rating score model type group count language lang age gender sex
+    """
 )
-ITEM = re.compile(
-    r"\b(responses?|answers?|items?|instances?|outputs?|completions?|utterances?|comments?|texts?|posts?|tweets?|messages?|examples?|"
-    r"samples?|repl(y|ies)|generations?|docs?|documents?|sentences?|tasks?|stimul(us|i)|images?|records?|units?|antwort\w*|beispiel\w*|candidates?)\b"
+ITEM = _named(
+    r"""
+    responses? answers? items? instances? outputs? completions? utterances? comments? texts? posts? tweets?
+    messages? examples? samples? repl(y|ies) generations? docs? documents? sentences? tasks? stimul(us|i)
+    images? records? units? antwort\w* beispiel\w* candidates?
+    """
 )
-PROMPT = re.compile(
-    r"\b(prompts?|questions?|quer(y|ies)|instructions?|conversations?|interactions?|dialog(ue)?s?|contexts?|inputs?|user ?(prompt|message|input|turn)|"
-    r"topics?|scenarios?|requests?|aufgabe\w*|frage\w*|anfrage\w*|chats?)\b"
+PROMPT = _named(
+    r"""
+    prompts? questions? quer(y|ies) instructions? conversations? interactions? dialog(ue)?s? contexts? inputs?
+    user~(prompt|message|input|turn) topics? scenarios? requests? aufgabe\w* frage\w* anfrage\w* chats?
+    """
 )
-RESPONSE_TEXT = re.compile(
-    r"\b(responses?|answers?|outputs?|completions?|repl(y|ies)|texts?|comments?|generations?|generated|content|sentences?|utterances?|tweets?|posts?|"
-    r"body|message|assistant|bot|model|chosen|rejected|antwort\w*|summary|translation|candidates?)\b"
+RESPONSE_TEXT = _named(
+    r"""
+    responses? answers? outputs? completions? repl(y|ies) texts? comments? generations? generated content
+    sentences? utterances? tweets? posts? body message assistant bot model chosen rejected antwort\w* summary
+    translation candidates?
+    """
 )
-DEMOGRAPHIC = re.compile(
-    r"\b(gender|sex|age|ages|birth ?year|year ?(of )?birth|born|race|races|ethnic\w*|education\w*|degree|school\w*|country|countries|nation\w*|"
-    r"residence|region|state|religi\w*|faith|politic\w*|party|ideolog\w*|partisan\w*|income|employ\w*|occupation\w*|job|student\w*|"
-    r"language ?spoken|native ?language|mother ?tongue|languages?|sexual\w*|orientation|lgbt\w*|trans\w*|marital|married|children|parent\w*|"
-    r"disab\w*|urban\w*|class|locale|generation|immigra\w*|veteran|demograph\w*|locations?|geschlecht|alter|herkunft|bildung\w*|land|beruf\w*|"
-    r"partei|religion\w*|familienstand|einkommen|staatsangeh\w*|muttersprache)\b"
+DEMOGRAPHIC = _named(
+    r"""
+    gender sex age ages birth~year year~(of~)?birth born race races ethnic\w* education\w* degree school\w*
+    country countries nation\w* residence region state religi\w* faith politic\w* party ideolog\w* partisan\w*
+    income employ\w* occupation\w* job student\w* language~spoken native~language mother~tongue languages?
+    sexual\w* orientation lgbt\w* trans\w* marital married children parent\w* disab\w* urban\w* class locale
+    generation immigra\w* veteran demograph\w* locations? geschlecht alter herkunft bildung\w* land beruf\w*
+    partei religion\w* familienstand einkommen staatsangeh\w* muttersprache
+    """
 )
-AGE = re.compile(r"\b(age|ages|alter|age ?years)\b")
-BIRTH_YEAR = re.compile(r"\b(birth ?year|year ?(of ?)?birth|born|geburtsjahr)\b")
-RATED = re.compile(
-    r"\b(ratings?|rated|scores?|labels?|toxic\w*|offens\w*|hate\w*|harm\w*|safe\w*|unsafe|quality|helpful\w*|honest\w*|truthful\w*|correct\w*|"
-    r"accura\w*|factual\w*|fluen\w*|coheren\w*|relevan\w*|appropriate\w*|polite\w*|empath\w*|emotion\w*|bias\w*|fair\w*|stereotyp\w*|agree\w*|"
-    r"satisf\w*|prefer\w*|likert|stars?|useful\w*|clar\w*|sarcas\w*|iron\w*|sentiment|humou?r|funny|sexis\w*|racis\w*|creativ\w*|informative\w*|"
-    r"complex\w*|verbos\w*|overall|severity|intens\w*|insult\w*|threat\w*|profan\w*|abus\w*|aggress\w*|respect\w*|trust\w*|like|likes|sensib\w*|"
-    r"specific\w*|interest\w*|engag\w*|valence|arousal|dominance|bewert\w*|toxiz\w*|hilfreich\w*|qualit\w*|angemessen\w*|evaluation|judgement|judgment|vote)\b"
+AGE = _named(
+    r"""
+    age ages alter age~years
+    """
 )
-LOWER = re.compile(
-    r"\b(toxic\w*|offens\w*|hate\w*|hatefulness|harm(?!less)\w*|unsafe|bias\w*|stereotyp\w*|insult\w*|threat\w*|profan\w*|abus\w*|aggress\w*|sexis\w*|"
-    r"racis\w*|unfair\w*|rude\w*|unhelpful\w*|inappropriate\w*|severity|danger\w*|risk\w*|hallucinat\w*|error\w*|violen\w*|obscen\w*|disrespect\w*|misinformation|"
-    r"toxiz\w*|beleidig\w*|sch[aä]dlich\w*|sarcas\w*|spam|incorrect\w*|irrelevan\w*)\b"
+BIRTH_YEAR = _named(
+    r"""
+    birth~year year~(of~)?birth born geburtsjahr
+    """
 )
-HIGHER = re.compile(
-    r"\b(helpful\w*|quality|honest\w*|truthful\w*|correct\w*|accura\w*|factual\w*|fluen\w*|coheren\w*|relevan\w*|appropriate\w*|polite\w*|empath\w*|"
-    r"emotional ?awareness|fair\w*|safe\w*|harmless\w*|satisf\w*|useful\w*|clar\w*|creativ\w*|informative\w*|overall|respect\w*|trust\w*|prefer\w*|likes?|stars?|"
-    r"sensib\w*|specific\w*|interest\w*|engag\w*|hilfreich\w*|qualit\w*|angemessen\w*|score|rating)\b"
+RATED = _named(
+    r"""
+    ratings? rated scores? labels? toxic\w* offens\w* hate\w* harm\w* safe\w* unsafe quality helpful\w*
+    honest\w* truthful\w* correct\w* accura\w* factual\w* fluen\w* coheren\w* relevan\w* appropriate\w*
+    polite\w* empath\w* emotion\w* bias\w* fair\w* stereotyp\w* agree\w* satisf\w* prefer\w* likert stars?
+    useful\w* clar\w* sarcas\w* iron\w* sentiment humou?r funny sexis\w* racis\w* creativ\w* informative\w*
+    complex\w* verbos\w* overall severity intens\w* insult\w* threat\w* profan\w* abus\w* aggress\w* respect\w*
+    trust\w* like likes sensib\w* specific\w* interest\w* engag\w* valence arousal dominance bewert\w* toxiz\w*
+    hilfreich\w* qualit\w* angemessen\w* evaluation judgement judgment vote
+    """
+)
+LOWER = _named(
+    r"""
+    toxic\w* offens\w* hate\w* hatefulness harm(?!less)\w* unsafe bias\w* stereotyp\w* insult\w* threat\w*
+    profan\w* abus\w* aggress\w* sexis\w* racis\w* unfair\w* rude\w* unhelpful\w* inappropriate\w* severity
+    danger\w* risk\w* hallucinat\w* error\w* violen\w* obscen\w* disrespect\w* misinformation toxiz\w*
+    beleidig\w* sch[aä]dlich\w* sarcas\w* spam incorrect\w* irrelevan\w*
+    """
+)
+HIGHER = _named(
+    r"""
+    helpful\w* quality honest\w* truthful\w* correct\w* accura\w* factual\w* fluen\w* coheren\w* relevan\w*
+    appropriate\w* polite\w* empath\w* emotional~awareness fair\w* safe\w* harmless\w* satisf\w* useful\w*
+    clar\w* creativ\w* informative\w* overall respect\w* trust\w* prefer\w* likes? stars? sensib\w* specific\w*
+    interest\w* engag\w* hilfreich\w* qualit\w* angemessen\w* score rating
+    """
 )
 ATTENTION = re.compile(
-    r"\b(attention|attention ?checks?|catch ?(trial|item|question)|instructed ?(item|response)|imc|bogus|trap ?question)\w*\b"
+    r"\b(attention|attention ?checks?|catch ?(trial|item|question)|instructed ?(item|response)|imc|bogus|trap"
+    r" ?question)\w*\b"
 )
 
 
@@ -96,7 +143,7 @@ def words(name: str) -> str:
 class Look:
     """A column, and what can be seen of it."""
 
-    column: Column
+    column: TextColumn
 
     @property
     def name(self) -> str:
@@ -179,7 +226,7 @@ class Look:
         return bool(pattern.search(self.words))
 
 
-def determines(one: Column, other: Column) -> float:
+def determines(one: TextColumn, other: TextColumn) -> float:
     """The share of `one`'s different texts that go with one text of `other` only, where both say something."""
     both = one.is_filled & other.is_filled
     if not both.any():
@@ -192,7 +239,7 @@ def determines(one: Column, other: Column) -> float:
     return float(1 - several[used].mean())
 
 
-def fits(one: Column, other: Column) -> float:
+def fits(one: TextColumn, other: TextColumn) -> float:
     """The share of `one`'s different texts that stand in `other` too."""
     own = {normal(text) for text in one.said}
     return len(own & {normal(text) for text in other.said}) / max(len(own), 1)

@@ -20,8 +20,10 @@ PREFERENCE = re.compile(
     r"annotation|answer|outcome|magnitude|strength|bevorzugt\w*|besser\w*|wahl)\b"
 )
 TIED = re.compile(
-    r"^(tie|tied|ties|equal|equally good|same|both|neither|none|draw|no preference|about the same|the same|both good|both bad|tie \(?both ?bad\)?|"
-    r"similar|equally bad|unentschieden|gleich|gleich gut|=|a=b|both are good|both are bad|both equal|no difference|indifferent)$"
+    r"^(tie|tied|ties|equal|equally good|same|both|neither|none|draw|no preference|about the same|the same|both"
+    r" good|both bad|tie \(?both ?bad\)?|"
+    r"similar|equally bad|unentschieden|gleich|gleich gut|=|a=b|both are good|both are bad|both equal|no"
+    r" difference|indifferent)$"
 )
 SLIGHT = re.compile(r"\b(slight\w*|somewhat|marginal\w*|a bit|a little|little|weak\w*|etwas|eher)\b")
 MUCH = re.compile(
@@ -38,7 +40,7 @@ MOST_SIDES, MOST_ANSWERS = 8, 25
 
 @dataclass(frozen=True)
 class Sides:
-    """Responses that a row compares. texts, ids: side → column. labels: column of answers → text → side, tie or category.
+    """Responses that a row compares. texts, ids: side → column. labels: column → its text → side, tie or category.
 
     said, unclear: a sentence each, "" if there is nothing to say.
     """
@@ -56,7 +58,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Beside:
     """Columns of several responses in a row, each of which is rated: name that they go by → index → column."""
 
     columns: Mapping[str, Mapping[str, str]]
@@ -109,7 +111,7 @@ def find_sides(looks: Mapping[str, Look]) -> Sides | None:
     return None
 
 
-def find_stack(looks: Mapping[str, Look]) -> Stack | None:
+def find_stack(looks: Mapping[str, Look]) -> Beside | None:
     """Columns of ratings, and perhaps of texts or ids, of several responses in a row."""
     groups = index_groups(looks)
     for stem, group in groups.items():
@@ -122,7 +124,7 @@ def find_stack(looks: Mapping[str, Look]) -> Stack | None:
         ratings = {other: one for other, one in alike.items() if all(_is_rating(looks[name]) for name in one.values())}
         named = any(look.like(RATED) for look in own)
         if texts or ids or (named and len(group) >= 2) or len(group) >= 5:
-            return Stack({**texts, **ids, **ratings}, next(iter(texts), ""))
+            return Beside({**texts, **ids, **ratings}, next(iter(texts), ""))
     return None
 
 
@@ -132,7 +134,7 @@ def _is_side(look: Look) -> bool:
         and look.share_filled == 1
         and (look.is_text or look.like(RESPONSE_TEXT) or len(look.words) == 1)
     )
-    return texts and not ID.search(look.words) and scale_of(look.column.said) is None or (texts and look.is_text)
+    return (texts and not ID.search(look.words) and scale_of(look.column.said) is None) or (texts and look.is_text)
 
 
 def _is_rating(look: Look) -> bool:
@@ -175,7 +177,7 @@ Read = tuple[Mapping[str, int | str], str, str]
 
 
 def _read(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Read | None:
-    """Label → side, tie or category, what was assumed, and what could not be seen; None where the answers are no choice."""
+    """Label → side, tie or category, what was assumed, what could not be seen; None where answers are no choice."""
     if not answers or len(answers) > MOST_ANSWERS:
         return None
     exact = {text: _side(text, aliases) for text in answers}
@@ -229,8 +231,12 @@ def _of_numbers(answers: Sequence[str], sides: Sequence[str]) -> Read | None:
         unclear = f"whether {start} means {sides[0]}; taken: it does" if start == 0 else ""
         return _with_spellings(chosen, whole), f"{start} prefers {sides[0]}, {start + 1} {sides[1]}", unclear
     if low == 0 and high == n:
-        chosen = {"0": TIE} | {str(place): side for place, side in enumerate(sides, 1)}
-        return _with_spellings(chosen, whole), f"1 prefers {sides[0]}, 2 {sides[1]}", "whether 0 is a tie; taken: it is"
+        chosen = {"0": TIE, **{str(place): side for place, side in enumerate(sides, 1)}}
+        return (
+            _with_spellings(chosen, whole),
+            f"1 prefers {sides[0]}, 2 {sides[1]}",
+            "whether 0 is a tie; taken: it is",
+        )
     if low >= 1 and n == 2:
         most = max(high, 5)
         labels = {str(number): most - number + 1 for number in range(1, most + 1)}
@@ -261,7 +267,7 @@ def _of_strengths(answers: Sequence[str], aliases: Mapping[str, set[str]]) -> Re
             one, mark, other = compared.groups()
             side, strength = _side(one if mark[0] == ">" else other, aliases), len(mark)
         else:
-            places = {}
+            places: dict[str, int] = {}
             for name, own in aliases.items():
                 hits = [
                     match.start()

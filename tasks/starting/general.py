@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from configs.codebook import PLATFORM_COLUMN, normal
 from configs.errors import InputError
 from tasks.ratings.reading.formats import FileRows
 from tasks.ratings.reading.rejected import visible
 from tasks.starting.attributes import attribute
-from tasks.starting.columns import DEMOGRAPHIC, HIGHER, LOWER, Look, determines, fits, words
+from tasks.starting.columns import DEMOGRAPHIC, HIGHER, LOWER, Look, fits, words
 from tasks.starting.comparisons import Sides, find_sides, find_stack
 from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
@@ -24,8 +26,25 @@ from tasks.starting.tables import FlatTable, flat
 
 TAKEN = frozenset({"participant_id", "response_id", "prompt_id", "order", "language", "all", "prompt", "response"})
 """What tables of a study call columns of their own."""
-WORDS_OF_RATINGS = ("rating", "ratings", "score", "scores", "label", "labels", "q", "value", "values", "responses", "how", "annotation",
-                    "annotations", "result", "results", "choices", "each")  # fmt: skip
+WORDS_OF_RATINGS = (
+    "rating",
+    "ratings",
+    "score",
+    "scores",
+    "label",
+    "labels",
+    "q",
+    "value",
+    "values",
+    "responses",
+    "how",
+    "annotation",
+    "annotations",
+    "result",
+    "results",
+    "choices",
+    "each",
+)
 """Words that say of a column that it is a rating, not of what."""
 OWN_ROW = "row@row"
 """Each row's own response: `@row` alone may be the participant."""
@@ -81,9 +100,9 @@ def _as_it_stands(table: UserTable) -> FlatTable:
 def _nothing_found(tables: Sequence[UserTable], flats: Iterable[FlatTable]) -> str:
     files = ", ".join(dict.fromkeys(str(table.path) for table in tables))
     return (
-        f"{files}: no column seems to hold ratings or preferences: numbers or words of a scale, in a column called such as "
-        "rating, score or toxicity, or responses side by side with the one that is preferred. A codebook of your own says "
-        "where they are: see configs/codebooks/template.yaml"
+        f"{files}: no column seems to hold ratings or preferences: numbers or words of a scale, in a column called"
+        " such as rating, score or toxicity, or responses side by side with the one that is preferred. A codebook of"
+        " your own says where they are: see configs/codebooks/template.yaml"
     )
 
 
@@ -129,7 +148,7 @@ def _pattern(folder: Path, suffix: str, paths: Sequence[Path]) -> str:
 
 def _candidates(table: UserTable, plain: FlatTable, others: Sequence[FlatTable]) -> list[_Candidate]:
     """The ways to read a file as ratings, each with what speaks for it."""
-    flats = [(plain, {})]
+    flats: list[tuple[FlatTable, dict[str, Any]]] = [(plain, {})]
     for plan in plans(table.rows):
         if plan.each:
             shape = {"each": [list(step) if isinstance(step, tuple) else step for step in plan.each]}
@@ -233,8 +252,8 @@ def _participant(roles: Roles, notes: _Notes) -> Any:
         notes.assumed.append(f"who rated: column '{visible(roles.participant)}'{platform}")
         return roles.participant
     notes.unclear.append(
-        "ratings.participant: no column tells who rated, so each row counts as somebody else: nobody can be known to have rated twice, and "
-        "ratings of one person count as of several"
+        "ratings.participant: no column tells who rated, so each row counts as somebody else: nobody can be known to"
+        " have rated twice, and ratings of one person count as of several"
     )
     numbers = [name for name in roles.table.columns if name.endswith(".@number")]
     return ["@row", *numbers[:1]] if numbers else "@row"
@@ -308,7 +327,8 @@ def _common_scale(roles: Roles, notes: _Notes) -> tuple[Scale, list[str]]:
     if left:
         shown = ", ".join(f"'{visible(name)}'" for name in left[:SHOWN])
         notes.unclear.append(
-            f"ratings.dimensions: {shown} {'has' if len(left) == 1 else 'have'} another scale, and needs a codebook of its own"
+            f"ratings.dimensions: {shown} {'has' if len(left) == 1 else 'have'} another scale, and needs a codebook"
+            " of its own"
         )
     for name in left:
         roles.left_out[name] = "another scale"
@@ -353,17 +373,8 @@ def _counts(roles: Roles, name: str) -> dict[str, int]:
     if not roles.dimension:
         return dict(roles.looks[name].column.said)
     which, values = roles.looks[roles.dimension].column, roles.looks[roles.rating].column
-    texts = [values.levels[code] for code in values.codes[which.codes == which.levels.index(name)]]
-    return {text: texts.count(text) for text in set(texts) if text.strip()} if len(texts) < 10_000 else {
-        text: int(n) for text, n in _value_counts(texts).items() if text.strip()
-    }  # fmt: skip
-
-
-def _value_counts(texts: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for text in texts:
-        counts[text] = counts.get(text, 0) + 1
-    return counts
+    rows = np.bincount(values.codes[which.codes == which.levels.index(name)], minlength=len(values.levels))
+    return {text: int(n) for text, n in zip(values.levels, rows, strict=True) if n and text.strip()}
 
 
 def _direction(column: str, scale: Scale) -> tuple[str, bool]:
@@ -371,10 +382,8 @@ def _direction(column: str, scale: Scale) -> tuple[str, bool]:
     if scale.numbers is None and scale.labels:
         ordered = sorted(scale.labels, key=lambda text: scale.labels[text])
         top, bottom = words(ordered[-1]), words(ordered[0])
-        if (
-            LOWER.search(top)
-            and not LOWER.search(re.sub(r"^(not?|non)\b", "", bottom))
-            or re.search(r"\b(severe|extreme|critical)\b", top)
+        if (LOWER.search(top) and not LOWER.search(re.sub(r"^(not?|non)\b", "", bottom))) or re.search(
+            r"\b(severe|extreme|critical)\b", top
         ):
             return "lower", True
     name = words(column)
@@ -384,7 +393,7 @@ def _direction(column: str, scale: Scale) -> tuple[str, bool]:
 
 
 def _slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
-    """Column → a name for it in the study; no two the same."""
+    """TextColumn → a name for it in the study; no two the same."""
     names: dict[str, str] = {}
     for place, column in enumerate(columns, 1):
         tokens = re.findall(r"[a-z0-9]+", words(column.rpartition(".")[2] if drop else column))
@@ -408,13 +417,13 @@ def _responses(roles: Roles, others: Sequence[FlatTable], ratings: dict[str, Any
     if roles.response and not roles.response_text:
         for other in others:
             for ours, key in _shared(roles.table, other):
-                texts = find_roles(other, response=(key,)) if roles.response == (ours,) else None
-                if texts and texts.response_text and fits(roles.table.columns[ours], other.columns[key]) == 1:
+                found = find_roles(other, response=(key,)) if roles.response == (ours,) else None
+                if found and found.response_text and fits(roles.table.columns[ours], other.columns[key]) == 1:
                     ratings["response"] = ours
                     notes.assumed.append(
-                        f"texts of responses: '{visible(texts.response_text)}' in {visible(other.file)}"
+                        f"texts of responses: '{visible(found.response_text)}' in {visible(other.file)}"
                     )
-                    return dict(other.shape) | _texts(texts, (key,), notes)
+                    return dict(other.shape) | _texts(found, (key,), notes)
     if not roles.response:
         repeated = roles.participant and len(roles.looks[roles.participant].column.said) < roles.table.rows
         ratings["response"] = OWN_ROW if repeated or not roles.participant else "=all"
@@ -529,9 +538,12 @@ def _all_attributes(roles: Roles) -> list[str]:
     others = [
         name
         for name, look in roles.looks.items()
-        if (name in roles.dimensions or roles.left_out.get(name) in may) and not look.numeric and 2 <= look.distinct <= 12
-        and not look.is_nested and min(list(look.column.said.values())[:2]) > 1
-    ]  # fmt: skip
+        if (name in roles.dimensions or roles.left_out.get(name) in may)
+        and not look.numeric
+        and 2 <= look.distinct <= 12
+        and not look.is_nested
+        and min(list(look.column.said.values())[:2]) > 1
+    ]
     return [name for name in roles.looks if name in roles.attributes or name in others]
 
 
@@ -564,7 +576,7 @@ def _tell_left_out(roles: Roles, candidate: _Candidate, notes: _Notes) -> None:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         notes.assumed.append(f"not read ({reason}): {', '.join(visible(name) for name in names[:SHOWN])}{more}")
     if roles.notes:
-        names = ", ".join(visible(name) for name in roles.notes[:SHOWN] if name in roles.attributes)
+        shown = ", ".join(visible(name) for name in roles.notes[:SHOWN] if name in roles.attributes)
         notes.assumed.append(
-            f"the same in all rows of a participant, so taken for what they say of themselves: {names}"
+            f"the same in all rows of a participant, so taken for what they say of themselves: {shown}"
         )

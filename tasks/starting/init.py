@@ -49,8 +49,10 @@ CODEBOOK_COMMENTS: dict[Key, tuple[str, ...]] = {
     ),
     ("ratings", "labels"): ("Text: category, 1 the lowest; for comparisons also the side that is preferred, or tie.",),
     ("ratings", "numbers"): (
-        "Ratings are numbers; quantiles: so many categories of about as many ratings each. For a collection that grows give cuts in their place, "
-        "such as cuts: [20, 40, 60, 80].",
+        (
+            "Ratings are numbers; quantiles: so many categories of about as many ratings each. For a collection that"
+            " grows give cuts in their place, such as cuts: [20, 40, 60, 80]."
+        ),
     ),
     ("ratings", "missing"): ("Texts that mean: no answer.",),
     ("ratings", "attention"): (
@@ -58,8 +60,10 @@ CODEBOOK_COMMENTS: dict[Key, tuple[str, ...]] = {
     ),
     ("participants",): ("What participants say of themselves.",),
     ("participants", "attributes"): (
-        "The study's word: its column. values: {text: term} makes several texts one term; ranges does so for numbers; many is for cells with several "
-        "answers.",
+        (
+            "The study's word: its column. values: {text: term} makes several texts one term; ranges does so for"
+            " numbers; many is for cells with several answers."
+        ),
     ),
     ("participants", "not_declared"): ("Texts that mean: would rather not say.",),
     ("responses",): ("The texts.",),
@@ -146,7 +150,7 @@ def _draft(opened: Opened) -> tuple[str, Draft]:
 
 def _write(
     name: str, title: str, draft: Draft, opened: Opened, scratch: Path, folder: Path, purpose: Purpose
-) -> Started:  # fmt: skip
+) -> Started:
     """Write both files into `scratch`, having seen that they can be read and run."""
     started = Started(folder)
     given = {"name": name, "version": 1, "source": title or name, "language": draft.language or "en"}
@@ -167,13 +171,19 @@ def _write(
         if not sure:
             unclear.append(f"language: the texts don't say which; taken: {code}")
         codebook_places = _put(
-            scratch / CODEBOOK, settings, _noted(CODEBOOK_COMMENTS, unclear), "A codebook, as pluralign init wrote it."
+            scratch / CODEBOOK,
+            settings,
+            _noted(CODEBOOK_COMMENTS, unclear),
+            "A codebook, as pluralign init wrote it.",
         )
         codebook = load_codebook(str(scratch / CODEBOOK))
     where = os.path.relpath(opened.folder, folder.absolute())
     study = _study(name, where, codebook, draft, data, purpose, scratch, unclear)
     places = _put(
-        scratch / STUDY, study.settings, _noted(STUDY_COMMENTS, unclear, study), "A study, as pluralign init wrote it."
+        scratch / STUDY,
+        study.settings,
+        _noted(STUDY_COMMENTS, unclear, study),
+        "A study, as pluralign init wrote it.",
     )
     _check(scratch / STUDY, codebook, data)
     started.lines = _lines(title, draft, opened, codebook, data, sample, study, folder)
@@ -184,22 +194,31 @@ def _write(
 
 
 def _study(
-    name: str, where: str, codebook: Codebook, draft: Draft, data: Data | None, purpose: Purpose, scratch: Path,
+    name: str,
+    where: str,
+    codebook: Codebook,
+    draft: Draft,
+    data: Data | None,
+    purpose: Purpose,
+    scratch: Path,
     unclear: Sequence[str],
-) -> StudyDraft:  # fmt: skip
+) -> StudyDraft:
     """The study; without data, one of the survey alone."""
     if data is None:
-        empty = {key: "" for key in ()}
         dimensions = {
             one: {"title": draft.titles.get(one, one), "better": draft.better.get(one, "higher"), "definition": ""}
             for one in codebook.ratings.dimensions
         }
         categories = list(range(1, codebook.ratings.categories + 1))
         settings = {
-            "name": name, "title": name, "ratings": {"folder": where, "codebooks": [CODEBOOK]}, "dimensions": dimensions,
-            "scales": {f"{len(categories)}-point": categories}, "evaluation": {"dimensions": list(dimensions)},
-        }  # fmt: skip
-        return StudyDraft(settings | empty, {"all": "the ratings could not be read"})
+            "name": name,
+            "title": name,
+            "ratings": {"folder": where, "codebooks": [CODEBOOK]},
+            "dimensions": dimensions,
+            "scales": {f"{len(categories)}-point": categories},
+            "evaluation": {"dimensions": list(dimensions)},
+        }
+        return StudyDraft(settings, {"all": "the ratings could not be read"})
     study = study_draft(name, where, codebook, draft, data, purpose)
     if "experiments" in study.settings:
         _put(scratch / STUDY, study.settings, {}, "")
@@ -254,8 +273,15 @@ def visible_long(text: str) -> str:
 
 
 def _lines(
-    title: str, draft: Draft, opened: Opened, codebook: Codebook, data: Data | None, sample: str, study: StudyDraft, folder: Path
-) -> list[str]:  # fmt: skip
+    title: str,
+    draft: Draft,
+    opened: Opened,
+    codebook: Codebook,
+    data: Data | None,
+    sample: str,
+    study: StudyDraft,
+    folder: Path,
+) -> list[str]:
     lines = [f"{folder / CODEBOOK}, {folder / STUDY}" + (f": {title}" if title else "")]
     lines += [f"left out: {fault}" for fault in opened.faults]
     if data is not None:
@@ -282,7 +308,10 @@ def _lines(
 def _found(data: Data, codebook: Codebook, sample: str) -> str:
     dimensions = list(codebook.ratings.dimensions)
     ratings = int(data.ratings[dimensions].notna().to_numpy().sum())
-    what = f"{ratings:,} ratings by {len(data.participants):,} participants of {len(data.responses):,} responses to {data.responses['prompt_id'].nunique():,} prompts"
+    what = (
+        f"{ratings:,} ratings by {len(data.participants):,} participants of {len(data.responses):,} responses to"
+        f" {data.responses['prompt_id'].nunique():,} prompts"
+    )
     return f"found{sample}: {what}, all of them usable"
 
 

@@ -1,4 +1,4 @@
-"""Which texts of a column are a scale, and in which order: numbers, wordings in several languages, stars, yes and no."""
+"""Which texts of a column are a scale, and in which order: numbers, wordings in several languages, stars, yes, no."""
 
 from __future__ import annotations
 
@@ -22,65 +22,209 @@ GROUPS = 5
 MOST_LEVELS = 12
 """Wordings of a scale whose order can't be seen."""
 
-NO_ANSWER = frozenset(
-    "na;n/a;n.a.;nan;none;null;-;--;.;?;not applicable;no answer;skip;skipped;missing;don't know;don’t know;dont know;do not know;dk;"
-    "can't say;cannot say;prefer not to say;prefer not to answer;not answered;unanswered;k. a.;k.a.;keine angabe;keine antwort;weiß nicht;"
-    "weiss nicht;nicht zutreffend;ohne angabe;sans réponse;ne sait pas;no sabe;no contesta".split(";")
-)
+WORDS_FOR_NO_ANSWER = """
+-; --; .; ?; can't say; cannot say; dk; do not know; don't know; dont know; don’t know; k. a.; k.a.;
+keine angabe; keine antwort; missing; n.a.; n/a; na; nan; ne sait pas; nicht zutreffend; no answer; no contesta;
+no sabe; none; not answered; not applicable; null; ohne angabe; prefer not to answer; prefer not to say;
+sans réponse; skip; skipped; unanswered; weiss nicht; weiß nicht
+"""
+NO_ANSWER = frozenset(map(str.strip, WORDS_FOR_NO_ANSWER.split(";")))
 NUMBERS_FOR_MISSING = (-9.0, -99.0, -999.0, -1.0, -77.0, -88.0, -66.0, -97.0, -98.0, 99.0, 999.0, 88.0, 77.0, 9999.0)
 
-SCALES: tuple[tuple[str, ...], ...] = (
-    # agreement
-    ("completely disagree|totally disagree|fully disagree", "strongly disagree|disagree strongly", "disagree",
-     "somewhat disagree|slightly disagree|rather disagree|disagree somewhat|disagree slightly|mildly disagree|moderately disagree",
-     "neutral|neither agree nor disagree|neither|undecided|neither disagree nor agree|neither agree or disagree|unsure|not sure",
-     "somewhat agree|slightly agree|rather agree|agree somewhat|agree slightly|mildly agree|moderately agree",
-     "agree", "strongly agree|agree strongly", "completely agree|totally agree|fully agree"),
-    ("stimme überhaupt nicht zu|stimme gar nicht zu|stimme ganz und gar nicht zu", "stimme nicht zu|lehne ab|trifft nicht zu",
-     "stimme eher nicht zu|trifft eher nicht zu", "neutral|teils teils|teils/teils|teils, teils|weder noch|weder/noch|unentschieden",
-     "stimme eher zu|trifft eher zu", "stimme zu|trifft zu", "stimme voll zu|stimme voll und ganz zu|stimme völlig zu|trifft voll zu|"
-     "trifft voll und ganz zu|trifft völlig zu"),
-    ("trifft überhaupt nicht zu|trifft gar nicht zu", "trifft nicht zu", "trifft eher nicht zu", "teils teils|teils/teils|teils, teils",
-     "trifft eher zu", "trifft zu", "trifft voll zu|trifft voll und ganz zu|trifft völlig zu"),
-    ("pas du tout d'accord|tout à fait en désaccord", "pas d'accord|en désaccord|plutôt pas d'accord", "neutre|ni d'accord ni pas d'accord",
-     "d'accord|plutôt d'accord", "tout à fait d'accord"),
-    ("totalmente en desacuerdo|muy en desacuerdo", "en desacuerdo", "neutral|ni de acuerdo ni en desacuerdo", "de acuerdo",
-     "totalmente de acuerdo|muy de acuerdo"),
-    # quality
-    ("terrible|awful|horrible", "very poor|very bad", "poor|bad", "below average", "fair|average|ok|okay|acceptable|mediocre|neutral|neither good nor bad|so-so",
-     "above average", "good", "very good", "excellent|great|outstanding|perfect"),
-    ("sehr schlecht", "schlecht", "eher schlecht", "mittel|mittelmäßig|neutral|weder noch|ausreichend", "eher gut|befriedigend", "gut", "sehr gut",
-     "ausgezeichnet|hervorragend"),
-    ("very dissatisfied|extremely dissatisfied", "dissatisfied|unsatisfied", "somewhat dissatisfied", "neutral|neither satisfied nor dissatisfied|neither",
-     "somewhat satisfied", "satisfied", "very satisfied|extremely satisfied"),
-    ("very unlikely|extremely unlikely", "unlikely", "somewhat unlikely", "neutral|neither likely nor unlikely|neither|unsure", "somewhat likely", "likely",
-     "very likely|extremely likely"),
-    ("very negative", "negative", "somewhat negative|slightly negative", "neutral|mixed", "somewhat positive|slightly positive", "positive", "very positive"),
-    ("sehr negativ", "negativ", "eher negativ", "neutral", "eher positiv", "positiv", "sehr positiv"),
-    ("much worse", "worse", "slightly worse|somewhat worse", "about the same|the same|same|equal", "slightly better|somewhat better", "better", "much better"),
-    ("very low", "low", "medium|moderate|average|mid|middle", "high", "very high"),
-    ("sehr niedrig|sehr gering", "niedrig|gering", "mittel", "hoch", "sehr hoch"),
-    # frequency
-    ("never", "almost never|very rarely", "rarely|seldom", "occasionally|sometimes", "often|frequently", "very often|usually|mostly|almost always", "always"),
-    ("nie|niemals", "sehr selten|fast nie", "selten", "manchmal|gelegentlich", "oft|häufig", "sehr oft|meistens|fast immer", "immer"),
-    # intensity
-    ("not at all|none|none at all|not|no|not {}|non-{}", "barely|hardly|very little|very slightly", "a little|slightly|a bit|a little bit|little|mildly|somewhat not",
-     "somewhat|moderately|to some extent|a moderate amount|medium", "quite|rather|quite a bit|fairly|considerably|mostly|a lot", "very|highly|very much|a great deal|strongly",
-     "extremely|completely|totally|entirely|severely"),
-    ("überhaupt nicht|gar nicht|nicht", "kaum|ein wenig|wenig|etwas|ein bisschen", "mäßig|mittel|mittelmäßig|teilweise", "ziemlich|eher|überwiegend", "sehr|stark",
-     "äußerst|völlig|extrem|außerordentlich"),
-    ("pas du tout", "un peu", "moyennement|modérément", "assez|plutôt", "très|beaucoup", "extrêmement"),
-    ("para nada|nada|en absoluto", "un poco|poco", "moderadamente|algo", "bastante", "mucho|muy", "extremadamente"),
-    ("none|safe|no risk|benign", "low|mild|minor|slight", "medium|moderate|mid", "high|severe|major", "very high|critical|extreme"),
-    # yes and no
-    ("no|definitely not|n|nein|non|false|falsch|nope", "probably not|rather not|eher nein", "maybe|unsure|not sure|uncertain|unclear|partly|partially|somewhat|vielleicht|"
-     "unsicher|teilweise|peut-être|quizás|borderline|neutral|mixed", "probably|probably yes|eher ja", "yes|definitely|definitely yes|y|ja|oui|sí|si|true|wahr"),
-    ("dislike|thumbs down|thumbs_down|down|downvote|👎", "neutral|meh", "like|thumbs up|thumbs_up|up|upvote|👍"),
-    ("incorrect|wrong|false", "partially correct|partly correct|partially incorrect|mixed", "correct|right|true"),
-    ("fail", "partial|partial pass", "pass"),
-    ("bad|poor", "neutral|ok|okay|average|fair", "good"),
-)  # fmt: skip
-"""Wordings from low to high; in each place those that mean the same. `{}` is a word that the scale is about."""
+WORDINGS = """
+completely disagree | totally disagree | fully disagree
+strongly disagree | disagree strongly
+disagree
+somewhat disagree | slightly disagree | rather disagree | disagree somewhat | disagree slightly |
+  mildly disagree | moderately disagree
+neutral | neither agree nor disagree | neither | undecided | neither disagree nor agree |
+  neither agree or disagree | unsure | not sure
+somewhat agree | slightly agree | rather agree | agree somewhat | agree slightly | mildly agree |
+  moderately agree
+agree
+strongly agree | agree strongly
+completely agree | totally agree | fully agree
+
+stimme überhaupt nicht zu | stimme gar nicht zu | stimme ganz und gar nicht zu
+stimme nicht zu | lehne ab | trifft nicht zu
+stimme eher nicht zu | trifft eher nicht zu
+neutral | teils teils | teils/teils | teils, teils | weder noch | weder/noch | unentschieden
+stimme eher zu | trifft eher zu
+stimme zu | trifft zu
+stimme voll zu | stimme voll und ganz zu | stimme völlig zu | trifft voll zu | trifft voll und ganz zu |
+  trifft völlig zu
+
+trifft überhaupt nicht zu | trifft gar nicht zu
+trifft nicht zu
+trifft eher nicht zu
+teils teils | teils/teils | teils, teils
+trifft eher zu
+trifft zu
+trifft voll zu | trifft voll und ganz zu | trifft völlig zu
+
+pas du tout d'accord | tout à fait en désaccord
+pas d'accord | en désaccord | plutôt pas d'accord
+neutre | ni d'accord ni pas d'accord
+d'accord | plutôt d'accord
+tout à fait d'accord
+
+totalmente en desacuerdo | muy en desacuerdo
+en desacuerdo
+neutral | ni de acuerdo ni en desacuerdo
+de acuerdo
+totalmente de acuerdo | muy de acuerdo
+
+terrible | awful | horrible
+very poor | very bad
+poor | bad
+below average
+fair | average | ok | okay | acceptable | mediocre | neutral | neither good nor bad | so-so
+above average
+good
+very good
+excellent | great | outstanding | perfect
+
+sehr schlecht
+schlecht
+eher schlecht
+mittel | mittelmäßig | neutral | weder noch | ausreichend
+eher gut | befriedigend
+gut
+sehr gut
+ausgezeichnet | hervorragend
+
+very dissatisfied | extremely dissatisfied
+dissatisfied | unsatisfied
+somewhat dissatisfied
+neutral | neither satisfied nor dissatisfied | neither
+somewhat satisfied
+satisfied
+very satisfied | extremely satisfied
+
+very unlikely | extremely unlikely
+unlikely
+somewhat unlikely
+neutral | neither likely nor unlikely | neither | unsure
+somewhat likely
+likely
+very likely | extremely likely
+
+very negative
+negative
+somewhat negative | slightly negative
+neutral | mixed
+somewhat positive | slightly positive
+positive
+very positive
+
+sehr negativ
+negativ
+eher negativ
+neutral
+eher positiv
+positiv
+sehr positiv
+
+much worse
+worse
+slightly worse | somewhat worse
+about the same | the same | same | equal
+slightly better | somewhat better
+better
+much better
+
+very low
+low
+medium | moderate | average | mid | middle
+high
+very high
+
+sehr niedrig | sehr gering
+niedrig | gering
+mittel
+hoch
+sehr hoch
+
+never
+almost never | very rarely
+rarely | seldom
+occasionally | sometimes
+often | frequently
+very often | usually | mostly | almost always
+always
+
+nie | niemals
+sehr selten | fast nie
+selten
+manchmal | gelegentlich
+oft | häufig
+sehr oft | meistens | fast immer
+immer
+
+not at all | none | none at all | not | no
+barely | hardly | very little | very slightly
+a little | slightly | a bit | a little bit | little | mildly | somewhat not
+somewhat | moderately | to some extent | a moderate amount | medium
+quite | rather | quite a bit | fairly | considerably | mostly | a lot
+very | highly | very much | a great deal | strongly
+extremely | completely | totally | entirely | severely
+
+überhaupt nicht | gar nicht | nicht
+kaum | ein wenig | wenig | etwas | ein bisschen
+mäßig | mittel | mittelmäßig | teilweise
+ziemlich | eher | überwiegend
+sehr | stark
+äußerst | völlig | extrem | außerordentlich
+
+pas du tout
+un peu
+moyennement | modérément
+assez | plutôt
+très | beaucoup
+extrêmement
+
+para nada | nada | en absoluto
+un poco | poco
+moderadamente | algo
+bastante
+mucho | muy
+extremadamente
+
+none | safe | no risk | benign
+low | mild | minor | slight
+medium | moderate | mid
+high | severe | major
+very high | critical | extreme
+
+no | definitely not | n | nein | non | false | falsch | nope
+probably not | rather not | eher nein
+maybe | unsure | not sure | uncertain | unclear | partly | partially | somewhat | vielleicht | unsicher |
+  teilweise | peut-être | quizás | borderline | neutral | mixed
+probably | probably yes | eher ja
+yes | definitely | definitely yes | y | ja | oui | sí | si | true | wahr
+
+dislike | thumbs down | thumbs_down | down | downvote | 👎
+neutral | meh
+like | thumbs up | thumbs_up | up | upvote | 👍
+
+incorrect | wrong | false
+partially correct | partly correct | partially incorrect | mixed
+correct | right | true
+
+fail
+partial | partial pass
+pass
+
+bad | poor
+neutral | ok | okay | average | fair
+good
+"""
+"""Scales in words, with a blank line between them: in each line those that mean the same, from low to high. The first
+five are of agreement; then quality, satisfaction, likelihood, valence, frequency, intensity, risk, yes and no."""
+SCALES = tuple(
+    tuple(tuple(map(str.strip, place.split("|"))) for place in scale.replace("|\n", "|").strip().splitlines())
+    for scale in WORDINGS.split("\n\n")
+)
 SYMMETRIC = 5
 """So many of the first scales, those of agreement, go as far down as up."""
 NEGATION = re.compile(r"^(not?|non|un|in|im|no|without|kein|nicht)[\s_-]*(.+)$")
@@ -90,9 +234,9 @@ NEGATION = re.compile(r"^(not?|non|un|in|im|no|without|kein|nicht)[\s_-]*(.+)$")
 class Scale:
     """How a column's texts become categories.
 
-    labels: text → category, or numbers in their place. missing: texts that are no answer. said: one sentence of what was
-    assumed; unclear: what could not be seen, "" if nothing. kind: scales of the same kind can share a codebook. sure:
-    whether its order was seen.
+    labels: text → category, or numbers in their place. missing: texts that are no answer. said: one sentence of what
+    was assumed; unclear: what could not be seen, "" if nothing. kind: scales of the same kind can share a codebook.
+    sure: whether its order was seen.
     """
 
     labels: Mapping[str, int]
@@ -120,9 +264,10 @@ def scale_of(counts: Mapping[str, int]) -> Scale | None:
         return None
     missing = tuple(text for text in counts if normal(text) in NO_ANSWER)
     own = {text: n for text, n in counts.items() if text not in missing}
-    if len(own) < 2 and not (len(own) == 1 and math.isfinite(as_number(next(iter(own))))):
-        if not (len(counts) > 1 and len(own) + len(missing) > 1 and any(normal(text) == "none" for text in missing)):
-            return None
+    number_alone = len(own) == 1 and math.isfinite(as_number(next(iter(own))))
+    none_and_some = len(own) == 1 and any(normal(text) == "none" for text in missing)
+    if len(own) < 2 and not number_alone and not none_and_some:
+        return None
     values = {text: as_number(text) for text in own}
     if own and all(math.isfinite(value) for value in values.values()):
         return _of_numbers(own, values, missing)
@@ -136,13 +281,17 @@ def scale_of(counts: Mapping[str, int]) -> Scale | None:
     if len(own) > MOST_LEVELS or max(map(len, own)) > 80:
         return None
     ordered = list(_once(sorted(own)))
-    return Scale(
-        {text: place for place, text in enumerate(ordered, 1)},
-        missing,
-        kind=f"words {sorted(map(normal, ordered))}",
-        unclear=f"the order of {_quoted(ordered)} can't be seen; they stand in alphabetical order",
-        sure=False,
-    ) if len(ordered) > 1 else None  # fmt: skip
+    return (
+        Scale(
+            {text: place for place, text in enumerate(ordered, 1)},
+            missing,
+            kind=f"words {sorted(map(normal, ordered))}",
+            unclear=f"the order of {_quoted(ordered)} can't be seen; they stand in alphabetical order",
+            sure=False,
+        )
+        if len(ordered) > 1
+        else None
+    )
 
 
 def _once(texts: Sequence[str]) -> dict[str, str]:
@@ -252,10 +401,10 @@ def _of_stars(texts: list[str]) -> Scale | None:
 
 
 def _of_wordings(texts: list[str]) -> Scale | None:
-    """A scale in words; of those that go as far down as up, the counterpart of a wording stands in where nobody chose it."""
+    """A scale in words; of one of agreement, the counterpart of a wording stands in where nobody chose it."""
     best: Scale | None = None
     for number, places in enumerate(SCALES):
-        known = {word: place for place, one in enumerate(places) for word in one.split("|") if "{}" not in word}
+        known = {word: place for place, one in enumerate(places) for word in one}
         own = [text for text in texts if normal(text) not in NO_ANSWER or normal(text) in known]
         subject = _subject(own, known) if number >= SYMMETRIC else ""
         found = {text: _place(text, known, subject) for text in own}
@@ -285,19 +434,21 @@ def _subject(texts: list[str], known: Mapping[str, int]) -> str:
     return word if word and word not in known else ""
 
 
-def _ranked(found: Mapping[str, int], symmetric: Sequence[str] | None) -> Scale:
+def _ranked(found: dict[str, int], symmetric: Sequence[Sequence[str]] | None) -> Scale:
     used, added = set(found.values()), dict[str, int]()
     if symmetric is not None:
         for place in sorted(used):
             other = len(symmetric) - 1 - place
             if other not in used and other not in added.values():
-                added[symmetric[other].split("|")[0]] = other
+                added[symmetric[other][0]] = other
     ranks = {place: rank for rank, place in enumerate(sorted(used | set(added.values())), 1)}
     labels = {text: ranks[place] for text, place in sorted((found | added).items(), key=lambda item: item[1])}
     labels = {text: labels[text] for text in _once(list(labels))}
     more = f"; nobody chose {_quoted(list(added))}, which would be the counterpart" if added else ""
     return Scale(
-        labels, kind=f"words {sorted(map(normal, labels))}", said=f"the order {' < '.join(map(visible, labels))}{more}"
+        labels,
+        kind=f"words {sorted(map(normal, labels))}",
+        said=f"the order {' < '.join(map(visible, labels))}{more}",
     )
 
 

@@ -8,16 +8,40 @@ from collections import Counter
 from collections.abc import Iterable
 
 COMMON = {
-    "en": "the of and to a in is that it was for on are as with be this have from or an by not but what you your can how i do which",
-    "de": "der die das und ist nicht ich ein eine zu den von mit auf für dass sie es wie auch sich im dem wird sind kann was wenn oder",
-    "fr": "le la les et est une des un dans que qui pour pas sur du je vous il elle ce avec sont au plus nous par mais comment",
-    "es": "el la los las y es una que de en un por para con no se su lo como más pero del al yo qué son está hay cómo",
+    "en": (
+        "the of and to a in is that it was for on are as with be this have from or an by not but what you your can"
+        " how i do which"
+    ),
+    "de": (
+        "der die das und ist nicht ich ein eine zu den von mit auf für dass sie es wie auch sich im dem wird sind"
+        " kann was wenn oder"
+    ),
+    "fr": (
+        "le la les et est une des un dans que qui pour pas sur du je vous il elle ce avec sont au plus nous par mais"
+        " comment"
+    ),
+    "es": (
+        "el la los las y es una que de en un por para con no se su lo como más pero del al yo qué son está hay cómo"
+    ),
     "it": "il la le e è un una che di in per con non si sono gli del della i come più ma anche al questo da lo cosa",
     "pt": "o a os as e é um uma que de em para com não se do da no na por mais como mas são eu você isso ao dos",
-    "nl": "de het een en van is dat niet in op te zijn met voor ik je er aan die wat maar om ook als hoe deze dit kan",
+    "nl": (
+        "de het een en van is dat niet in op te zijn met voor ik je er aan die wat maar om ook als hoe deze dit kan"
+    ),
 }
-SCRIPTS = {"HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh", "ARABIC": "ar", "DEVANAGARI": "hi", "CYRILLIC": "ru", "GREEK": "el",
-           "HEBREW": "he", "THAI": "th", "BENGALI": "bn"}  # fmt: skip
+SCRIPTS = {
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "CJK": "zh",
+    "ARABIC": "ar",
+    "DEVANAGARI": "hi",
+    "CYRILLIC": "ru",
+    "GREEK": "el",
+    "HEBREW": "he",
+    "THAI": "th",
+    "BENGALI": "bn",
+}
 LOOKED_AT, LONGEST = 300, 500
 
 

@@ -27,14 +27,14 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Unfolding:
     """One way to take a file apart: `each` as a codebook has it, and the paths of what is then in a row."""
 
     each: tuple[Any, ...]
     columns: tuple[str, ...]
 
 
-def plans(rows: FileRows) -> list[Plan]:
+def plans(rows: FileRows) -> list[Unfolding]:
     """The ways to take apart what is nested in a file, the file's own rows first; none where nothing is nested."""
     size = min(LOOKED_AT, len(rows.rows))
     records = [dict(zip(rows.names, map(_opened, rows.values[place]), strict=True)) for place in range(size)]
@@ -56,7 +56,7 @@ def plans(rows: FileRows) -> list[Plan]:
     steps += [tuple(one for one in lists if path == one or path.startswith(f"{one}.")) for path in lists]
     scalars = [path for path, place in places.items() if place.kinds["scalars"] and not place.kinds["scalar"]]
     steps += _parallel(scalars, places, lists)
-    found = [Plan(each, _columns(each, leaves, lists, maps)) for each in dict.fromkeys(steps)]
+    found = [Unfolding(each, _columns(each, leaves, lists, maps)) for each in dict.fromkeys(steps)]
     return [plan for plan in found if plan.columns][:MOST_PLANS]
 
 

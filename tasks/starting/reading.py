@@ -15,7 +15,7 @@ from tasks.ratings.reading.load import Data, load_ratings
 from tasks.ratings.reading.shape import DIGEST, TEXT
 from tasks.ratings.reading.source import Source, read_strictly, source_of
 from tasks.starting.draft import UserTable
-from tasks.starting.tables import Column, EncodedRows, Opened
+from tasks.starting.tables import EncodedRows, Opened, TextColumn
 
 MOST_ROWS = 50_000
 """Rows that are read whole; of larger tables, all ratings of some of the responses."""
@@ -43,9 +43,10 @@ def read_data(codebook: Codebook, opened: Opened) -> tuple[Data, str]:
 
     data = load_ratings(dimensions, [codebook], opened.folder, read)
     whole = next(table.rows for table in opened.tables if table.name == codebook.ratings.file)
-    return replace(
-        data, compared=compared
-    ), f" in {len(parts[codebook.ratings.file].rows):,} of {len(whole.rows):,} rows, all those of some responses"
+    return (
+        replace(data, compared=compared),
+        f" in {len(parts[codebook.ratings.file].rows):,} of {len(whole.rows):,} rows, all those of some responses",
+    )
 
 
 def _parts(codebook: Codebook, tables: Mapping[str, UserTable]) -> dict[str, FileRows]:
@@ -59,8 +60,10 @@ def _parts(codebook: Codebook, tables: Mapping[str, UserTable]) -> dict[str, Fil
     taken = order[np.cumsum(rated.counts[order]) <= MOST_ROWS]
     kept = np.isin(rated.codes, taken)
     parts = {own.name: _rows(own.rows, kept)}
-    keys = ((codebook.participants, codebook.participants.participant, codebook.ratings.participant),
-            (codebook.responses, codebook.responses.response, codebook.ratings.rated))  # fmt: skip
+    keys = (
+        (codebook.participants, codebook.participants.participant, codebook.ratings.participant),
+        (codebook.responses, codebook.responses.response, codebook.ratings.rated),
+    )
     for table, key, ours in keys:
         other = tables.get(table.file)
         theirs, mine = _columns(other).get(str(key)), columns.get(str(ours))
@@ -77,7 +80,7 @@ def _parts(codebook: Codebook, tables: Mapping[str, UserTable]) -> dict[str, Fil
     return parts
 
 
-def _columns(table: UserTable | None) -> dict[str, Column]:
+def _columns(table: UserTable | None) -> dict[str, TextColumn]:
     """The columns of a large flat table."""
     if table is None or not isinstance(table.rows.values, EncodedRows):
         return {}
@@ -89,5 +92,5 @@ def _bases(column: ExportColumn) -> list[str]:
 
 
 def _rows(rows: FileRows, kept: np.ndarray) -> FileRows:
-    places = np.flatnonzero(kept)
+    places = np.flatnonzero(kept).tolist()
     return replace(rows, rows=[rows.rows[place] for place in places], values=[rows.values[place] for place in places])

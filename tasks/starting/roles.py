@@ -35,7 +35,8 @@ from tasks.starting.tables import FlatTable
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DIMENSION = re.compile(
-    r"\b(questions?|dimensions?|aspects?|criteri(on|a)|attributes?|metrics?|scale|categor(y|ies)|measures?|variables?|traits?|from ?name|"
+    r"\b(questions?|dimensions?|aspects?|criteri(on|a)|attributes?|metrics?|scale|categor(y|ies)|measures?|variables?|traits?|from"
+    r" ?name|"
     r"rating ?type|question ?id|quality|kind|frage|kriterium|skala)\b"
 )
 RATING = re.compile(
@@ -88,9 +89,12 @@ class Roles:
 
 
 def find_roles(
-    table: FlatTable, participant: str = "", response: Sequence[str] = (), items: Sequence[str] = (),
+    table: FlatTable,
+    participant: str = "",
+    response: Sequence[str] = (),
+    items: Sequence[str] = (),
     apart: Iterable[str] = (),
-) -> Roles:  # fmt: skip
+) -> Roles:
     """What a table's columns seem to be.
 
     participant, response: what they are known to be, from another table that has their ids. items: columns that tell
@@ -225,7 +229,7 @@ def _find_texts(roles: Roles) -> None:
             name: look
             for name, look in candidates.items()
             if determines(of_a_person, look.column) < 1
-            or not determines(look.column, of_a_person) == 1
+            or determines(look.column, of_a_person) != 1
             or look.like(RESPONSE_TEXT)
         }
     answers = [name for name, look in candidates.items() if look.share_filled == 1]
@@ -286,7 +290,7 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
         named = look.like(ITEM) or look.words in ("id", "index") or look.words.endswith(" id")
         if not named or not _is_id(look) or look.is_text or (look.distinct < 2 and look.rows > 1):
             continue
-        if not ID.search(look.words) and (look.numeric and look.like(RATED) or look.like(TIMES) or _on_a_scale(look)):
+        if not ID.search(look.words) and ((look.numeric and look.like(RATED)) or look.like(TIMES) or _on_a_scale(look)):
             continue
         if any(one is not None and determines(look.column, one) < 1 for one in (text, asked)):
             continue
@@ -366,7 +370,7 @@ def _find_dimensions(roles: Roles) -> None:
 
 
 def _speaks_for_itself(look: Look, scale: Scale) -> bool:
-    """Whether what stands there is a scale, whatever it is called: wordings, or whole numbers from 0 or 1 or around it."""
+    """Whether what stands there is a scale, whatever it is called, as wordings of one are."""
     if not scale.sure:
         return False
     return look.like(RATED) or scale.numbers is None
@@ -391,7 +395,7 @@ def _find_attributes(roles: Roles) -> None:
     for name, look in _free(roles).items():
         own = None if who is None else determines(who, look.column)
         named = look.like(DEMOGRAPHIC)
-        if look.is_platform or ID.search(look.words) and not named:
+        if look.is_platform or (ID.search(look.words) and not named):
             roles.left_out[name] = "ids" if not look.is_platform else "a recruitment platform's ids"
         elif look.like(FREE) or (look.is_text and not named):
             roles.left_out[name] = "free text"
@@ -434,6 +438,7 @@ def is_silent(text: str) -> bool:
 
 
 SILENT = re.compile(
-    r"prefer not|rather not|decline|not disclose|undisclosed|not say|no answer|keine angabe|k\. ?a\.|möchte ich nicht|^n/?a$|consent revoked|"
+    r"prefer not|rather not|decline|not disclose|undisclosed|not say|no answer|keine angabe|k\. ?a\.|möchte ich"
+    r" nicht|^n/?a$|consent revoked|"
     r"data expired|^refused$|no response|^unknown$|ne souhaite pas|prefiero no"
 )

@@ -18,13 +18,17 @@ from tasks.methods.training_rows import why_not
 from tasks.preferences.condition import experiment_data
 from tasks.ratings.reading.load import Data
 from tasks.ratings.reading.rejected import visible
-from tasks.ratings.study_data import StudyData, held_out
 from tasks.ratings.reading.same_text import prompt_groups
+from tasks.ratings.study_data import StudyData, held_out
 from tasks.starting.draft import Draft
 
 Purpose = Literal["tiny", "small", "survey"]
 """What a study is for: tiny models that train in minutes anywhere, a small real one, or no models at all."""
 
+BY_PAIRS, BY_LABELS, BY_REWARDS = (
+    next(name for name, method in METHODS.items() if method.reads == what) for what in ("pairs", "labels", "rewards")
+)
+"""Methods, by what they train on."""
 SHARE, SEED = 0.25, 0
 FEWEST_HELD_OUT, FEWEST_TRAINING = 5, 15
 """Prompts with texts that are held out, and that train, at the least; the judge needs the former, pairs the latter."""
@@ -43,8 +47,8 @@ SMALL = ["smollm2-135m"]
 
 @dataclass
 class StudyDraft:
-    """The settings of a study, as its YAML file has them. why_not: experiment → why it is not there; noted: what else is
-    worth knowing of the choice."""
+    """The settings of a study, as its YAML file has them. why_not: experiment → why it is not there; noted: what else
+    is worth knowing of the choice."""
 
     settings: dict[str, Any]
     why_not: dict[str, str] = field(default_factory=dict)
@@ -99,7 +103,7 @@ def _dimensions(draft: Draft, data: Data) -> list[str]:
 
 
 def _evaluated(dimensions: Sequence[str], data: Data) -> list[str]:
-    """Dimensions that differ between ratings and are rated of the same responses; the judge needs all of them of each."""
+    """Dimensions that differ between ratings and are rated of the same responses: the judge needs all of each."""
     varied = [name for name in dimensions if data.ratings[name].nunique() > 1] or list(dimensions)
     most = varied[:MOST_EVALUATED]
     while len(most) > 1 and mean_ratings(data.ratings, most, data.categories)["prompt_id"].nunique() < FEWEST_TRAINING:
@@ -124,8 +128,9 @@ def _why_no_experiments(codebook: Codebook, data: Data, dimensions: Sequence[str
     apart = held_out(own, SHARE, SEED)
     if len(apart) < FEWEST_HELD_OUT or own.nunique() - len(apart) < FEWEST_TRAINING:
         return (
-            f"{own.nunique()} prompts with ratings are too few: {len(apart)} would be held out to judge models by, and {own.nunique() - len(apart)} "
-            f"would train; at least {FEWEST_HELD_OUT} and {FEWEST_TRAINING} are needed"
+            f"{own.nunique()} prompts with ratings are too few: {len(apart)} would be held out to judge models by,"
+            f" and {own.nunique() - len(apart)} would train; at least {FEWEST_HELD_OUT} and {FEWEST_TRAINING} are"
+            " needed"
         )
     return ""
 
@@ -167,9 +172,9 @@ def _stratum_name(attribute: str, term: str, taken: Mapping[str, Any]) -> str:
 
 def _scales(categories: int) -> dict[str, list[int | None]]:
     """The questionnaire's scale, and the coarser ones that it can become."""
-    full = list(range(1, categories + 1))
+    full: list[int | None] = [*range(1, categories + 1)]
     half, middle = categories // 2, categories % 2
-    scales: dict[str, list[int | None]] = {f"{categories}-point" if categories > 2 else "binary": [*full]}
+    scales: dict[str, list[int | None]] = {f"{categories}-point" if categories > 2 else "binary": full}
     if categories >= 5:
         side = half if middle else categories // 3
         scales["3-point"] = [1] * side + [2] * (categories - 2 * side) + [3] * side
@@ -183,7 +188,7 @@ def _scales(categories: int) -> dict[str, list[int | None]]:
 
 def _experiments(
     settings: Mapping[str, Any], codebook: Codebook, data: Data, compared: Sequence[tuple[str, str]], result: StudyDraft
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     focus = list(settings["evaluation"]["dimensions"])
     scale = next(iter(settings["scales"]))
     method, why = _method(data)
@@ -231,18 +236,18 @@ def _experiments(
             f"only {int((each >= 3).sum())} responses have three ratings; {FEWEST_DISAGREEING} are needed"
         )
     if not data.compared:
-        own = method.get("method", "dpo")
+        own = method.get("method", BY_PAIRS)
         experiments["optimisation"] = {
-            "title": f"{own.upper()} and GRPO",
+            "title": f"{METHODS[own].title} and {METHODS[BY_REWARDS].title}",
             "question": "Does the method matter?",
-            "conditions": {own: dict(base), "grpo": base | {"method": "grpo"}},
-            "contrasts": contrasts(f"{own} - control", "grpo - control", f"{own} - grpo"),
+            "conditions": {own: dict(base), BY_REWARDS: base | {"method": BY_REWARDS}},
+            "contrasts": contrasts(f"{own} - control", f"{BY_REWARDS} - control", f"{own} - {BY_REWARDS}"),
         }
     return experiments
 
 
 def _method(data: Data) -> tuple[dict[str, Any], str]:
-    """How feedback becomes training: pairs of a prompt's responses, a participant's own where responses are compared, or
+    """How feedback becomes training: pairs of a prompt's responses, of a participant's own where they are compared, or
     single rated responses."""
     if data.compared:
         return {"within": "participant"}, "responses are compared, so only labels of the same participant make pairs"
@@ -250,7 +255,7 @@ def _method(data: Data) -> tuple[dict[str, Any], str]:
     if int((responses > 1).sum()) >= FEWEST_TRAINING:
         return {}, ""
     return {
-        "method": "kto"
+        "method": BY_LABELS
     }, f"only {int((responses > 1).sum())} prompts have several rated responses, so single ones train, by KTO"
 
 
@@ -263,7 +268,10 @@ def with_one_experiment(draft: StudyDraft) -> StudyDraft:
     if len(experiments) < 2:
         return draft
     first = next(iter(experiments))
-    left = f"one experiment, since real models take their time; these ratings could also answer {', '.join(list(experiments)[1:])}"
+    left = (
+        "one experiment, since real models take their time; these ratings could also answer"
+        f" {', '.join(list(experiments)[1:])}"
+    )
     return replace(
         draft, settings=draft.settings | {"experiments": {first: experiments[first]}}, noted=[*draft.noted, left]
     )
@@ -281,10 +289,8 @@ def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
         own = draft.settings["experiments"][key]
         conditions = {name: one for name, one in own["conditions"].items() if name not in lacking}
         contrasts = {
-            str(name): own["contrasts"][str(name)]
-            for name in experiment.contrasts
-            if not {*name.sides} & set(lacking)
-        }  # fmt: skip
+            str(name): own["contrasts"][str(name)] for name in experiment.contrasts if not {*name.sides} & set(lacking)
+        }
         used = {side for name in experiment.contrasts if str(name) in contrasts for side in name.sides}
         if lacking:
             reasons[key] = "; ".join(f"not {visible(name)}, {reason}" for name, reason in lacking.items())

@@ -1,4 +1,4 @@
-"""A user's files as tables: all columns as texts, each different text kept once, so that a million rows take little room.
+"""A user's files as tables: all columns as texts, each different one kept once, so that a million rows are small.
 
     codes: for each row the place of its text among the column's `levels`, shape (rows,).
 
@@ -42,7 +42,7 @@ ID_IN_HEADER = re.compile(r"@|^[0-9a-fA-F]{24}$|^\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
-class Column:
+class TextColumn:
     """A column: the place of each row's text, shape (rows,), and the different texts."""
 
     name: str
@@ -84,7 +84,7 @@ class FlatTable:
     """A table whose rows may be ratings. shape: what a codebook says of it beside its columns (file, sheet, each …)."""
 
     shape: dict[str, Any]
-    columns: dict[str, Column]
+    columns: dict[str, TextColumn]
     rows: int
     unread: int = 0
 
@@ -97,7 +97,7 @@ class FlatTable:
 class EncodedRows(Sequence[list[str]]):
     """The rows of encoded columns, made when they are asked for."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TextColumn]
     rows: int = field(default=0)
 
     def __len__(self) -> int:
@@ -221,7 +221,7 @@ def _seems_a_row(names: Sequence[str], rows: FileRows) -> bool:
         and (len(numbers) == len(names) or not set(numbers) <= counts)
         and numbers != sorted(counts)[: len(names)]
     ):
-        return set(numbers) - counts != set() or len(names) == len(numbers) and sorted(numbers) != numbers
+        return set(numbers) - counts != set() or (len(names) == len(numbers) and sorted(numbers) != numbers)
     few = [rows.values[place] for place in range(min(len(rows.rows), 200))]
     below = [{as_text(values[place]) for values in few} for place in range(len(rows.names))]
     again = sum(bool(name) and name in texts for name, texts in zip(rows.names, below, strict=True))
@@ -268,22 +268,22 @@ def _csv_by_arrow(path: Path, content: bytes) -> pa.Table:
     return pa.csv.read_csv(pa.BufferReader(content), read, parse, convert)
 
 
-def _of_arrow(name: str, column: pa.ChunkedArray) -> Column:
+def _of_arrow(name: str, column: pa.ChunkedArray) -> TextColumn:
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()
     levels = [as_text(value) for value in whole.dictionary.to_pylist()]
     codes = whole.indices.fill_null(len(levels)).to_numpy(zero_copy_only=False).astype(np.int32)
-    return Column(name, codes, [*levels, ""])
+    return TextColumn(name, codes, [*levels, ""])
 
 
 # ---- flat tables
 
 
-def encoded(name: str, texts: Iterable[str]) -> Column:
+def encoded(name: str, texts: Iterable[str]) -> TextColumn:
     """A column of texts."""
     codes, levels = pd.factorize(np.array(list(texts), dtype=object))
-    return Column(name, codes.astype(np.int32), list(levels))
+    return TextColumn(name, codes.astype(np.int32), list(levels))
 
 
 def flat(table: UserTable, shape: Mapping[str, Any] | None = None, columns: Sequence[str] = ()) -> FlatTable:

@@ -28,8 +28,12 @@ def render(settings: Mapping[str, Any], comments: Mapping[Path, Sequence[str]]) 
 
 
 def _mapping(
-    settings: Mapping[str, Any], comments: Mapping[Path, Sequence[str]], path: Path, lines: list[str], places: dict[Path, int]
-) -> None:  # fmt: skip
+    settings: Mapping[str, Any],
+    comments: Mapping[Path, Sequence[str]],
+    path: Path,
+    lines: list[str],
+    places: dict[Path, int],
+) -> None:
     indent = 2 * len(path)
     for key, value in settings.items():
         own = (*path, key)
@@ -49,10 +53,8 @@ def _mapping(
 
 
 def _is_deep(value: Mapping[str, Any]) -> bool:
-    return (
-        any(isinstance(one, Mapping) for one in value.values())
-        and len(value) > 1
-        or any(isinstance(part, Mapping) for one in value.values() if isinstance(one, Mapping) for part in one.values())
+    return (any(isinstance(one, Mapping) for one in value.values()) and len(value) > 1) or any(
+        isinstance(part, Mapping) for one in value.values() if isinstance(one, Mapping) for part in one.values()
     )
 
 

@@ -9,9 +9,31 @@ from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
-WORDS = (
-    "the model says that this is how you can do it and not what we would have in the answer to your question".split()
-)
+WORDS = [
+    "the",
+    "model",
+    "says",
+    "that",
+    "this",
+    "is",
+    "how",
+    "you",
+    "can",
+    "do",
+    "it",
+    "and",
+    "not",
+    "what",
+    "we",
+    "would",
+    "have",
+    "in",
+    "the",
+    "answer",
+    "to",
+    "your",
+    "question",
+]
 
 
 def write(path: Path, rows: Sequence[Row]) -> Path:

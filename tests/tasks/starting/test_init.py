@@ -110,12 +110,16 @@ def test_long_ratings_have_a_column_that_says_what_a_row_is_about(tmp_path):
 def test_several_responses_in_a_row_come_one_below_the_other(tmp_path):
     rows = [
         {
-            "rater": f"r{n}", "prompt": sentence(p, "question"), "response_1": sentence(2 * p, "answer"), "response_2": sentence(2 * p + 1, "answer"),
-            "rating_1": (n + p) % 5 + 1, "rating_2": (n + 2 * p) % 5 + 1,
+            "rater": f"r{n}",
+            "prompt": sentence(p, "question"),
+            "response_1": sentence(2 * p, "answer"),
+            "response_2": sentence(2 * p + 1, "answer"),
+            "rating_1": (n + p) % 5 + 1,
+            "rating_2": (n + 2 * p) % 5 + 1,
         }
         for n in range(20)
         for p in range(n % 2, 24, 2)
-    ]  # fmt: skip
+    ]
     made = init(tmp_path, rows)
     assert len(made.codebook.ratings.stack) == 2
     assert len(made.data.ratings) == 20 * 12 * 2
@@ -128,7 +132,10 @@ def test_lists_and_objects_of_a_tool_that_nobody_knows(tmp_path, name):
         {
             "doc": {"id": f"d{p}", "question": sentence(p, "question"), "answer": sentence(p, "answer")},
             "votes": [
-                {"by": {"user": f"u{n}", "country": ("India", "Kenya")[n % 2]}, "scores": {"quality": (n + p) % 5 + 1}}
+                {
+                    "by": {"user": f"u{n}", "country": ("India", "Kenya")[n % 2]},
+                    "scores": {"quality": (n + p) % 5 + 1},
+                }
                 for n in range(p % 3, 30, 3)
             ],
         }
@@ -168,28 +175,41 @@ def compared(answers: list[Any], **columns: str) -> list[Row]:
     names = {"a": "response_a", "b": "response_b", "answer": "winner"} | columns
     return [
         {
-            "rater_id": who, "gender": person[who]["gender"], "prompt": sentence(p, "question"), names["a"]: sentence(10 * p, "answer"),
-            names["b"]: sentence(10 * p + 1, "answer"), names["answer"]: answers[(n * (p // 4 + 1) + p) % len(answers)],
+            "rater_id": who,
+            "gender": person[who]["gender"],
+            "prompt": sentence(p, "question"),
+            names["a"]: sentence(10 * p, "answer"),
+            names["b"]: sentence(10 * p + 1, "answer"),
+            names["answer"]: answers[(n * (p // 4 + 1) + p) % len(answers)],
         }
         for n, who in enumerate(person)
         for p in range(n % 4, 32, 4)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
     ("answers", "columns", "labels"),
     [
         (["a", "b", "tie"], {}, {"a": "a", "b": "b", "tie": "tie"}),
-        (["model_a", "model_b", "tie (bothbad)"], {"answer": "winner"}, {"model_a": "a", "model_b": "b", "tie (bothbad)": "tie"}),
-        (["response_1", "response_2"], {"a": "response_1", "b": "response_2", "answer": "preferred"}, {"response_1": "response-1", "response_2": "response-2"}),
+        (
+            ["model_a", "model_b", "tie (bothbad)"],
+            {"answer": "winner"},
+            {"model_a": "a", "model_b": "b", "tie (bothbad)": "tie"},
+        ),
+        (
+            ["response_1", "response_2"],
+            {"a": "response_1", "b": "response_2", "answer": "preferred"},
+            {"response_1": "response-1", "response_2": "response-2"},
+        ),
         (["A>>B", "A>B", "B>A"], {"answer": "verdict"}, {"A>>B": 4, "A>B": 3, "B>A": 2}),
         (
-            ["A is much better", "A is slightly better", "About the same", "B is slightly better"], {"answer": "preference"},
+            ["A is much better", "A is slightly better", "About the same", "B is slightly better"],
+            {"answer": "preference"},
             {"B is slightly better": 2, "About the same": 3, "A is slightly better": 4, "A is much better": 5},
         ),
         ([-3, -1, 0, 2, 3], {"answer": "preference"}, {"-3": 7, "-1": 5, "0": 4, "2": 2, "3": 1}),
     ],
-)  # fmt: skip
+)
 def test_comparisons_are_read_with_sides(tmp_path, answers, columns, labels):
     made = init(tmp_path, compared(answers, **columns))
     found = made.codebook.ratings.labels
@@ -368,7 +388,7 @@ def test_what_is_there_is_not_written_over_unless_asked(tmp_path):
     path = write(tmp_path / "export.csv", flat())
     Init(path, output=tmp_path / "out")
     (tmp_path / "out" / "codebook.yaml").write_text("mine")
-    with pytest.raises(InputError, match="has codebook.yaml and study.yaml already"):
+    with pytest.raises(InputError, match=r"has codebook\.yaml and study\.yaml already"):
         start([path], tmp_path / "out")
     assert (tmp_path / "out" / "codebook.yaml").read_text() == "mine"
     Init(path, output=tmp_path / "out", force=True)
@@ -382,7 +402,7 @@ def test_tables_in_which_nothing_is_rated_are_one_clear_line(tmp_path):
 @pytest.mark.parametrize("path", ["nothing.csv", "notes.docx"])
 def test_files_that_are_none(tmp_path, path):
     (tmp_path / "notes.docx").write_text("x")
-    with pytest.raises(InputError, match="no such file|expected a file that ends in"):
+    with pytest.raises(InputError, match=r"no such file|expected a file that ends in"):
         start([tmp_path / path], tmp_path / "out")
 
 
@@ -440,7 +460,7 @@ def tables_that_no_term_changes(study: Study, data: Data) -> dict[str, Any]:
     ],
 )
 def test_the_survey_is_the_one_of_the_shipped_codebook(tmp_path, shared_data, name, file, attributes):
-    """POPQUORN's ages and education are merged into fewer terms there, which no table can tell; the rest is the same."""
+    """POPQUORN's ages and education are fewer terms there, which no table can tell; the rest is the same."""
     made = Init(shared_data / file, output=tmp_path / "out", purpose="survey")
     shipped = load_study(name, {"ratings.folder": str(shared_data / ("spica" if name == "spica" else ""))})
     theirs = load_ratings(list(shipped.dimensions), [load_codebook(name)], Path(str(shipped.ratings.folder)))
