@@ -240,6 +240,8 @@ def determines(one: TextColumn, other: TextColumn) -> float:
 
 
 def fits(one: TextColumn, other: TextColumn) -> float:
-    """The share of `one`'s different texts that stand in `other` too."""
-    own = {normal(text) for text in one.said}
-    return len(own & {normal(text) for text in other.said}) / max(len(own), 1)
+    """The share of `one`'s different texts that stand in `other` too; 0 where none of the first few does."""
+    few = [normal(text) for _, text in zip(range(LOOKED_AT), one.said, strict=False)]
+    if not any(text in other.normals for text in few):
+        return 0.0
+    return len(one.normals & other.normals) / max(len(one.normals), 1)

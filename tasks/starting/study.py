@@ -174,7 +174,7 @@ def _scales(categories: int) -> dict[str, list[int | None]]:
     """The questionnaire's scale, and the coarser ones that it can become."""
     full: list[int | None] = [*range(1, categories + 1)]
     half, middle = categories // 2, categories % 2
-    scales: dict[str, list[int | None]] = {f"{categories}-point" if categories > 2 else "binary": full}
+    scales = {f"{categories}-point" if categories > 2 else "binary": full}
     if categories >= 5:
         side = half if middle else categories // 3
         scales["3-point"] = [1] * side + [2] * (categories - 2 * side) + [3] * side
@@ -278,7 +278,8 @@ def with_one_experiment(draft: StudyDraft) -> StudyDraft:
 
 
 def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
-    """The draft without conditions that have too little to train on, and contrasts and experiments without such.
+    """The draft without conditions that have too little to train on, their contrasts, and experiments of which fewer than
+    two conditions are left.
 
     study: the draft's settings, validated.
     """
@@ -294,8 +295,8 @@ def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
         used = {side for name in experiment.contrasts if str(name) in contrasts for side in name.sides}
         if lacking:
             reasons[key] = "; ".join(f"not {visible(name)}, {reason}" for name, reason in lacking.items())
-        if contrasts:
-            kept = {name: one for name, one in conditions.items() if name in used}
+        kept = {name: one for name, one in conditions.items() if name in used}
+        if len(kept) > 1:  # one condition has nothing to be compared with
             experiments[key] = own | {"conditions": kept, "contrasts": contrasts}
     settings = draft.settings | {"experiments": experiments}
     if not experiments:

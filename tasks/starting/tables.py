@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from configs.codebook import SUFFIXES, ExportColumn, ExportTable, tidy
+from configs.codebook import SUFFIXES, ExportColumn, ExportTable, normal, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.delimited import NUMBER
 from tasks.ratings.reading.files import read_file
@@ -67,6 +67,11 @@ class TextColumn:
             places = np.array(sorted(places, key=lambda place: self.levels[place]), dtype=int)
         ordered = places[np.argsort(-self.counts[places], kind="stable")].tolist()
         return {self.levels[place]: int(self.counts[place]) for place in ordered}
+
+    @cached_property
+    def normals(self) -> frozenset[str]:
+        """Its different texts without regard to case and blanks."""
+        return frozenset(map(normal, self.said))
 
     @property
     def filled(self) -> int:

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
+from configs.load import load_study
 from flows.cli import main
 from tests.flows.conftest import Place
 
 
-@pytest.mark.parametrize("command", ["run", "meta", "trace", "design"])
+@pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design"])
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom flows.cli import main\n"
@@ -90,3 +91,27 @@ def test_workers_must_be_a_number_above_zero(workers, capsys):
         main(["run", "demo", "--workers", workers])
     assert stop.value.code == 2
     assert f"expected a whole number above 0, got {workers!r}" in capsys.readouterr().err
+
+
+def test_init_writes_what_the_survey_command_takes_and_prints_what_comes_next(tmp_path, capsys):
+    rows = [f"r{n % 12},i{n // 12},{n % 5 + 1},{('woman', 'man')[n % 2]}" for n in range(120)]
+    (tmp_path / "mine.csv").write_text("\n".join(["rater,item,toxicity,gender", *rows]))
+    assert main(["init", str(tmp_path / "mine.csv"), "--output", str(tmp_path / "out"), "--survey"]) == 0
+    printed = capsys.readouterr().out
+    assert "found: 120 ratings by 12 participants of 10 responses" in printed
+    assert printed.splitlines()[-1].strip().startswith(f"pluralign survey {tmp_path}/out/study.yaml")
+    assert load_study(str(tmp_path / "out" / "study.yaml")).dimensions["toxicity"].better == "lower"
+
+
+def test_init_is_for_a_survey_or_for_small_models(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "mine.csv"), "--survey", "--small"]) == 2
+    assert capsys.readouterr().err == "pluralign: --survey or --small, not both\n"
+
+
+def test_init_says_what_keeps_a_study_from_running(tmp_path, capsys):
+    rows = [f"r{n},i{n % 3},{n % 5 + 1}" for n in range(20)]
+    (tmp_path / "mine.csv").write_text("\n".join(["rater,item,toxicity", *rows, "r9,i1,2,one field more"]))
+    assert main(["init", str(tmp_path / "mine.csv"), "--output", str(tmp_path / "out")]) == 3
+    assert capsys.readouterr().err == (
+        f"pluralign: can't run yet: {tmp_path}/mine.csv: row 22: 4 fields where the header has 3\n"
+    )

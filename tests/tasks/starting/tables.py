@@ -87,8 +87,8 @@ def ratings(
     ]
 
 
-def flat(**settings: Any) -> list[dict[str, Any]]:
+def flat(prompts: int = 48, **settings: Any) -> list[dict[str, Any]]:
     """Everything in one table."""
     person = {row["rater_id"]: row for row in people()}
-    text = {row["item_id"]: row for row in responses()}
-    return [{**person[row["rater_id"]], **text[row["item_id"]], **row} for row in ratings(**settings)]
+    text = {row["item_id"]: row for row in responses(prompts)}
+    return [{**person[row["rater_id"]], **text[row["item_id"]], **row} for row in ratings(prompts=prompts, **settings)]

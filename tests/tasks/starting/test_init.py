@@ -50,7 +50,7 @@ def init(folder: Path, rows: list[Row], name: str = "export.csv", **options: Any
 
 
 def test_one_flat_table_with_everything(tmp_path):
-    made = init(tmp_path, flat())
+    made = init(tmp_path, flat(prompts=96))
     book, data = made.codebook, made.data
     assert (book.ratings.participant, book.ratings.response, dict(book.ratings.dimensions)) == (
         "rater_id",
@@ -58,8 +58,8 @@ def test_one_flat_table_with_everything(tmp_path):
         {"helpfulness": "helpfulness"},
     )
     assert list(book.participants.attributes) == ["gender", "age"]
-    assert len(data.ratings) == 44 * 12 * 2  # every fourth of 48 prompts, two responses each
-    assert data.responses["prompt_id"].nunique() == 48
+    assert len(data.ratings) == 44 * 24 * 2  # every fourth of 96 prompts, two responses each
+    assert data.responses["prompt_id"].nunique() == 96
     assert made.study.dimensions["helpfulness"].better == "higher"
     assert "demographics" in made.study.experiments
     assert "woman - man" in map(str, made.study.experiments["demographics"].contrasts) or "man - woman" in map(
