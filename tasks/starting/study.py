@@ -278,8 +278,8 @@ def with_one_experiment(draft: StudyDraft) -> StudyDraft:
 
 
 def answerable(draft: StudyDraft, study: Study, data: Data) -> StudyDraft:
-    """The draft without conditions that have too little to train on, their contrasts, and experiments of which fewer than
-    two conditions are left.
+    """The draft without conditions that have too little to train on, their contrasts, and experiments of which fewer
+    than two conditions are left.
 
     study: the draft's settings, validated.
     """

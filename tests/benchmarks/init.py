@@ -1,8 +1,8 @@
 """How long `pluralign init` takes for a million ratings, and its memory: `python tests/benchmarks/init.py [FORM …]`.
 
 20,000 raters rate fifty of 40,000 responses each: in one flat table with the texts (flat), or with the raters and the
-texts in tables of their own (apart). A process of its own does each; its processor time stands beside the clock's, which
-others share.
+texts in tables of their own (apart). A process of its own does each; its processor time stands beside the clock's,
+which others share.
 """
 
 from __future__ import annotations
