@@ -75,7 +75,8 @@ class ExportColumn(str):
 
     `ExportColumn(["chat", "turn"])` is the text "chat + turn" and has the `parts` "chat" and "turn". A part that begins
     with = is that text itself (`=a`), one that begins with # a digest of the text there (`#answer`), for tables without
-    ids; `@row` is the row's number, `PATH.@key` and `PATH.@number` are what an element of an object or list goes by.
+    ids; `@row` is the row's number, `PATH.@key` and `PATH.@number` are what an element of an object or list goes by;
+    `Ann@key` and `Ann@row` have the text Ann before it.
     """
 
     parts: tuple[str, ...]
@@ -107,6 +108,8 @@ class ExportTable(Frozen):
     each: Annotated[tuple[str | tuple[str, ...], ...], Later] = ()
     """One row for each element of this list or value of this object, which then goes by the same name; several in
     turn; several in a list of their own are parallel lists, whose elements belong together."""
+    separators: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Later] = {}
+    """For lists of `each` that are one text, such as `Ann1,Ann2`: list → what stands between its elements."""
     stack: Annotated[tuple[dict[str, str], ...], Later] = ()
     """One row for each of these sets of columns: the name that a column then goes by, and the column, or `=text`."""
     only: Annotated[dict[str, tuple[str, ...]], Later] = {}
@@ -116,7 +119,8 @@ class ExportTable(Frozen):
     def shape(self) -> tuple[object, ...]:
         """What must be the same for two tables of a file to be read at once."""
         stack = tuple(tuple(one.items()) for one in self.stack)
-        return self.file, self.sheet, self.each, stack, tuple(self.only.items())
+        lists = self.each, tuple(self.separators.items())
+        return self.file, self.sheet, *lists, stack, tuple(self.only.items())
 
     @field_validator("each", mode="before")
     @classmethod
@@ -129,6 +133,14 @@ class ExportTable(Frozen):
         if not isinstance(value, dict):
             return value
         return {name: (texts,) if isinstance(texts, str) else texts for name, texts in value.items()}
+
+    @model_validator(mode="after")
+    def _separators_are_of_lists(self) -> Self:
+        lists = [path for step in self.each for path in ((step,) if isinstance(step, str) else step)]
+        for name in self.separators:
+            if name not in lists:
+                raise one_of("separators", name, lists)
+        return self
 
     @model_validator(mode="after")
     def _stacked_names_are_the_same(self) -> Self:

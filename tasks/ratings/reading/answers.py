@@ -26,7 +26,7 @@ from tasks.ratings.reading.columns import (
 from tasks.ratings.reading.comparisons import sides_of
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.shape import Places
-from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.source import Source, by_text, empty_cells
 from tasks.ratings.reading.table_result import (
     Rename,
     TableResult,
@@ -59,7 +59,8 @@ def usable_ratings(
     """participant_id, response_id, one column a dimension (Int64), in the order of the file."""
     table = codebook.ratings
     ignored = _ignored(table, source.frame)
-    asked = source.frame[~ignored]
+    blank = _blank(table, source.frame) & ~ignored
+    asked = source.frame[~ignored & ~blank]
     rules, details = ratings_rules(table, siblings), _details(table, siblings)
     broken = _one_reason_a_row(broken_rules(asked, rules, table.participant, details))
     frame = asked[~asked.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
@@ -80,6 +81,7 @@ def usable_ratings(
         rejected=[broken, strange, _conflicting(table, source.places, frame, cells, first, ~own & ~alike)],
         dropped=[
             lost(source.frame.index[ignored], LEFT_BEHIND),
+            lost(source.frame.index[blank], NO_ANSWER_AT_ALL),
             lost(frame.index[~answered], NO_ANSWER_AT_ALL),
             lost(cells.loc[~own & alike, "row"], REPEATED),
         ],
@@ -91,6 +93,12 @@ def _ignored(table: RatingsTable, frame: pd.DataFrame) -> np.ndarray:
     if table.dimension is None:
         return np.zeros(len(frame), dtype=bool)
     return np.array(by_text(frame[table.dimension], dimension_reader(table)), dtype=int) == IGNORED
+
+
+def _blank(table: RatingsTable, frame: pd.DataFrame) -> np.ndarray:
+    """Which rows name nobody or nothing that is rated, and hold no answer either: a turn that did not take place."""
+    answers = [table.rating] if table.rating else list(table.dimensions.values())
+    return empty_cells(frame[answers]).all(axis=1) & empty_cells(frame[[table.participant, table.rated]]).any(axis=1)
 
 
 def _details(table: RatingsTable, siblings: Sequence[Codebook]) -> dict[str, Callable[[str], str]]:

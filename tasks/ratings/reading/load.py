@@ -26,6 +26,7 @@ from tasks.ratings.reading.columns import ATTENTION
 from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.label_rows import LABEL_ROW
 from tasks.ratings.reading.quantiles import with_cuts
+from tasks.ratings.reading.shape import NOT_WANTED
 from tasks.ratings.reading.source import matching, read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
@@ -152,13 +153,15 @@ def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> Val
 
 
 def _dropped(codebook: Codebook, valid: Valid) -> dict[str, int]:
-    """Reason → rows; label rows only where there are any."""
+    """Reason → rows; label rows, and rows that the codebook leaves behind, only where there are any."""
     lost, rejected = valid.ratings.dropped, valid.ratings.rejected
     twice = {*lost.loc[lost["reason"] == REPEATED, "row"], *rejected.loc[rejected["reason"] == CONFLICTING, "row"]}
     labels = [part.dropped[part.dropped["reason"] == LABEL_ROW] for part in valid.parts.values()]
     files = [getattr(codebook, name).file for name in valid.parts]
     rows = {(file, row) for file, own in zip(files, labels, strict=True) for row in own["row"]}
     of_labels = {LABEL_ROW: len(rows)} if rows else {}
+    behind = int((lost["reason"] == NOT_WANTED).sum())
+    of_labels |= {NOT_WANTED: behind} if behind else {}
     return of_labels | {
         ATTENTION: int((rejected["reason"] == ATTENTION).sum()),
         NO_ANSWER_AT_ALL: int((lost["reason"] == NO_ANSWER_AT_ALL).sum()),

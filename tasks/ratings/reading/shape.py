@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from tasks.ratings.reading.formats import KEY, FileRows, Unread
 from tasks.runtime.fingerprint import fingerprint
 
 ROW, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@number", "=", "#", "*"
+WITH_TEXT_BEFORE = re.compile(rf"^(?P<text>[^.@=#]+)(?P<place>{KEY}|{ROW})$")
+"""`Ann@key`: a key or a row's number with a text before it."""
 PARALLEL = "lists of different lengths"
 NOT_WANTED = "rows that the codebook leaves behind (only)"
 FILE = 10**13
@@ -78,11 +81,17 @@ def base_columns(table: ExportTable, columns: Iterable[ExportColumn]) -> list[st
     stacked = [tidy(name) for name in (table.stack[0] if table.stack else ())]
     paths = [part for column in columns for part in column.parts] + list(table.only)
     paths += [path for step in table.each for path in _paths(step)]
-    paths = [path for path in map(tidy, paths) if not _begins_with_any(path, stacked)]
-    paths += [tidy(path) for one in table.stack for path in one.values()]
+    paths = [path for path in map(_place, paths) if not _begins_with_any(path, stacked)]
+    paths += [_place(path) for one in table.stack for path in one.values()]
     own = [path for path in dict.fromkeys(paths) if not path.startswith((TEXT, "@")) or path == KEY]
-    own = [path.removeprefix(DIGEST) for path in own]
     return [path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own]
+
+
+def _place(part: str) -> str:
+    """Where a part of a column is read: itself, or what its digest is of, or what its text stands before."""
+    path = tidy(part).removeprefix(DIGEST)
+    before = WITH_TEXT_BEFORE.match(path)
+    return before["place"] if before else path
 
 
 def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) -> Shaped:
@@ -92,6 +101,7 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
     after = [paths for paths in steps if any(_begins_with_any(path, stacked) for path in paths)]
     before = [paths for paths in steps if paths not in after]
     only = {tidy(name): frozenset(map(normal, texts)) for name, texts in table.only.items()}
+    separators = {tidy(path): separator for path, separator in table.separators.items()}
     asked = [tuple(map(tidy, column.parts)) for column in columns]
     numbered: list[tuple[int, int, list[Any]]] = []
     left_out: list[tuple[int, int, str]] = []
@@ -99,7 +109,8 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
     for row, values in zip(rows.rows, rows.values, strict=True):
         record = dict(zip(rows.names, values, strict=True))
         try:
-            records = list(_exploded(_stacked(_exploded([record], before), table, row), after))
+            whole = _exploded([record], before, separators)
+            records = list(_exploded(_stacked(whole, table, row), after, separators))
         except ValueError as error:
             unread.append(Unread(row, str(error), "", f"row {row}: {error}", ""))
             continue
@@ -134,8 +145,12 @@ def _begins_with_any(path: str, names: Iterable[str]) -> bool:
     return any(path == name or path.startswith(f"{name}.") for name in names)
 
 
-def _exploded(records: Iterable[dict[str, Any]], steps: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
+def _exploded(
+    records: Iterable[dict[str, Any]], steps: Sequence[Sequence[str]], separators: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """Each record once for every element of the lists, or value of the objects, at these places.
+
+    separators: place → what stands between the elements, where they are one text.
 
     Raises:
         ValueError: parallel lists differ in length.
@@ -145,7 +160,7 @@ def _exploded(records: Iterable[dict[str, Any]], steps: Sequence[Sequence[str]])
         return
     first, *rest = steps
     for record in records:
-        elements = [_elements(resolve(record, path)) for path in first]
+        elements = [_elements(_split(resolve(record, path), separators.get(path))) for path in first]
         if len({len(one) for one in elements}) > 1:
             raise ValueError(f"{PARALLEL}: {', '.join(map(repr, first))}")
         for together in zip(*elements, strict=True):
@@ -153,7 +168,14 @@ def _exploded(records: Iterable[dict[str, Any]], steps: Sequence[Sequence[str]])
             for path, (name, number, value) in zip(first, together, strict=True):
                 one |= {path: value, f"{path}.{NUMBER}": number}
                 one |= {f"{path}.{KEY}": name} if name is not None else {}
-            yield from _exploded([one], rest)
+            yield from _exploded([one], rest, separators)
+
+
+def _split(value: Any, separator: str | None) -> Any:
+    """A text of several elements as a list of them; any other value as it is."""
+    if separator is None or not isinstance(value, str) or not tidy(value):
+        return value
+    return list(map(tidy, value.split(separator)))
 
 
 def _elements(value: Any) -> list[tuple[str | None, int, Any]]:
@@ -185,6 +207,9 @@ def _cell(record: Mapping[str, Any], row: int, part: str) -> Any:
     if part.startswith(DIGEST) and part not in record:
         text = tidy(as_text(value := resolve(record, part[len(DIGEST) :])))
         return value if value is ABSENT else text and fingerprint(text)
+    if part not in record and (before := WITH_TEXT_BEFORE.match(part)):
+        value = as_text(_cell(record, row, before["place"]))
+        return value and before["text"] + value
     return row if part == ROW else resolve(record, part)
 
 

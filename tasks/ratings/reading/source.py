@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from configs.codebook import ExportColumn, ExportTable, tidy
@@ -235,3 +236,8 @@ def by_text(texts: pd.Series, read: Callable[[str], Any]) -> list[Any]:
     codes, different = pd.factorize(texts)
     results = [read(text) for text in different]
     return [results[code] for code in codes]
+
+
+def empty_cells(frame: pd.DataFrame) -> np.ndarray:
+    """Which cells of the texts hold nothing but blanks, in the frame's shape."""
+    return np.array([by_text(frame[column], lambda text: not tidy(text)) for column in frame], dtype=bool).T

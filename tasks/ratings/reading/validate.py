@@ -31,11 +31,12 @@ from tasks.ratings.reading.columns import (
 from tasks.ratings.reading.comparisons import side_by_side
 from tasks.ratings.reading.merged import merged_texts
 from tasks.ratings.reading.rejected import entries
-from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.source import Source, by_text, empty_cells
 from tasks.ratings.reading.table_result import (
     Rename,
     TableResult,
     first_like,
+    lost,
     names_of_first,
     renamed,
     table_result,
@@ -45,6 +46,7 @@ from tasks.ratings.reading.table_result import (
 CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
 WITHOUT_ROW = "raters without a row among the participants (their ratings count, they declare nothing)"
+NOBODY = "rows about nobody that say nothing"
 TABLES = ("responses", "participants", "ratings")
 
 
@@ -151,8 +153,10 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> T
     Where the rows of a participant disagree nothing is declared; where no cell says anything, there is None.
     """
     table = codebook.participants
-    broken = broken_rules(source.frame, participants_rules(table), table.participant, _details(table))
-    frame = source.frame[~source.frame.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
+    blank = empty_cells(source.frame[table.columns]).all(axis=1)
+    said = source.frame[~blank]
+    broken = broken_rules(said, participants_rules(table), table.participant, _details(table))
+    frame = said[~said.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
     ids = renamed(frame[table.participant], rename)
     first = first_like(ids)
     own, rejected = first == np.arange(len(first)), [broken]
@@ -164,7 +168,8 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> T
         details = names_of_first(source.places, frame.index, before, differs)
         rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
     people, rows = people.reset_index(drop=True), frame.index
-    return table_result(source, people, kept=rows[own], rejected=rejected, repeated=rows[~own])
+    dropped = [lost(source.frame.index[blank], NOBODY)]
+    return table_result(source, people, kept=rows[own], rejected=rejected, dropped=dropped, repeated=rows[~own])
 
 
 def _with_all_raters(
