@@ -1,4 +1,4 @@
-"""What public data sets need of reading: lists that are one text, keys with a text before them, rows that say nothing."""
+"""What public data sets need of reading: lists that are one text, keys with a text before them, rows without a word."""
 
 from __future__ import annotations
 
@@ -56,7 +56,13 @@ def test_lists_in_texts_of_different_lengths_are_a_fault_of_their_row(tmp_path: 
 def test_a_separator_of_what_is_no_list_is_refused() -> None:
     with pytest.raises(ValueError, match="separators: unknown 'label'; allowed: raters, labels"):
         Codebook.model_validate(
-            {"name": "x", "version": 1, "source": "", "language": "en", "ratings": FUNNY | {"separators": {"label": ","}}}
+            {
+                "name": "x",
+                "version": 1,
+                "source": "",
+                "language": "en",
+                "ratings": FUNNY | {"separators": {"label": ","}},
+            }
         )
 
 
@@ -110,7 +116,7 @@ def test_a_row_without_an_id_and_without_an_answer_is_dropped_and_counted(tmp_pa
 @pytest.mark.parametrize("row", ["x,,1,", ",i1,0,"], ids=["no response", "no rater"])
 def test_a_rating_without_an_id_is_still_a_fault(tmp_path: Path, row: str) -> None:
     (tmp_path / "turns.csv").write_text(f"rater,answer,label,more\nx,i1,1,\n{row}\n")
-    with pytest.raises(InputError, match="row 3, column (rater|answer): empty id"):
+    with pytest.raises(InputError, match=r"row 3, column (rater|answer): empty id"):
         load(tmp_path, {"ratings": WIDE})
 
 
