@@ -270,7 +270,7 @@ def test_numbers_become_the_categories_between_cuts(tmp_path: Path) -> None:
 
 def test_whole_numbers_are_categories_as_they_are(tmp_path: Path) -> None:
     assert numbers(tmp_path, ["-2", "0", "2.0", "\u22121"], low=-2, high=2) == [1, 3, 5, 2]
-    with pytest.raises(InputError, match="row 2, column score: unknown '1.5'; allowed: whole numbers from -2 to 2"):
+    with pytest.raises(InputError, match=r"row 2, column score: unknown '1\.5'; allowed: whole numbers from -2 to 2"):
         numbers(tmp_path, ["1.5"], low=-2, high=2)
     with pytest.raises(InputError, match="unknown 'nan'; allowed: numbers from 0 to 9"):
         numbers(tmp_path, ["nan"], low=0, high=9, cuts=[5])
