@@ -26,8 +26,8 @@ class InputError(ValueError):
 class Faults(ValueError):
     """What is wrong with settings: collected, each fault with its place, and raised together.
 
-    A pydantic validator collects and ends in `faults.check()`; whoever reads the file then tells each fault in a line of
-    its own, with the line of the file. Places are relative to the model whose validator it is.
+    A pydantic validator collects and ends in `faults.check()`; whoever reads the file then tells each in a line of its
+    own, with the line of the file. Places are relative to the model whose validator it is.
     """
 
     def __init__(self) -> None:
@@ -82,13 +82,13 @@ def one_of(place: str, value: object, allowed: Iterable[object]) -> InputError:
     return InputError(f"{place}: {unknown(value, allowed)}")
 
 
-def together(head: str, faults: Sequence[str]) -> InputError:
+def together(head: str, faults: Sequence[str], called: str = "faults") -> InputError:
     """Lines as one `InputError`: a single one as it is, several below `HEAD: 3 faults`, each once."""
     lines = list(dict.fromkeys(faults))
     if len(lines) == 1:
         return InputError(lines[0])
     rest = [f"… {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []
-    return InputError(BELOW.join([f"{head}: {len(lines)} faults", *lines[:MOST_FAULTS], *rest]))
+    return InputError(BELOW.join([f"{head}: {len(lines)} {called}", *lines[:MOST_FAULTS], *rest]))
 
 
 def lines_of(error: InputError) -> list[str]:

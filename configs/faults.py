@@ -12,11 +12,13 @@ from pydantic_core import ErrorDetails
 
 from configs.errors import Faults, Place, dotted, printable, short, together
 from configs.safe_yaml import CURLY, Document, Spot, quoted, reading
-from configs.schema import Frozen, FaultyKey
+from configs.schema import FaultyKey, Frozen
 
 REPLACED_WHOLE = ("ratings", "judge")
 """Choices between alternatives: a study's replaces that of the one that it extends."""
 CONTAINERS = ("dict_type", "list_type", "tuple_type", "model_type", "model_attributes_type")
+STAND_IN = "x"
+"""What is filled in for a missing text."""
 SCALARS = (str, int, float, bool, type(None), datetime.date)
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -65,8 +67,9 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
     """The settings. `name`: how faults begin that no layer holds.
 
     Pydantic checks the parts of a model together only where each is right. So what is wrong is put right as far as
-    that can be done (a key left out that there is none of, a text quoted), or left out, and the rest is checked again;
-    of what comes then, faults around a place that was left out may follow from that and are not told.
+    that can be done (a key left out that there is none of, a text quoted), or left out, or filled in, and the rest is
+    checked again; of what comes then, faults around a place that was left out or filled in may follow from that and are
+    not told.
 
     Raises:
         InputError: all faults, as `together` puts them.
@@ -83,6 +86,8 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
             for details in error.errors():
                 place = _present(rest, details)
                 mended, whole = _mended(mended, place, details, layers)
+                if details["type"] == "missing" and place not in [fault.place for fault in told]:
+                    mended = _changed(mended, place, lambda parent, key: parent.update({key: STAND_IN}))
                 found += [replace(fault, mended=whole) for fault in _faults(place, details, name, layers)]
                 if details["type"] == "too_short" and any(fault.place[: len(place)] == place for fault in found[:-1]):
                     found.pop()  # without its faulty items
@@ -103,9 +108,9 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
     return settings
 
 
-def fault_line(place: Place, text: str, name: str, layers: Sequence[Layer]) -> str:
-    """`FILE: line N: place: text`, as `validate` tells a fault."""
-    return _fault(place, text, name, layers).line
+def fault_line(place: Place, text: str, name: str, layers: Sequence[Layer], shown: Place | None = None) -> str:
+    """`FILE: line N: place: text`, as `validate` tells a fault, or with another place than that of the line."""
+    return _fault(place, text, name, layers, shown).line
 
 
 def _on_one_way(place: Place, other: Place) -> bool:
@@ -146,6 +151,7 @@ def _faults(place: Place, error: ErrorDetails, name: str, layers: Sequence[Layer
             yield _fault(whole, text, name, layers, whole[:-1] if item else None)
     elif isinstance(value, FaultyKey):
         *parents, last = place
+        place = (*parents, *value.below) if value.below else place
         spot, _ = _nearest(place, layers)
         glued = spot.depth == len(place) and spot.text == "" and value.known_before_colon(str(last))
         hint = f"; a blank is missing after the colon? write {str(last).replace(':', ': ', 1)}" if glued else ""
@@ -242,7 +248,9 @@ def _of_key(error: ErrorDetails) -> bool:
 
 def _same_key(key: object, part: str | int) -> bool:
     """Whether pydantic means this key: it has those that are no text as Python writes them."""
-    return type(key) is type(part) and key == part or not isinstance(key, str) and (repr(key) == part or key == part)
+    if isinstance(key, str) and isinstance(part, str):
+        return key == part
+    return not isinstance(key, str) and (repr(key) == part or key == part)
 
 
 def _mended(raw: Any, place: Place, error: ErrorDetails, layers: Sequence[Layer]) -> tuple[Any, bool]:
@@ -251,12 +259,15 @@ def _mended(raw: Any, place: Place, error: ErrorDetails, layers: Sequence[Layer]
     spot, _ = _nearest(place, layers)
     exact = spot.depth == len(place)
     if isinstance(value, FaultyKey):
+        place = (*place[:-1], *value.below) if value.below else place
         return _changed(raw, place, lambda parent, key: parent.pop(key, None)), True
     if _of_key(error):
         if kind not in ("string_type", "invalid_key"):
             return raw, False
         name = spot.key if exact and spot.key is not None else str(place[-1])
-        return _changed(raw, place, lambda parent, key: parent.update({name: parent.pop(key)})), True
+        return _changed(
+            raw, place, lambda parent, key: parent.update({name: parent.pop(key)} if key in parent else {})
+        ), True
     if not isinstance(value, SCALARS) or kind in CONTAINERS:
         return raw, False
     if kind == "string_type":
@@ -270,7 +281,11 @@ def _changed(raw: Any, place: Place, change: Any) -> Any:
     if not place:
         return raw
     key, *rest = place
-    if not (isinstance(raw, dict) and key in raw or isinstance(raw, list) and isinstance(key, int) and key < len(raw)):
+    if isinstance(raw, dict):
+        inside = key in raw or not rest
+    else:
+        inside = isinstance(raw, list) and isinstance(key, int) and key < len(raw)
+    if not inside:
         return raw
     copy = raw.copy()
     if rest:

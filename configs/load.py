@@ -160,7 +160,7 @@ class _Files:
         except _NotThere as error:
             if not self.layers:
                 raise
-            raise InputError(fault_line(("extends",), str(error), self.name, self.layers[-1:])) from None
+            raise InputError(fault_line(("extends",), str(error), self.name, self.layers[-1:], ())) from None
 
     def _recipe(self, name: str) -> dict[str, Any]:
         document = self._named("recipes", name, ("recipe",))
@@ -178,8 +178,7 @@ class _Files:
         try:
             return _read(kind, name)
         except _NotThere as error:
-            line = fault_line(place, str(error), self.name, self.layers)
-            self.faults.append(line)
+            self.faults.append(fault_line(place, str(error), self.name, self.layers, ()))
             return None
         except InputError as error:
             self.faults += lines_of(error)
@@ -197,7 +196,7 @@ def _layers_of(given: Mapping[str, Any], overrides: Mapping[str, Any] | None, na
     """Overrides as layers over the study's files, the last given first; those of another name have no text."""
     documents = overrides.documents if isinstance(overrides, Overrides) else {}
     option = overrides.option if isinstance(overrides, Overrides) else ""
-    return [Layer(name, documents.get(key), tuple(key.split(".")), option) for key in reversed(given)]
+    return [Layer(name, documents.get(key), tuple(key.split(".")), option) for key in reversed(list(given))]
 
 
 def _faults_of_codebooks(raw: dict[str, Any]) -> list[str]:

@@ -50,9 +50,7 @@ def also_looked(path: str | Path) -> str:
     return "" if there is None else f" (nor {printable(there, 300)} in the working directory)"
 
 
-def _changed(
-    raw: Any, pattern: Pattern, change: Callable[..., str], named: bool, place: tuple[str | int, ...]
-) -> Any:
+def _changed(raw: Any, pattern: Pattern, change: Callable[..., str], named: bool, place: tuple[str | int, ...]) -> Any:
     if not pattern:
         return change(raw, place) if isinstance(raw, str) and (not named or raw.endswith(SUFFIXES)) else raw
     key, *rest = pattern

@@ -41,9 +41,11 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a value stands in a document: the line, counted from 1, and the texts of its key and of itself as they stand
-    there, without quotes; `depth`: how many parts of the place that was looked for lead to it. A list or a mapping, and
-    what stands in quotes, has no text."""
+    """Where a value stands in a document: its line, counted from 1, and the texts of its key and of itself.
+
+    A list, a mapping and what stands in quotes have no text. `depth`: how many parts of the place that was looked for
+    lead to it.
+    """
 
     depth: int
     line: int | None = None
@@ -149,22 +151,22 @@ def _doubt(node: yaml.ScalarNode) -> str | None:
 
 def parse(text: str, place: str) -> Document:
     """What a YAML text says. Raises `InputError` with its faults, each a line that begins with `place`."""
-    loader: _Loader | None = None
+    told: list[str] = []
+    faults: list[yaml.YAMLError] = []
+    keys: dict[int, Any] = {}
+    root = data = None
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, faults, keys)
         root = loader.get_single_node()
         data = None if root is None else loader.construct_document(root)
-        told = [_told(fault, text) for fault in loader.faults]
     except RecursionError:
         told = ["nested too deeply"]
     except yaml.YAMLError as error:
-        told = [_told(fault, text) for fault in (*(loader.faults if loader else ()), error)]
-    finally:
-        if loader:
-            loader.dispose()
+        faults.append(error)
+    told += [_told(fault, text) for fault in faults]
     if told:
         raise together(place, [f"{place}: {fault}" for fault in told])
-    return Document(data, root, loader.keys)
+    return Document(data, root, keys)
 
 
 class _Loader(yaml.SafeLoader):
@@ -174,9 +176,8 @@ class _Loader(yaml.SafeLoader):
     expanded. `faults`: what is wrong with keys and values, while the rest is read on. `keys`: as in `Document`.
     """
 
-    def __init__(self, text: str) -> None:
-        self.faults: list[yaml.YAMLError] = []
-        self.keys: dict[int, Any] = {}
+    def __init__(self, text: str, faults: list[yaml.YAMLError], keys: dict[int, Any]) -> None:
+        self.faults, self.keys = faults, keys
         super().__init__(text)
 
     def get_single_node(self) -> yaml.Node | None:
@@ -249,7 +250,7 @@ def _told(error: yaml.YAMLError, text: str) -> str:
 
 
 def _guess(error: yaml.MarkedYAMLError, problem: str, lines: list[str]) -> tuple[int | None, int | None, str]:
-    """Line and column of the cause where they are not those of the error, and what to do; "" where that is not known."""
+    """Line and column of the cause where they are not those of the error, and what to do, or ""."""
     mark, opened = error.problem_mark, error.context_mark
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     rest = line[mark.column :] if mark else ""
@@ -290,10 +291,20 @@ def _guess(error: yaml.MarkedYAMLError, problem: str, lines: list[str]) -> tuple
     return None, None, ""
 
 
-_BEGINS = ("found character", "found undefined alias", "could not determine a constructor",
-           "sequence entries are not allowed")  # fmt: skip
-_STARTS = ("while scanning an alias", "while scanning an anchor", "while scanning a tag", "while scanning a block scalar",
-           "while scanning a directive", "while parsing a block node")  # fmt: skip
+_BEGINS = (
+    "found character",
+    "found undefined alias",
+    "could not determine a constructor",
+    "sequence entries are not allowed",
+)
+_STARTS = (
+    "while scanning an alias",
+    "while scanning an anchor",
+    "while scanning a tag",
+    "while scanning a block scalar",
+    "while scanning a directive",
+    "while parsing a block node",
+)
 _OPENING = ("while parsing a flow sequence", "while parsing a flow mapping")
 
 

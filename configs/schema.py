@@ -44,10 +44,11 @@ def _is_nothing(value: object) -> bool:
 
 class FaultyKey:
     """Stands in for the value of a key that can't be there, so that pydantic tells of it beside all other errors; as a
-    text it says what is wrong. `allowed`: the keys that could, where that is the fault."""
+    text it says what is wrong. `allowed`: the keys that could, where that is the fault. `below`: what is faulty within
+    the model, where that is another place than the key."""
 
-    def __init__(self, text: str, allowed: Iterable[str] = ()) -> None:
-        self._text, self._allowed = text, tuple(allowed)
+    def __init__(self, text: str, allowed: Iterable[str] = (), below: Place = ()) -> None:
+        self._text, self._allowed, self.below = text, tuple(allowed), below
 
     def known_before_colon(self, key: str) -> bool:
         """Whether a key that could be there is followed by a colon and more, as in `title:Small`."""
@@ -342,15 +343,14 @@ class Experiment(Frozen):
         if not isinstance(contrasts, dict):
             return data
         parsed: dict[Any, Any] = {}
-        faults = Faults()
+        faulty: dict[str, FaultyKey] = {}
         for name, settings in contrasts.items():
             try:
                 parsed[Contrast(name) if isinstance(name, str) else name] = settings
             except ValueError as error:
-                faults.add((), str(error))
-        if not parsed:
-            faults.check()
-        faulty = {f"contrasts {number}": FaultyKey(text) for number, (_, text) in enumerate(faults.found)}
+                faulty[f"contrasts {name}"] = FaultyKey(str(error), below=("contrasts", name))
+        if faulty and not parsed:
+            raise ValueError("; ".join(map(str, faulty.values())))
         return data | {"contrasts": parsed} | faulty
 
     @model_validator(mode="after")
@@ -978,7 +978,7 @@ class Study(Frozen):
         try:
             return with_placebos(data)
         except ValueError as error:
-            return data | {"no placebo": FaultyKey(str(error))}
+            return data | {"no placebo": FaultyKey(str(error), below=("placebo",))}
 
     def stratum_title(self, name: str) -> str:
         """One of its strata as people call it."""
