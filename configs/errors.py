@@ -13,6 +13,8 @@ _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 2, 80, 80
 _REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = 4
 BELOW = "\n  "
 """What stands between the lines of several faults."""
+LONGEST = 4000
+"""Characters of a line of `together`."""
 MOST_FAULTS = 100
 """How many are told of a file that has more."""
 Place = tuple[str | int, ...]
@@ -26,8 +28,8 @@ class InputError(ValueError):
 class Faults(ValueError):
     """What is wrong with settings: collected, each fault with its place, and raised together.
 
-    A pydantic validator collects and ends in `faults.check()`; whoever reads the file then tells each in a line of its
-    own, with the line of the file. Places are relative to the model whose validator it is.
+    `Frozen.find_faults` adds to them, so does any pydantic validator, which then ends in `faults.raise_any()`; whoever
+    reads the file tells each in a line of its own, with the line of the file. Places are relative to the model.
     """
 
     def __init__(self) -> None:
@@ -42,7 +44,7 @@ class Faults(ValueError):
         """A name that there is none of, and those that there are."""
         self.add(place, unknown(value, allowed))
 
-    def check(self) -> None:
+    def raise_any(self) -> None:
         """Raise itself if there are faults."""
         if self.found:
             raise self
@@ -84,7 +86,7 @@ def one_of(place: str, value: object, allowed: Iterable[object]) -> InputError:
 
 def together(head: str, faults: Sequence[str], called: str = "faults") -> InputError:
     """Lines as one `InputError`: a single one as it is, several below `HEAD: 3 faults`, each once."""
-    lines = list(dict.fromkeys(faults))
+    lines = list(dict.fromkeys(printable(fault, LONGEST) for fault in faults))
     if len(lines) == 1:
         return InputError(lines[0])
     rest = [f"… {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []

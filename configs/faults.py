@@ -11,12 +11,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.errors import Faults, Place, dotted, printable, short, together
+from configs.placebo import PLACEBO
 from configs.safe_yaml import CURLY, Document, Spot, quoted, reading
-from configs.schema import FaultyKey, Frozen
+from configs.schema import FITTED_LATER, FaultyKey, Frozen
 
 REPLACED_WHOLE = ("ratings", "judge")
 """Choices between alternatives: a study's replaces that of the one that it extends."""
 CONTAINERS = ("dict_type", "list_type", "tuple_type", "model_type", "model_attributes_type")
+ADDED = ("experiments", PLACEBO)
+"""The place of what a study's settings get beside what stands in them."""
 STAND_IN = "x"
 """What is filled in for a missing text."""
 SCALARS = (str, int, float, bool, type(None), datetime.date)
@@ -77,24 +80,32 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
     told: list[_Fault] = []
     settings = None
     rest = raw
-    while settings is None:
+    while True:
+        found, mended = list[_Fault](), rest
         try:
-            settings = model.model_validate(rest)
+            settings = model.model_validate(rest, context=FITTED_LATER)
+            found = [_fault(place, text, name, layers, _of_list(place)) for place, text in _misfits(settings, ())]
         except ValidationError as error:
-            left_out = [fault.place for fault in told if not fault.mended]
-            mended, found = rest, list[_Fault]()
-            for details in error.errors():
-                place = _present(rest, details)
+            errors = [(_present(rest, details), details) for details in error.errors()]
+            keys = [place for place, details in errors if _of_key(details)]
+            for place, details in errors:
+                if any(place[: len(key)] == key and place != key for key in keys):
+                    continue  # it comes again once the key is a text
                 mended, whole = _mended(mended, place, details, layers)
                 if details["type"] == "missing" and place not in [fault.place for fault in told]:
                     mended = _changed(mended, place, lambda parent, key: parent.update({key: STAND_IN}))
                 found += [replace(fault, mended=whole) for fault in _faults(place, details, name, layers)]
                 if details["type"] == "too_short" and any(fault.place[: len(place)] == place for fault in found[:-1]):
                     found.pop()  # without its faulty items
-            told += [fault for fault in found if not any(_on_one_way(fault.place, place) for place in left_out)]
-            if mended is rest:
-                break
-            rest = mended
+        left_out = [fault.place for fault in told if not fault.mended]
+        told += [fault for fault in found if not any(_on_one_way(fault.place, place) for place in left_out)]
+        if mended is rest:
+            break
+        rest = mended
+    experiments = raw.get("experiments")
+    given = isinstance(experiments, dict) and PLACEBO in experiments
+    own = told if given else [fault for fault in told if fault.place[:2] != ADDED]
+    told = own or told  # what is added repeats what stands elsewhere
     places = [fault.place for fault in told]
     for layer in layers:
         doubts = layer.document.doubts() if layer.document else ()
@@ -108,14 +119,40 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
     return settings
 
 
-def fault_line(place: Place, text: str, name: str, layers: Sequence[Layer], shown: Place | None = None) -> str:
-    """`FILE: line N: place: text`, as `validate` tells a fault, or with another place than that of the line."""
-    return _fault(place, text, name, layers, shown).line
+def fault_line(place: Place, text: str, name: str, layers: Sequence[Layer]) -> str:
+    """`FILE: line N: place: text`, as `validate` tells a fault."""
+    return _fault(place, text, name, layers).line
+
+
+def named_in(place: Place, layers: Sequence[Layer]) -> str:
+    """`FILE: line N: ` of what stands at a place, where that is in a file; it begins the line of what it names."""
+    spot, layer = _nearest(place, layers)
+    return f"{layer.file}: line {spot.line}: " if layer and spot.line else ""
 
 
 def _on_one_way(place: Place, other: Place) -> bool:
     """Whether one is above the other, or both are the same."""
     return all(a == b for a, b in zip(place, other, strict=False))
+
+
+def _misfits(value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    """What does not fit together in settings and in all settings within them."""
+    if isinstance(value, Frozen):
+        faults = Faults()
+        value.find_faults(faults)
+        yield from (((*place, *below), text) for below, text in faults.found)
+        parts: list[tuple[Any, Any]] = [*value]
+    elif isinstance(value, dict):
+        parts = [*value.items()]
+    else:
+        parts = [*enumerate(value)] if isinstance(value, tuple) else []
+    for key, part in parts:
+        yield from _misfits(part, (*place, key))
+
+
+def _of_list(place: Place) -> Place:
+    """The place of the list, for an item, which the text shows."""
+    return place[:-1] if place and isinstance(place[-1], int) else place
 
 
 def _truth_values_for_numbers(settings: Frozen, name: str, layers: Sequence[Layer]) -> Iterator[_Fault]:
@@ -147,8 +184,7 @@ def _faults(place: Place, error: ErrorDetails, name: str, layers: Sequence[Layer
     if isinstance(cause, Faults):
         for below, text in cause.found:
             whole = (*place, *below)
-            item = bool(below) and isinstance(below[-1], int)  # a list is told as such: the text has the item
-            yield _fault(whole, text, name, layers, whole[:-1] if item else None)
+            yield _fault(whole, text, name, layers, _of_list(whole))
     elif isinstance(value, FaultyKey):
         *parents, last = place
         place = (*parents, *value.below) if value.below else place
@@ -182,6 +218,8 @@ def _message(place: Place, error: ErrorDetails, layers: Sequence[Layer]) -> str:
         if text == "":
             return f"nothing stands here, where a text is wanted; an empty text is {write}"
         return f"{printable(text)}: YAML reads {reading(value)}; write {write}"
+    if kind == "union_tag_not_found":
+        return f"{error['ctx']['discriminator'].strip(chr(39))}: Field required"
     message += f", got {short(value)}"
     if isinstance(value, str) and kind in ("int_parsing", "float_parsing"):
         message += _as_number(value, whole=kind == "int_parsing")

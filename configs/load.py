@@ -9,7 +9,7 @@ from typing import Any
 
 from configs.codebook import Codebook
 from configs.errors import InputError, Place, lines_of, printable, short, together, unknown
-from configs.faults import REPLACED_WHOLE, Layer, fault_line, validate
+from configs.faults import REPLACED_WHOLE, Layer, fault_line, named_in, validate
 from configs.paths import OF_ARCHITECTURE, SUFFIXES, also_looked, anchored
 from configs.renamed import with_present_names
 from configs.safe_yaml import Document, parse
@@ -43,7 +43,7 @@ def load_study(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
     """
     given = _with_present_keys(overrides or {})
     files = _Files(name)
-    raw = files.resolved(files.with_base())
+    raw = files.resolved({key: value for key, value in files.with_base().items() if key not in given})
     for key, value in given.items():
         _put(raw, key, value)
     files.layers = [*_layers_of(given, overrides, name), *files.layers]
@@ -160,7 +160,7 @@ class _Files:
         except _NotThere as error:
             if not self.layers:
                 raise
-            raise InputError(fault_line(("extends",), str(error), self.name, self.layers[-1:], ())) from None
+            raise InputError(named_in(("extends",), self.layers[-1:]) + str(error)) from None
 
     def _recipe(self, name: str) -> dict[str, Any]:
         document = self._named("recipes", name, ("recipe",))
@@ -178,7 +178,7 @@ class _Files:
         try:
             return _read(kind, name)
         except _NotThere as error:
-            self.faults.append(fault_line(place, str(error), self.name, self.layers, ()))
+            self.faults.append(named_in(place, self.layers) + str(error))
             return None
         except InputError as error:
             self.faults += lines_of(error)
@@ -188,7 +188,7 @@ class _Files:
         try:
             return [_in_folder(one, Path(folder)) for one in architectures]
         except InputError as error:
-            self.faults += lines_of(error)
+            self.faults.append(named_in(("models",), self.layers) + str(error))
             return architectures
 
 

@@ -269,10 +269,10 @@ def _guess(error: yaml.MarkedYAMLError, problem: str, lines: list[str]) -> tuple
     if problem == "mapping values are not allowed here":
         return None, None, f'{problem}: a text with ": " in it needs quotes, and a key a line of its own'
     begins = problem.startswith(_BEGINS)
-    if error.context == "while scanning a block scalar" and opened:
-        rest = line[opened.column :]
+    if error.context in _STARTS and opened and opened.line < len(lines):
+        rest = lines[opened.line][opened.column :]
     if rest[:1] and rest[0] in "%@`*&!|>,?-" and (begins or error.context in _STARTS):
-        plain = re.split(r"\s#|[,\]}](?:\s|$)", rest.strip())[0].strip() or rest[0]
+        plain = re.split(r"\s#|, |[\]}]+(?:,|\s|$)", rest.strip())[0].strip() or rest[0]
         return None, None, f"{printable(problem, 200)}; a text that begins with {rest[0]} needs quotes: {quoted(plain)}"
     if error.context in _OPENING and opened:
         bracket = "[" if "sequence" in str(error.context) else "{"

@@ -69,6 +69,10 @@ class HiddenFault:
         return "(not shown)"
 
 
+FITTED_LATER = {"fitted": "later"}
+"""The context of a validation whose caller collects what `find_faults` finds in all models, so that it sees it all."""
+
+
 class Frozen(BaseModel):
     """Base of all settings: no key that is unknown, no number that is not finite."""
 
@@ -92,6 +96,17 @@ class Frozen(BaseModel):
         """The keys that a file may give."""
         return list(cls.model_fields)
 
+    def find_faults(self, faults: Faults) -> None:
+        """Collect what does not fit together, once each value by itself is as it should be; places are within it."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self, info: ValidationInfo) -> Self:
+        if info.context is not FITTED_LATER:
+            faults = Faults()
+            self.find_faults(faults)
+            faults.raise_any()
+        return self
+
 
 # ---- ratings
 
@@ -110,15 +125,12 @@ class Simulation(Frozen):
     careless: Annotated[float, Field(ge=0, lt=1, exclude_if=_is_nothing)] = 0.0
     """Share of participants who answer at random, every label as likely as any other, whatever the response."""
 
-    @model_validator(mode="after")
-    def _enough_raters(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         responses = self.prompts * self.responses_per_prompt
         if self.participants * self.responses_each < 2 * responses:
-            raise ValueError(
-                f"{self.participants} participants x {self.responses_each} ratings can't give each of {responses} "
-                "responses two raters; raise participants or lower prompts"
-            )
-        return self
+            given = f"{self.participants} participants x {self.responses_each} ratings"
+            needed = f"can't give each of {responses} responses two raters; raise participants or lower prompts"
+            faults.add((), f"{given} {needed}")
 
 
 class Ratings(Frozen):
@@ -141,15 +153,11 @@ class Ratings(Frozen):
             raise ValueError(f"an id of digits alone needs quotes, like '123456', or YAML reads the number {value}")
         return value
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         if sum(source is not None for source in (self.folder, self.simulate, self.collection)) != 1:
             faults.add((), "give exactly one of folder, simulate, collection")
         if self.snapshot != "latest" and self.collection is None:
             faults.add((), "snapshot: only a collection has snapshots")
-        faults.check()
-        return self
 
 
 class Dimension(Frozen):
@@ -243,9 +251,7 @@ class Condition(Frozen):
             raise ValueError(f"unknown {name!r}; allowed: {', '.join(known_methods())}")
         return name
 
-    @model_validator(mode="after")
-    def _participants_remain(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         if self.within == "participant" and self.aggregation != "all":
             needed = f"needs aggregation: all; {self.aggregation} leaves no participants"
             faults.add((), f"within: participant {needed}")
@@ -257,8 +263,6 @@ class Condition(Frozen):
             methods = [name for name, settings in known_methods().items() if self.voices in settings.voices]
             trained = f"{self.voices} can't be trained with {self.method}; with {' or '.join(methods)}"
             faults.add((), f"voices: {trained}")
-        faults.check()
-        return self
 
 
 class Published(Frozen):
@@ -353,9 +357,7 @@ class Experiment(Frozen):
             raise ValueError("; ".join(map(str, faulty.values())))
         return data | {"contrasts": parsed} | faulty
 
-    @model_validator(mode="after")
-    def _contrasts_name_conditions(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         for name, condition in self.conditions.items():
             place = ("conditions", name, "voices")
             least = 2 if condition.voices in ("robust", "maxmin", "named", *OWN_NEEDED) else 1
@@ -379,8 +381,6 @@ class Experiment(Frozen):
             for key, contrast in (("of", ratio.of), ("to", ratio.to)):
                 if contrast not in self.contrasts:
                     faults.unknown(("ratios", number, key), contrast, self.contrasts)
-        faults.check()
-        return self
 
     @property
     def own(self) -> dict[str, str]:
@@ -439,15 +439,11 @@ class Survey(Frozen):
     min_participants: Count = 10
     """Values that fewer declare are pooled as `other`, and what concerns fewer is not shown."""
 
-    @model_validator(mode="after")
-    def _published_terms_are_in_the_model(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         for dimension, attributes in self.published.items():
             for attribute in attributes:
                 if attribute not in self.reference:
                     faults.unknown(("published", dimension), attribute, self.reference)
-        faults.check()
-        return self
 
 
 # ---- models
@@ -498,9 +494,7 @@ class Architecture(Frozen):
     """Whether it thinks before it answers; what stands before `</think>`, or a mark like it, is
     stripped before judging, and counted."""
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         alone = None if self.hub else self.gguf
         if sum(source is not None for source in (self.tiny, self.hub, self.path, alone)) != 1 or (
             self.gguf and (self.tiny or self.path)
@@ -508,8 +502,6 @@ class Architecture(Frozen):
             faults.add((), "give exactly one of tiny, hub, path, gguf; or hub with gguf, the name of a file in it")
         if self.gpus > 1 and self.dtype == "4-bit":
             faults.add(("gpus",), "weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
-        faults.check()
-        return self
 
 
 class Pretraining(Frozen):
@@ -725,13 +717,11 @@ class Encoder(Frozen):
     revision: str | None = None
     path: str | None = None
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if (self.hub is None) == (self.path is None):
-            raise ValueError("give exactly one of hub, path")
+            faults.add((), "give exactly one of hub, path")
         if self.path and self.revision:
-            raise ValueError("revision: only a model of the hub has one")
-        return self
+            faults.add((), "revision: only a model of the hub has one")
 
     @property
     def name(self) -> str:
@@ -759,11 +749,9 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
     encoder: Annotated[Encoder | None, Field(exclude_if=_is_nothing)] = None
     """What makes sentence embeddings; needs `pip install 'pluralign[embeddings]'`."""
 
-    @model_validator(mode="after")
-    def _embeddings_have_an_encoder(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.features not in (None, "words") and self.encoder is None:
-            raise ValueError(f"features: {self.features} needs an encoder: {{hub: …}} or {{path: …}}")
-        return self
+            faults.add((), f"features: {self.features} needs an encoder: {{hub: …}} or {{path: …}}")
 
     @property
     def reads(self) -> Features:
@@ -852,11 +840,9 @@ class LlmJudgeSettings(BaseJudgeSettings):
             raise ValueError(url.fault)
         return url
 
-    @model_validator(mode="after")
-    def _ceiling_has_a_price(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.max_cost is not None and self.price is None:
-            raise ValueError("max_cost: needs price, or what is spent is not known")
-        return self
+            faults.add((), "max_cost: needs price, or what is spent is not known")
 
     @property
     def title(self) -> str:
@@ -989,15 +975,12 @@ class Study(Frozen):
         chosen = self.raters.experiments is None or experiment in self.raters.experiments
         return range(1, 1 + self.raters.replicates) if chosen else range(0)
 
-    @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        faults = Faults()
+    def find_faults(self, faults: Faults) -> None:
         for number, name in enumerate(self.evaluation.dimensions):
             if name not in self.dimensions:
                 faults.unknown(("evaluation", "dimensions", number), name, self.dimensions)
-        for key, experiment in sorted(self.experiments.items(), key=lambda item: item[0] == PLACEBO):
-            if key != PLACEBO or not faults.found:  # it repeats what stands in the others
-                self._check_experiment(faults, ("experiments", key), experiment)
+        for key, experiment in self.experiments.items():
+            self._check_experiment(faults, ("experiments", key), experiment)
         for attribute, shares in self.population.items():
             if abs(sum(shares.values()) - 1) > 1e-6:
                 faults.add(("population", attribute), f"the shares sum to {sum(shares.values()):g}, not to 1")
@@ -1010,8 +993,6 @@ class Study(Frozen):
         judged = {name: self.dimensions[name] for name in self.evaluation.dimensions if name in self.dimensions}
         self.judge.check_dimensions(judged, faults)
         self._check_architectures(faults)
-        faults.check()
-        return self
 
     def _check_architectures(self, faults: Faults) -> None:
         names = [architecture.name for architecture in self.architectures]

@@ -240,5 +240,5 @@ def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
     paths = list(dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files))
     said = f"no such file; ratings.folder says where the export lies{also_looked(folder)}"
     if missing := [f"{path}: {said}" for path in paths if not path.is_file()]:
-        raise together(str(folder), missing)
+        raise together(str(folder), missing if folder.is_dir() else missing[:1])
     return paths
