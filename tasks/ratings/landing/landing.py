@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from configs.codebook import Codebook
-from configs.errors import BELOW, InputError
+from configs.errors import InputError
 from tasks.ratings.landing.exports import Export, find_exports
 from tasks.ratings.landing.merge import Changes, Tables, canonical, merge, no_tables, ordered
 from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
@@ -99,9 +99,8 @@ def land(
         folder = collection.path / "landings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{about['exports']['digest'][:8]}"
         refusal = _refusal(reads, rejected, strict)
         if refusal:
-            _write(folder, rejected, about | {"refused": "; ".join(refusal)})
-            all_of_them = [f"all of them: {folder / 'rejected.csv'}"] if len(rejected) else []
-            raise InputError((BELOW if len(refusal) > 1 else "; ").join([*refusal, *all_of_them]))
+            _write(folder, rejected, about | {"refused": refusal})
+            raise InputError(f"{refusal}; all of them: {folder / 'rejected.csv'}" if len(rejected) else refusal)
         snapshot = collection.add(tables, _lost(before, reads, key), _manifest(about, before, tables, codebooks, key))
         fresh = before is None or snapshot.id != before.id
         _write(folder, rejected, about | {"snapshot": snapshot.id, "fresh": fresh})
@@ -199,19 +198,18 @@ def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in entries["reason"].value_counts().items()}
 
 
-def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> list[str]:
-    """Why nothing is landed, if so: a line with the first fault, then one for the first of each other kind."""
+def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
+    """Why nothing is landed, if so."""
     faults = faults_of(rejected)
-    lines = describe_faults(faults)
-    if strict and lines:
+    first = f"the first: {'; '.join(describe_faults(faults))}" if len(faults) else ""
+    if strict and first:
         sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
         rows = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
         bad = len(faults[["file", "row"]].drop_duplicates())
-        return [f"{bad:,} of {rows:,} rows can't be used; the first: {lines[0]}", *lines[1:]]
+        return f"{bad:,} of {rows:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
-        first = [f"no rating can be used; the first: {lines[0]}", *lines[1:]] if lines else []
-        return first or ["no rating in the export can be used"]
-    return []
+        return f"no rating can be used; {first}" if first else "no rating in the export can be used"
+    return None
 
 
 def _about(

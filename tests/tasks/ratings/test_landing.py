@@ -700,9 +700,9 @@ def test_strict_refuses_everything_and_tells_how_many_and_the_first(collection: 
     allowed = "allowed: strongly disagree, disagree, neutral, agree, strongly agree"
     assert str(caught.value) == (
         "2 of 9 rows can't be used; the first: "
-        f"df_ratings.csv: row 5, column rating_toxicity: unknown 'agre'; {allowed}\n  "
-        f"df_ratings.csv: row 5, column rating_emotional_awareness: unknown 'agreee'; {allowed}\n  "
-        "df_ratings.csv: row of response 'r9' that df_prompts.csv does not hold (1 such rows)\n  all of them: "
+        f"df_ratings.csv: row 5, column rating_toxicity: unknown 'agre'; {allowed}; "
+        f"df_ratings.csv: row 5, column rating_emotional_awareness: unknown 'agreee'; {allowed}; "
+        "df_ratings.csv: row of response 'r9' that df_prompts.csv does not hold (1 such rows); all of them: "
         + str(folder / "rejected.csv")
     )
     assert collection.latest() is None
