@@ -11,15 +11,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.errors import Faults, Place, dotted, printable, short, together
-from configs.placebo import PLACEBO
 from configs.safe_yaml import CURLY, Document, Spot, quoted, reading
 from configs.schema import FITTED_LATER, FaultyKey, Frozen
 
 REPLACED_WHOLE = ("ratings", "judge")
 """Choices between alternatives: a study's replaces that of the one that it extends."""
 CONTAINERS = ("dict_type", "list_type", "tuple_type", "model_type", "model_attributes_type")
-ADDED = ("experiments", PLACEBO)
-"""The place of what a study's settings get beside what stands in them."""
 STAND_IN = "x"
 """What is filled in for a missing text."""
 SCALARS = (str, int, float, bool, type(None), datetime.date)
@@ -102,10 +99,8 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
         if mended is rest:
             break
         rest = mended
-    experiments = raw.get("experiments")
-    given = isinstance(experiments, dict) and PLACEBO in experiments
-    own = told if given else [fault for fault in told if fault.place[:2] != ADDED]
-    told = own or told  # what is added repeats what stands elsewhere
+    # what is added to the settings before they are checked repeats what stands elsewhere
+    told = [fault for fault in told if any(_is_given(one, fault.place) for one in (raw, rest))] or told
     places = [fault.place for fault in told]
     for layer in layers:
         doubts = layer.document.doubts() if layer.document else ()
@@ -133,6 +128,16 @@ def named_in(place: Place, layers: Sequence[Layer]) -> str:
 def _on_one_way(place: Place, other: Place) -> bool:
     """Whether one is above the other, or both are the same."""
     return all(a == b for a, b in zip(place, other, strict=False))
+
+
+def _is_given(raw: Any, place: Place) -> bool:
+    """Whether settings hold what a place lies in."""
+    for part in place[:-1]:
+        of_list = isinstance(raw, list) and isinstance(part, int) and part < len(raw)
+        if not of_list and not (isinstance(raw, dict) and part in raw):
+            return False
+        raw = raw[part]
+    return True
 
 
 def _misfits(value: object, place: Place) -> Iterator[tuple[Place, str]]:
@@ -201,7 +206,8 @@ def _faults(place: Place, error: ErrorDetails, name: str, layers: Sequence[Layer
             text = f"key: {error['msg']}, got {short(value)}"
         yield _fault(place, text, name, layers, place[:-1])
     else:
-        yield _fault(place, _message(place, error, layers), name, layers)
+        for text in _message(place, error, layers).split("\n"):
+            yield _fault(place, text, name, layers)
 
 
 def _message(place: Place, error: ErrorDetails, layers: Sequence[Layer]) -> str:

@@ -37,7 +37,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _is_nothing(value: object) -> bool:
+def is_nothing(value: object) -> bool:
     """A later key at its default is left out where settings are written, so that what was made without it is found."""
     return not value
 
@@ -122,7 +122,7 @@ class Simulation(Frozen):
     """Dimension → attribute → value → the factor that multiplies the slope, on what a text shows of the dimension, of
     who declares the value: 2 tells texts apart twice as sharply, 0 not at all, -1 the other way round. Several factors
     multiply each other, those of several values of one attribute too. By default nobody's slope differs."""
-    careless: Annotated[float, Field(ge=0, lt=1, exclude_if=_is_nothing)] = 0.0
+    careless: Annotated[float, Field(ge=0, lt=1, exclude_if=is_nothing)] = 0.0
     """Share of participants who answer at random, every label as likely as any other, whatever the response."""
 
     def find_faults(self, faults: Faults) -> None:
@@ -218,9 +218,9 @@ class Condition(Frozen):
     """Whose ratings; by default everybody's."""
     half: Half | None = None
     """Instead of a stratum: those of a random half of some raters, in a placebo contrast."""
-    voices: Annotated[Voices | None, Field(exclude_if=_is_nothing)] = None
+    voices: Annotated[Voices | None, Field(exclude_if=is_nothing)] = None
     """How the ratings of the experiment's groups are put together; without it every preference counts alike."""
-    raters: Annotated[RaterFilter | None, Field(exclude_if=_is_nothing)] = None
+    raters: Annotated[RaterFilter | None, Field(exclude_if=is_nothing)] = None
     """Whom of these to leave out; by default nobody."""
     scale: str
     aggregation: Literal["all", "majority", "consensus", "first", "average"] = "all"
@@ -481,7 +481,7 @@ class Architecture(Frozen):
     gated: bool = False
     """Whether the hub gives it only to who has accepted its licence, with a token."""
     path: str | None = None
-    gguf: Annotated[str | None, Field(exclude_if=_is_nothing)] = None
+    gguf: Annotated[str | None, Field(exclude_if=is_nothing)] = None
     """A GGUF file, whose weights are dequantised once; with `hub`, the name of a file of that repository."""
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "4-bit"] = "auto"
@@ -744,9 +744,9 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
 
     learns = True
     kind: Literal["embedded"] = "embedded"
-    features: Annotated[Features | None, Field(exclude_if=_is_nothing)] = None
+    features: Annotated[Features | None, Field(exclude_if=is_nothing)] = None
     """By default words, and best where an encoder is given."""
-    encoder: Annotated[Encoder | None, Field(exclude_if=_is_nothing)] = None
+    encoder: Annotated[Encoder | None, Field(exclude_if=is_nothing)] = None
     """What makes sentence embeddings; needs `pip install 'pluralign[embeddings]'`."""
 
     def find_faults(self, faults: Faults) -> None:
@@ -933,7 +933,7 @@ class Study(Frozen):
     shares of an attribute sum to one. Several attributes are met at once (raking)."""
     placebo: Annotated[int, Field(ge=0)] = 0
     """So many contrasts between random halves of raters are added, as the experiment `placebo`."""
-    models: Annotated[str | None, Field(exclude_if=_is_nothing)] = None
+    models: Annotated[str | None, Field(exclude_if=is_nothing)] = None
     """A folder in which the hub's models are looked for first: ORG/NAME, NAME, or NAME….gguf."""
     architectures: tuple[Architecture, ...] = ()
     recipe: Annotated[Recipe, Field(default_factory=dict, validate_default=True)]

@@ -45,7 +45,8 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
         data = read()
         for name in TABLES:
             getattr(data, name).to_parquet(folder / f"{name}.parquet", index=False)
-        return {name: getattr(data, name) for name in COUNTS} | origin
+        compared = {"compared": True} if any(codebook.ratings.sides for codebook in codebooks) else {}
+        return {name: getattr(data, name) for name in COUNTS} | compared | origin
 
     artifact = store.make("ratings", fingerprint([VERSION, codebooks, source, dimensions]), build)
     check_strata(study, load_data(study, artifact).participants)
@@ -55,5 +56,5 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
 def load_data(study: Study, artifact: Artifact) -> StudyData:
     """The tables of a `read_ratings` artifact, as the study splits and groups them."""
     tables = {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in TABLES}
-    counts = {name: artifact.record[name] for name in COUNTS if name in artifact.record}
+    counts = {name: artifact.record[name] for name in (*COUNTS, "compared") if name in artifact.record}
     return StudyData(**tables, **counts, study=study)

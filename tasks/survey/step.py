@@ -106,9 +106,10 @@ def _warn(what: str, values: dict[str, Any]) -> None:
 
 
 def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:
-    """The difference in ratings between the strata of each contrast of two conditions with strata."""
-    rows = []
-    for settings in study.experiments.values():
+    """The difference in ratings between the strata of each contrast of two conditions with strata; of comparisons there
+    is none, since everybody gives as much to one side as they take from the other."""
+    rows: list[dict[str, object]] = []
+    for settings in () if data.compared else study.experiments.values():
         for contrast, strata in settings.compared_strata.items():
             a, b = (data.strata[stratum] for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:

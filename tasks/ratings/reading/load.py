@@ -27,7 +27,8 @@ from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATE
 from tasks.ratings.reading.columns import ATTENTION
 from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.label_rows import LABEL_ROW
-from tasks.ratings.reading.source import read_strictly
+from tasks.ratings.reading.quantiles import with_cuts
+from tasks.ratings.reading.source import matching, read_strictly
 from tasks.ratings.reading.validate import Valid, read_export, validate
 
 TWICE = "rated twice by the same participant (the first rating counts)"
@@ -39,6 +40,7 @@ class Data:
     """The study's ratings, and who gave them.
 
     dropped: what was left out on the way in, reason → rows. noted: what is no loss, but worth knowing → how many.
+    compared: whether responses were compared, so that a prompt's ratings by a participant belong together.
     """
 
     ratings: pd.DataFrame
@@ -47,6 +49,7 @@ class Data:
     categories: int
     dropped: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
+    compared: bool = False
 
 
 def load_ratings(dimensions: Sequence[str], codebooks: Iterable[Codebook], folder: Path) -> Data:
@@ -145,6 +148,7 @@ def narrowed(codebook: Codebook, dimensions: Sequence[str]) -> Codebook:
 def _load(codebook: Codebook, siblings: Sequence[Codebook], folder: Path) -> tuple[Valid, list[str]]:
     """One codebook's tables, and a line for the first of each kind of their faults."""
     sources = read_export(codebook, {file: folder / file for file in codebook.files}, read_strictly)
+    codebook = with_cuts(codebook, sources["ratings"])
     others = [sibling for sibling in siblings if sibling.name != codebook.name]
     valid = validate(codebook, sources, lambda text: f"{codebook.name}:{text}", others)
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
@@ -184,6 +188,11 @@ def check_codebook(study: Study, codebook: Codebook) -> None:
         if dimension not in codebook.ratings.dimensions:
             tell("dimensions", unknown(dimension, codebook.ratings.dimensions))
     categories = codebook.ratings.categories
+    if codebook.ratings.sides:
+        for name, experiment in study.experiments.items():
+            for key, condition in experiment.conditions.items():
+                if condition.aggregation == "all" and condition.within != "participant":
+                    tell(f"experiments.{name}.conditions.{key}.within", "comparisons, so only participant is allowed")
     for name, scale in study.scales.items():
         if len(scale) != categories:
             tell(f"scales.{name}", f"{len(scale)} entries for {categories} categories")
@@ -237,7 +246,8 @@ def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
     Raises:
         InputError: those that are missing.
     """
-    paths = list(dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files))
+    files = dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files)
+    paths = list(dict.fromkeys(path for file in files for path in matching(file)))
     said = f"no such file; ratings.folder says where the export lies{also_looked(folder)}"
     if missing := [f"{path}: {said}" for path in paths if not path.is_file()]:
         raise together(str(folder), missing if folder.is_dir() else missing[:1])
