@@ -263,9 +263,9 @@ def _guess(error: yaml.MarkedYAMLError, problem: str, lines: list[str]) -> tuple
     if problem == "could not find expected ':'" and opened and opened.line < len(lines):
         cause = lines[opened.line]
         if glued := GLUED.match(cause):
-            write = f"{glued['key']}: {printable(glued['value'])}"
+            write = f"{glued['key']}: {_open(glued['value'])}"
             return opened.line + 1, glued.start("value") + 1, f"a blank is missing after the colon; write {write}"
-        return opened.line + 1, opened.column + 1, f"{printable(cause.strip())}: a key without a colon"
+        return opened.line + 1, opened.column + 1, f"{_open(cause.strip())}: a key without a colon"
     if problem == "mapping values are not allowed here":
         return None, None, f'{problem}: a text with ": " in it needs quotes, and a key a line of its own'
     begins = problem.startswith(_BEGINS)
@@ -289,6 +289,11 @@ def _guess(error: yaml.MarkedYAMLError, problem: str, lines: list[str]) -> tuple
         )
         return None, None, f"{printable(problem)}; {cause}"
     return None, None, ""
+
+
+def _open(text: str) -> str:
+    """What may be shown of a line: not what may be an address with a password in it."""
+    return "…" if "@" in text else printable(text)
 
 
 _BEGINS = (

@@ -173,6 +173,13 @@ def test_what_yaml_can_not_read_is_told_where_its_cause_is_with_what_to_type(her
     assert line in whole
 
 
+@pytest.mark.parametrize("glued", ["base_url:someone:pa55@host", "someone:pa55@host"])
+def test_no_password_of_an_address_is_shown_where_yaml_can_not_read_it(here: Path, glued: str) -> None:
+    (line,) = told(STUDY + f"judge:\n  kind: llm\n  {glued}\n")
+    assert line.startswith("study.yaml: line 9, column ")
+    assert "pa55" not in line
+
+
 def test_a_blank_that_is_missing_after_a_colon_between_braces_is_guessed(here: Path) -> None:
     (line,) = told(STUDY + "limits: {margin:1}\n")
     assert line.startswith("study.yaml: line 7: limits: unknown key 'margin:1'; allowed: well_formed, ")
