@@ -203,7 +203,7 @@ def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
 def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
     """Why nothing is landed, if so."""
     faults = faults_of(rejected)
-    first = f"the first: {describe_faults(faults)}" if len(faults) else ""
+    first = f"the first: {'; '.join(describe_faults(faults))}" if len(faults) else ""
     if strict and first:
         sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
         rows = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())
