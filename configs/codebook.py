@@ -119,8 +119,12 @@ class ExportTable(Frozen):
     def shape(self) -> tuple[object, ...]:
         """What must be the same for two tables of a file to be read at once."""
         stack = tuple(tuple(one.items()) for one in self.stack)
-        lists = self.each, tuple(self.separators.items())
-        return self.file, self.sheet, *lists, stack, tuple(self.only.items())
+        lists = (*self.each, *self.separators.items())
+        return self.file, self.sheet, lists, stack, tuple(self.only.items())
+
+    def stands_for(self, column: ExportColumn) -> list[str]:
+        """The columns of the file that are read for it, also under the names that `stack` gives them."""
+        return [one[part] for part in column.parts for one in self.stack if part in one] + [*column.parts]
 
     @field_validator("each", mode="before")
     @classmethod
@@ -394,11 +398,17 @@ class Codebook(Frozen):
     @model_validator(mode="after")
     def _ids_stay_outside(self) -> Self:
         """A participant's id is read as such alone, and a recruitment platform's only where it is the participant's."""
-        ids = {(table.file, part) for table in (self.ratings, self.participants) for part in table.participant.parts}
-        read = [(self.ratings.file, column) for column in self.ratings.columns if column != self.ratings.participant]
-        read += [(self.participants.file, attribute.column) for attribute in self.participants.attributes.values()]
-        read += [(self.responses.file, column) for column in self.responses.columns]
-        for file, part in ((file, part) for file, column in read for part in column.parts):
+        ids = {
+            (table.file, part)
+            for table in (self.ratings, self.participants)
+            for part in table.stands_for(table.participant)
+        }
+        ratings, people, responses = self.ratings, self.participants, self.responses
+        read: list[tuple[ExportTable, ExportColumn]]
+        read = [(ratings, column) for column in ratings.columns if column != ratings.participant]
+        read += [(people, attribute.column) for attribute in people.attributes.values()]
+        read += [(responses, column) for column in responses.columns]
+        for file, part in ((table.file, part) for table, column in read for part in table.stands_for(column)):
             if (file, part) in ids:
                 raise ValueError(f"column {part!r} holds the participants' ids and can't be read as anything else")
             if PLATFORM_COLUMN.search(_words(part)):

@@ -55,7 +55,7 @@ class FileRows:
     names: the columns that were read, as `tidy` has them; twice where the file has them twice. rows: what each row is
     called. values: its cells, one a name; texts (CSV) or what the format has (None, numbers, lists, dicts …).
     all_names: of all columns of the file; where its header is missing, cells of somebody. header: whether they come
-    from a first line.
+    from a first line. texts: whether all cells are texts that a file can hold.
     """
 
     names: list[str]
@@ -64,6 +64,7 @@ class FileRows:
     unread: tuple[Unread, ...] = ()
     all_names: Sequence[str] = ()
     header: bool = False
+    texts: bool = False
 
 
 Wanted = Callable[[str], bool]
@@ -115,7 +116,9 @@ def _csv(path: Path, content: bytes, wanted: Wanted) -> FileRows:
         else:
             rows.append(line)
             values.append(fields if whole else [fields[place] for place in places])
-    return FileRows([header[place] for place in places], rows, values, tuple(unread), header, header=any(header))
+    return FileRows(
+        [header[place] for place in places], rows, values, tuple(unread), header, header=any(header), texts=True
+    )
 
 
 def decoded(content: bytes) -> tuple[str, int | None]:

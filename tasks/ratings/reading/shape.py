@@ -81,17 +81,10 @@ def base_columns(table: ExportTable, columns: Iterable[ExportColumn]) -> list[st
     stacked = [tidy(name) for name in (table.stack[0] if table.stack else ())]
     paths = [part for column in columns for part in column.parts] + list(table.only)
     paths += [path for step in table.each for path in _paths(step)]
-    paths = [path for path in map(_place, paths) if not _begins_with_any(path, stacked)]
-    paths += [_place(path) for one in table.stack for path in one.values()]
-    own = [path for path in dict.fromkeys(paths) if not path.startswith((TEXT, "@")) or path == KEY]
-    return [path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own]
-
-
-def _place(part: str) -> str:
-    """Where a part of a column is read: itself, or what its digest is of, or what its text stands before."""
-    path = tidy(part).removeprefix(DIGEST)
-    before = WITH_TEXT_BEFORE.match(path)
-    return before["place"] if before else path
+    paths = [path for path in map(_looked_at, paths) if not _begins_with_any(path, stacked)]
+    paths += [_looked_at(path) for one in table.stack for path in one.values()]
+    own = [path for path in paths if not path.startswith((TEXT, "@")) or path == KEY]
+    return list(dict.fromkeys(path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own))
 
 
 def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) -> Shaped:
@@ -135,6 +128,13 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
         left_out=tuple(Unread(row * per_row + number, NOT_WANTED, "", "", text) for row, number, text in left_out),
         missing=list(dict.fromkeys(part for parts in asked for part in parts if part not in found)) if numbered else [],
     )
+
+
+def _looked_at(part: str) -> str:
+    """The place that a part of a column looks at: itself, or what its digest is of, or what its text stands before."""
+    path = tidy(part).removeprefix(DIGEST)
+    before = WITH_TEXT_BEFORE.match(path)
+    return before["place"] if before else path
 
 
 def _paths(step: str | Sequence[str]) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ def _cell(record: Mapping[str, Any], row: int, part: str) -> Any:
     if part.startswith(TEXT):
         return part[len(TEXT) :]
     if part.startswith(DIGEST) and part not in record:
-        text = tidy(as_text(value := resolve(record, part[len(DIGEST) :])))
+        text = as_text(value := resolve(record, part[len(DIGEST) :]))
         return value if value is ABSENT else text and fingerprint(text)
     if part not in record and (before := WITH_TEXT_BEFORE.match(part)):
         value = as_text(_cell(record, row, before["place"]))

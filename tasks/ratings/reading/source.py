@@ -105,8 +105,12 @@ def _begins(path: str, name: str) -> bool:
 
 def _plain(path: Path, rows: FileRows, wanted: list[ExportColumn]) -> Source:
     places = [rows.names.index(tidy(column)) for column in wanted]
-    cells = [[values[place] for place in places] for values in rows.values]
-    source = _as_texts(path, rows.rows, cells, wanted, rows.unread)
+    if rows.texts:
+        frame = _frame(rows.values, rows.names, rows.rows).iloc[:, places].set_axis(list(map(str, wanted)), axis=1)
+        source = Source(path, frame, rows.unread)
+    else:
+        cells = [[values[place] for place in places] for values in rows.values]
+        source = _as_texts(path, rows.rows, cells, wanted, rows.unread)
     labels = label_rows(source.frame, (one.row for one in source.unread))
     if not labels:
         return source
