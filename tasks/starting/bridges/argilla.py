@@ -14,6 +14,7 @@ from typing import Any
 
 from tasks.ratings.reading.shape import as_text
 from tasks.starting.bridges.exported import (
+    NO_PEOPLE,
     cells,
     is_choice,
     lengths,
@@ -21,10 +22,12 @@ from tasks.starting.bridges.exported import (
     not_read,
     of_one_scale,
     other_scales,
+    people_among,
     prompt_and_response,
     responses_of,
     rows_of,
     slugs,
+    texts,
     which_texts,
 )
 from tasks.starting.draft import Draft, UserTable
@@ -61,6 +64,10 @@ class Argilla:
             "dimensions": dimensions,
         }
         codebook = {"source": "Argilla", "ratings": rows | ratings}
+        who = str(ratings["participant"])
+        raters = {name for (name,) in texts(table, rows, who)} if kept else set()
+        people = people_among((other for other in tables if other is not table), {who: raters})
+        codebook |= {"participants": people.participants} if people else {}
         codebook |= {"responses": responses_of(rows_of(table), record, prompt, response)} if response else {}
         return Draft(
             codebook,
@@ -68,11 +75,12 @@ class Argilla:
             assumed=(
                 "only submitted responses are read, no drafts and no discarded ones",
                 *which_texts(prompt, response),
-                *not_read(tables, [table]),
+                *not_read(tables, [table, *([people.table] if people else [])]),
             ),
             unclear=(
                 *other_scales(name for name in answers if name not in kept),
                 *no_ratings(unreadable),
+                *(() if people else (NO_PEOPLE,)),
             ),
         )
 

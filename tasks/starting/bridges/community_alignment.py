@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from configs.codebook import tidy
-from tasks.starting.bridges.exported import LATER_TURNS, attributes_of, not_read, rows_of, texts
+from tasks.starting.bridges.exported import LATER_TURNS, attributes_of, language_of, not_read, rows_of
 from tasks.starting.draft import Draft, UserTable
 
 LETTERS = "abcd"
@@ -56,27 +55,17 @@ class CommunityAlignment:
                 "response_text": "text",
             },
         }
-        spoken = _languages(table)
-        several = (
-            f"the annotators' languages are {', '.join(spoken)}: a codebook is of one, such as ratings.only: "
-            f"{{assigned_lang: [{spoken[0]}]}}"
-        )
+        language, several = language_of(table, "assigned_lang")
         return Draft(
             codebook,
             better={"preference": "higher"},
             titles={"preference": "Preference"},
             definitions={"preference": "the response is the one that people would rather have"},
-            language=spoken[0] if len(spoken) == 1 else "",
+            language=language,
             assumed=(
                 "the preferred response is better than each of the other three, which are as good as each other",
                 LATER_TURNS,
                 *not_read(tables, [table]),
             ),
-            unclear=(several,) if len(spoken) > 1 else (),
+            unclear=several,
         )
-
-
-def _languages(table: UserTable) -> list[str]:
-    if "assigned_lang" not in table.rows.names:
-        return []
-    return sorted({tidy(text) for (text,) in texts(table, rows_of(table), "assigned_lang")} - {""})

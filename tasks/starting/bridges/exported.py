@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from configs.codebook import ExportColumn, ExportTable, normal, tidy
+from configs.codebook import PLATFORM_COLUMN, ExportColumn, ExportTable, normal, tidy
 from tasks.ratings.reading.columns import as_number
 from tasks.ratings.reading.shape import as_text, shaped
 from tasks.starting.draft import UserTable
@@ -20,7 +20,7 @@ PROMPT_WORDS = ("prompt", "question", "instruction", "query", "context", "post",
 RESPONSE_WORDS = ("response", "answer", "output", "completion", "reply", "generation", "text", "comment", "message")
 AGES = {"18-29": (18, 29), "30-39": (30, 39), "40-49": (40, 49), "50-59": (50, 59), "60 and over": (60, None)}
 LATER_TURNS = "only a conversation's first turn is read: prompts of later ones mean little without what went before"
-NO_PEOPLE = "Label Studio says nothing of who the annotators are; a table of participants can be added"
+NO_PEOPLE = "the export does not say who the raters are: give a table of them as well, by the same ids"
 
 
 def rows_of(table: UserTable) -> dict[str, Any]:
@@ -128,8 +128,17 @@ def lengths(table: UserTable, shape: Mapping[str, Any], names: Iterable[str]) ->
 
 def attributes_of(table: UserTable, columns: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The attributes of participants for the columns that the table has and fills. columns: attribute → column."""
-    said = {name: {text for (text,) in texts(table, rows_of(table), column)} for name, column in columns.items()}
-    return {name: attribute(name, columns[name], own) for name, own in said.items() if any(map(tidy, own))}
+    said = by_column(table, columns.values())
+    return {
+        name: attribute(name, column, said[column]) for name, column in columns.items() if any(map(tidy, said[column]))
+    }
+
+
+def by_column(table: UserTable, names: Iterable[str]) -> dict[str, list[str]]:
+    """Column → its cells as texts, in the order of the rows."""
+    names = list(dict.fromkeys(names))
+    rows = texts(table, {}, *names) if names else []
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
 def attribute(name: str, column: str, answers: Iterable[str]) -> dict[str, Any]:
@@ -138,6 +147,52 @@ def attribute(name: str, column: str, answers: Iterable[str]) -> dict[str, Any]:
     declared = [text for text in answers if normal(text) not in silent]
     years = name == "age" and bool(declared) and all(as_number(text) == as_number(text) for text in declared)
     return {"column": column} | ({"ranges": {term: list(ages) for term, ages in AGES.items()}} if years else {})
+
+
+class People(NamedTuple):
+    """Another table that says who raters are. id: where the raters' table has the ids that it goes by."""
+
+    id: str
+    table: UserTable
+    participants: dict[str, Any]
+
+
+def people_among(tables: Iterable[UserTable], raters: Mapping[str, Collection[str]]) -> People | None:
+    """The table with the most of the raters in a column that has each once, and its columns of choices as attributes.
+
+    raters: where the raters' table has ids → the ids there.
+    """
+    best, found = 0, None
+    for table in tables:
+        columns = by_column(table, table.rows.names)
+        for column, said in columns.items():
+            ids = list(filter(None, map(tidy, said)))
+            for place, others in raters.items():
+                shared = len(set(ids) & set(map(tidy, others)))
+                if shared > best and len(set(ids)) == len(ids) and 2 * shared >= len(set(others)):
+                    best, found = shared, People(place, table, _participants(table, column, columns))
+    return found
+
+
+def _participants(table: UserTable, identity: str, columns: Mapping[str, list[str]]) -> dict[str, Any]:
+    attributes = {}
+    for name, slug in slugs(columns).items():
+        one = attribute(slug, name, columns[name])
+        few = len(set(map(normal, columns[name]))) <= MOST_CHOICES or "ranges" in one
+        if name != identity and few and is_choice(columns[name]) and not PLATFORM_COLUMN.search(slug.replace("-", " ")):
+            attributes[slug] = one
+    return rows_of(table) | {"participant": identity, "not_declared": [*NOT_DECLARED], "attributes": attributes}
+
+
+def language_of(table: UserTable | Sequence[UserTable], column: str) -> tuple[str, tuple[str, ...]]:
+    """The one language in a column, "" where there is none or several, and what to tell of several."""
+    tables = [table] if isinstance(table, UserTable) else table
+    said = [text for one in tables if column in one.rows.names for text in by_column(one, [column])[column]]
+    spoken = sorted(set(map(tidy, said)) - {""})
+    if len(spoken) < 2:
+        return next(iter(spoken), ""), ()
+    only = f"ratings.only: {{{column}: [{spoken[0]}]}}"
+    return "", (f"the languages in {column} are {', '.join(spoken)}: a codebook is of one, such as {only}",)
 
 
 def not_read(tables: Iterable[UserTable], used: Iterable[UserTable]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from configs.codebook import normal
 from tasks.ratings.reading.shape import as_text
 from tasks.starting.bridges.exported import (
     NO_PEOPLE,
+    People,
     cells,
     is_choice,
     lengths,
@@ -23,10 +24,12 @@ from tasks.starting.bridges.exported import (
     not_read,
     of_one_scale,
     other_scales,
+    people_among,
     prompt_and_response,
     responses_of,
     rows_of,
     slugs,
+    texts,
     which_texts,
 )
 from tasks.starting.draft import Draft, UserTable
@@ -48,10 +51,11 @@ class LabelStudioJson:
         prompt, response = _texts(table)
         if not kept:
             return self._pairwise(table, results, tables)
+        people = _people(table, tables)
         rows = rows_of(table) | EACH | _only(table)
         dimensions = {name: control for control, name in slugs(kept).items()}
         ratings = {
-            "participant": _annotator(table),
+            "participant": people.id if people else _annotator(table),
             "response": "id",
             "dimension": f"{RESULT}.from_name",
             "rating": f"{RESULT}.value.*",
@@ -59,6 +63,7 @@ class LabelStudioJson:
         }
         codebook: dict[str, Any] = {"source": "Label Studio", "ratings": rows | ratings}
         codebook["ratings"] |= {"ignored": others + scales} if others + scales else {}
+        codebook |= {"participants": people.participants} if people else {}
         if response:
             codebook["responses"] = responses_of(rows_of(table), "id", prompt, response)
         return Draft(
@@ -67,13 +72,9 @@ class LabelStudioJson:
             assumed=(
                 "skipped annotations, drafts and predictions are not read",
                 *which_texts(prompt, response),
-                *not_read(tables, [table]),
+                *not_read(tables, [table, *([people.table] if people else [])]),
             ),
-            unclear=(
-                *other_scales(scales),
-                *no_ratings(others),
-                NO_PEOPLE,
-            ),
+            unclear=(*other_scales(scales), *no_ratings(others), *(() if people else (NO_PEOPLE,))),
         )
 
     def _pairwise(
@@ -91,8 +92,9 @@ class LabelStudioJson:
         (control,) = controls
         prompt, _ = prompt_and_response({name: size for name, size in there.items() if name not in sides})
         asked = {"prompt": f"#{prompt}", "prompt_text": prompt} if prompt else {"prompt": "id"}
+        people = _people(table, tables)
         ratings = {
-            "participant": _annotator(table),
+            "participant": people.id if people else _annotator(table),
             "sides": {"left": ["id", "=left"], "right": ["id", "=right"]},
             "dimension": f"{RESULT}.from_name",
             "rating": f"{RESULT}.value.*",
@@ -113,12 +115,16 @@ class LabelStudioJson:
                 "response_text": "text",
             },
         }
+        codebook |= {"participants": people.participants} if people else {}
         return Draft(
             codebook,
             better={slugs([control])[control]: "higher"},
             titles={slugs([control])[control]: control},
-            assumed=("skipped annotations, drafts and predictions are not read", *not_read(tables, [table])),
-            unclear=(NO_PEOPLE,),
+            assumed=(
+                "skipped annotations, drafts and predictions are not read",
+                *not_read(tables, [table, *([people.table] if people else [])]),
+            ),
+            unclear=() if people else (NO_PEOPLE,),
         )
 
 
@@ -143,6 +149,14 @@ def _annotator(table: UserTable) -> str:
     if not objects:
         return "annotations.completed_by"
     return f"annotations.completed_by.{'id' if all('id' in one for one in objects) else 'email'}"
+
+
+def _people(table: UserTable, tables: Sequence[UserTable]) -> People | None:
+    """The table that says who the annotators are, by their number or their email."""
+    places = ("annotations.completed_by", "annotations.completed_by.id", "annotations.completed_by.email")
+    rows = texts(table, {"each": ["annotations"]}, *places)
+    raters = {place: {row[number] for row in rows} for number, place in enumerate(places)}
+    return people_among((other for other in tables if other is not table), raters)
 
 
 def _only(table: UserTable) -> dict[str, Any]:

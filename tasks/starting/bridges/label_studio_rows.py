@@ -16,6 +16,7 @@ from configs.codebook import normal, tidy
 from tasks.ratings.reading.shape import as_text
 from tasks.starting.bridges.exported import (
     NO_PEOPLE,
+    by_column,
     cells,
     is_choice,
     lengths,
@@ -23,6 +24,7 @@ from tasks.starting.bridges.exported import (
     not_read,
     of_one_scale,
     other_scales,
+    people_among,
     prompt_and_response,
     responses_of,
     rows_of,
@@ -51,6 +53,9 @@ class LabelStudioRows:
         data = [name for name in table.rows.names if name not in (*OWN, *answers, *unreadable)]
         prompt, response = prompt_and_response(lengths(table, file, data))
         codebook: dict[str, Any] = {"source": "Label Studio", "ratings": file | _only(table) | ratings}
+        raters = set(by_column(table, ["annotator"])["annotator"])
+        people = people_among((other for other in tables if other is not table), {"annotator": raters})
+        codebook |= {"participants": people.participants} if people else {}
         if response:
             codebook["responses"] = responses_of(file, "id", prompt, response)
         scales = [name for name in answers if name not in kept]
@@ -65,12 +70,12 @@ class LabelStudioRows:
                     if guessed
                     else ()
                 ),
-                *not_read(tables, [table]),
+                *not_read(tables, [table, *([people.table] if people else [])]),
             ),
             unclear=(
                 *other_scales(scales),
                 *no_ratings(unreadable),
-                NO_PEOPLE,
+                *(() if people else (NO_PEOPLE,)),
             ),
         )
 

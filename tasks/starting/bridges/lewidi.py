@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from configs.codebook import normal, tidy
 from tasks.ratings.reading.formats import KEY
 from tasks.ratings.reading.shape import ABSENT, resolve
-from tasks.starting.bridges.exported import NOT_DECLARED, attributes_of, not_read, rows_of, slugs, texts
+from tasks.starting.bridges.exported import NOT_DECLARED, attributes_of, language_of, not_read, rows_of, slugs, texts
 from tasks.starting.draft import Draft, UserTable
 
 COLUMNS = {KEY, "annotators", "annotations", "annotation task", "text"}
@@ -79,17 +79,15 @@ class LeWiDi:
         codebook["responses"] = file | {"response": response} | _texts(first)
         people, used = _participants(read, rows, ratings["participant"], others)
         codebook |= {"participants": people} if people else {}
-        spoken = sorted({tidy(text) for table in read for (text,) in texts(table, rows_of(table), "lang")} - {""})
-        if len(spoken) > 1:
-            only = f"ratings.only: {{lang: [{spoken[0]}]}}"
-            unclear += (f"the items' languages are {', '.join(spoken)}: a codebook is of one, such as {only}",)
+        language, several = language_of(read, "lang")
+        unclear += several
         if not task.better:
             unclear += (f"whether more {task.dimension} is better is for you to say",)
         return Draft(
             codebook,
             better={task.dimension: task.better} if task.better else {},
             titles={task.dimension: task.dimension.replace("-", " ").capitalize()},
-            language=LANGUAGES.get(spoken[0], spoken[0]) if len(spoken) == 1 else "",
+            language=LANGUAGES.get(language, language),
             assumed=not_read(tables, [*read, *used]),
             unclear=unclear,
         )

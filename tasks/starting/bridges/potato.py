@@ -19,13 +19,17 @@ from configs.codebook import normal, tidy
 from tasks.ratings.reading.columns import as_number
 from tasks.ratings.reading.shape import as_text, resolve
 from tasks.starting.bridges.exported import (
+    NO_PEOPLE,
     NOT_DECLARED,
+    People,
     attributes_of,
+    by_column,
     is_choice,
     no_ratings,
     not_read,
     of_one_scale,
     other_scales,
+    people_among,
     rows_of,
     slugs,
     texts,
@@ -51,6 +55,8 @@ ATTRIBUTES = {
     "religion": "religion",
     "country": "country",
 }
+BETTER = {"offensiveness": "lower", "politeness": "higher"}
+"""POPQUORN's ratings of which it is plain."""
 NO_ANSWERS = {"annotator_origin", "annotator_origin_detail", "span_annotations", "spans", "links", "behavioral_data"}
 
 
@@ -146,6 +152,10 @@ def _marked(
     }
     texts_of, used, unclear = _texts(table, rows_read, instance, tables)
     codebook |= {"responses": texts_of} if texts_of else {}
+    people = _people(table, annotator, [other for other in tables if all(other is not one for one in used)])
+    codebook |= {"participants": people.participants} if people else {}
+    used = [*used, *([people.table] if people else [])]
+    unclear += () if people else (NO_PEOPLE,)
     return Draft(
         codebook,
         titles={slug: schema for slug, schema in dimensions.items()},
@@ -167,9 +177,7 @@ def _text(label: str) -> str:
 def _plain(table: UserTable, tables: Sequence[UserTable], annotator: str) -> Draft | None:
     """One column a schema, as in POPQUORN and in Potato's Parquet."""
     own = {*INSTANCES, *ANNOTATORS, *TEXTS, *NO_ANSWERS, *ATTRIBUTES.values()}
-    columns = {
-        name: [text for (text,) in texts(table, rows_of(table), name)] for name in table.rows.names if name not in own
-    }
+    columns = by_column(table, (name for name in table.rows.names if name not in own))
     answers = {
         name: said
         for name, said in columns.items()
@@ -184,15 +192,22 @@ def _plain(table: UserTable, tables: Sequence[UserTable], annotator: str) -> Dra
         "dimensions": {slug: name for name, slug in slugs(kept).items()},
     }
     codebook: dict[str, Any] = {"source": "Potato", "ratings": rows_of(table) | ratings}
-    people = {name: column for name, column in ATTRIBUTES.items() if column in table.rows.names}
-    if people:
-        named = {"participant": annotator, "not_declared": [*NOT_DECLARED]}
-        codebook["participants"] = rows_of(table) | named | {"attributes": attributes_of(table, people)}
     texts_of, used, unclear = _texts(table, rows_of(table), "instance_id", tables)
     codebook |= {"responses": texts_of} if texts_of else {}
+    declared = {name: column for name, column in ATTRIBUTES.items() if column in table.rows.names}
+    people = _people(table, annotator, [other for other in tables if all(other is not one for one in used)])
+    if declared:
+        named = {"participant": annotator, "not_declared": [*NOT_DECLARED]}
+        codebook["participants"] = rows_of(table) | named | {"attributes": attributes_of(table, declared)}
+    elif people:
+        codebook["participants"] = people.participants
+        used = [*used, people.table]
+    else:
+        unclear += (NO_PEOPLE,)
     others = [name for name in columns if name not in answers]
     return Draft(
         codebook,
+        better={slug: BETTER[name] for name, slug in slugs(kept).items() if name in BETTER},
         titles={slug: name for name, slug in slugs(kept).items()},
         assumed=not_read(tables, [table, *used]),
         unclear=(
@@ -201,6 +216,11 @@ def _plain(table: UserTable, tables: Sequence[UserTable], annotator: str) -> Dra
             *unclear,
         ),
     )
+
+
+def _people(table: UserTable, annotator: str, tables: Sequence[UserTable]) -> People | None:
+    raters = set(by_column(table, [annotator])[annotator])
+    return people_among((other for other in tables if other is not table), {annotator: raters})
 
 
 def _values(table: UserTable, name: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 It has `Submission id`, `Participant id`, `Status`, `Started at`, …, and the answers that participants gave Prolific:
 `Age`, `Sex`, `Ethnicity simplified`, … An answer that is not there is DATA_EXPIRED, CONSENT_REVOKED or `Prefer not to
-say`. Source: "Exporting demographic data" of Prolific's help centre for researchers.
+say`. Source: "Export demographic data" of docs.prolific.com, and the exports that published studies share.
 
 Its ids are those of a recruitment platform. Codebooks take them for participants' ids and for nothing else, and landing
 makes pseudonyms of them; so the demographics can be used where the survey's table has the same ids, and only there.
@@ -17,24 +17,22 @@ from typing import Any
 from configs.codebook import normal, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.shape import as_text
-from tasks.starting.bridges.exported import NOT_DECLARED, attributes_of, rows_of, texts
+from tasks.starting.bridges.exported import NOT_DECLARED, attributes_of, by_column, rows_of
 from tasks.starting.draft import Bridge, Draft, UserTable
 
-ID = "Participant id"
-COLUMNS = {ID, "Submission id", "Status"}
+ID, SUBMISSION, STATUS = "Participant id", "Submission id", "Status"
 TAKEN_PART = {"approved", "awaiting review"}
 ATTRIBUTES = {
-    "age": "Age",
-    "sex": "Sex",
-    "gender": "Gender",
-    "ethnicity": "Ethnicity simplified",
-    "country-of-birth": "Country of birth",
-    "country": "Country of residence",
-    "nationality": "Nationality",
-    "first-language": "Language",
-    "student": "Student status",
-    "employment": "Employment status",
-    "political-spectrum": "Political spectrum (us)",
+    "age": ("Age",),
+    "sex": ("Sex",),
+    "gender": ("Gender",),
+    "ethnicity": ("Ethnicity simplified",),
+    "country-of-birth": ("Country of birth",),
+    "country": ("Country of residence", "Current country of residence"),
+    "nationality": ("Nationality",),
+    "first-language": ("Language", "First language"),
+    "student": ("Student status",),
+    "employment": ("Employment status",),
 }
 SURVEYS_OWN = "the survey's own questions about participants are not read, since Prolific's answers are"
 
@@ -52,7 +50,7 @@ class Prolific:
         Raises:
             InputError: there is no survey, or no column of it has the participants' ids.
         """
-        exported = next((table for table in tables if set(table.rows.names) >= COLUMNS), None)
+        exported = next((table for table in tables if all(map(_columns(table).get, (ID, SUBMISSION, STATUS)))), None)
         if exported is None:
             return None
         rest = [table for table in tables if table is not exported]
@@ -88,20 +86,30 @@ class Prolific:
 
 def demographics(table: UserTable) -> dict[str, Any]:
     """The table of participants that a demographic export makes: of submissions that were not given back or refused."""
-    statuses = {tidy(text) for (text,) in texts(table, rows_of(table), "Status")}
+    there = _columns(table)
+    statuses = {tidy(text) for text in by_column(table, [there[STATUS]])[there[STATUS]]}
     kept = sorted(text for text in statuses if normal(text) in TAKEN_PART)
-    columns = {name: column for name, column in ATTRIBUTES.items() if column in table.rows.names}
-    only = {"only": {"Status": kept}} if len(kept) < len(statuses) else {}
-    named = {"participant": ID, "not_declared": [*NOT_DECLARED], "attributes": attributes_of(table, columns)}
+    only = {"only": {there[STATUS]: kept}} if len(kept) < len(statuses) else {}
+    found = {name: next((there[one] for one in own if one in there), "") for name, own in ATTRIBUTES.items()}
+    columns = {name: column for name, column in found.items() if column}
+    named = {"participant": there[ID], "not_declared": [*NOT_DECLARED], "attributes": attributes_of(table, columns)}
     return rows_of(table) | only | named
 
 
 def same_ids(exported: UserTable, table: UserTable) -> str:
     """The column of a table that has the most of the export's participants; empty where none has any."""
-    ids = {tidy(text) for (text,) in texts(exported, rows_of(exported), ID)} - {""}
+    own = _columns(exported)[ID]
+    ids = set(map(tidy, by_column(exported, [own])[own])) - {""}
     shared = {
         name: len({tidy(as_text(values[place])) for values in table.rows.values} & ids)
         for place, name in enumerate(table.rows.names)
     }
     best = max(shared, key=lambda name: shared[name], default="")
     return best if best and shared[best] else ""
+
+
+def _columns(table: UserTable) -> dict[str, str]:
+    """Prolific's name of a column → the table's, which may differ by case."""
+    own = {normal(name): name for name in table.rows.names}
+    every = [ID, SUBMISSION, STATUS, *(name for names in ATTRIBUTES.values() for name in names)]
+    return {name: own[normal(name)] for name in every if normal(name) in own}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ OF_FIXTURE = {
 }
 """Fixture → the title of the only bridge that knows it."""
 FIVE = {str(number): number for number in range(1, 6)}
+NO_PEOPLE = "the export does not say who the raters are: give a table of them as well, by the same ids"
 BEHIND = "rows that the codebook leaves behind (only)"
 
 
@@ -120,6 +123,25 @@ def test_nothing_that_a_draft_tells_is_somebodys_id(fixture: str) -> None:
     told = " ".join([*draft.assumed, *draft.unclear])
     ids = ("R_1aaa", "5e9f3a1b2c4d5e6f7a8b9c0d", "rater1@example.org", "user0", "ann1", "Ann0", "u1")
     assert not any(one in told.split() for one in ids)
+
+
+@pytest.mark.parametrize("fixture", [*OF_FIXTURE, "prolific"])
+def test_no_bridge_stumbles_over_what_may_stand_in_a_cell(fixture: str) -> None:
+    strange: tuple[Any, ...] = (None, "", "{", "[]", [], {}, [None], {"a": [1]}, 3.5, True, "=1+1", "\ud800")
+    for table in tables_in(FIXTURES / fixture):
+        empty = replace(table, rows=replace(table.rows, values=[], rows=[]))
+        for bridge in BRIDGES:
+            with suppress(InputError):
+                bridge.draft([empty])
+        for place in range(len(table.rows.names)):
+            for number, cell in enumerate(strange):
+                values = [list(own) for own in table.rows.values]
+                for own in values[number % 2 :: 2]:
+                    own[place] = cell
+                spoilt = replace(table, rows=replace(table.rows, values=values))
+                for bridge in BRIDGES:
+                    with suppress(InputError):
+                        bridge.draft([spoilt])
 
 
 # ---- Label Studio
@@ -217,6 +239,49 @@ def test_argillas_lists_of_different_lengths_are_a_fault_of_their_record(tmp_pat
         load(tmp_path, drafted(tmp_path), FIVE)
 
 
+# ---- a table of people beside them
+
+
+@pytest.mark.parametrize(
+    ("fixture", "ids", "place"),
+    [
+        ("label_studio", ("1", "2", "3"), "annotations.completed_by.id"),
+        ("label_studio", [f"rater{n}@example.org" for n in (1, 2, 3)], "annotations.completed_by.email"),
+        ("label_studio_pairwise", ("7", "8"), "annotations.completed_by"),
+        ("label_studio_csv", ("4", "5", "6"), "annotator"),
+        ("argilla_nested", ("u1", "u2", "u3"), "answer.user_id"),
+        ("argilla_flattened", ("u1", "u2", "u3"), "users"),
+        ("potato_1", ("ann1", "ann2"), "user"),
+        ("potato_2_parquet", ("ann1", "ann2"), "user_id"),
+    ],
+)
+def test_a_table_of_people_by_the_same_ids_says_who_the_raters_are(
+    tmp_path: Path, fixture: str, ids: Sequence[str], place: str
+) -> None:
+    shutil.copytree(FIXTURES / fixture, tmp_path, dirs_exist_ok=True)
+    terms = ("woman", "man", "Prefer not to say")
+    people_of = enumerate(zip(ids, terms, strict=False))
+    rows = [f"{who},{term},{20 + 15 * number},5f-{number},a story {number}" for number, (who, term) in people_of]
+    lines = ["who,Gender,Age,Prolific ID,Notes", *rows, "nobody,man,50,5f-9,"]
+    (tmp_path / "people.csv").write_text("\n".join(lines) + "\n")
+    draft = drafted(tmp_path)
+    people, read_from = draft.codebook["participants"], draft.codebook["ratings"]["participant"]
+    assert (people["participant"], read_from) == ("who", place)
+    assert people["attributes"]["gender"] == {"column": "Gender"}
+    assert list(people["attributes"]["age"]["ranges"]) == ["18-29", "30-39", "40-49", "50-59", "60 and over"]
+    assert "prolific-id" not in people["attributes"]
+    assert NO_PEOPLE not in draft.unclear
+    assert not any("people.csv" in line for line in draft.assumed)
+
+
+def test_numbers_of_another_table_are_no_raters(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "label_studio", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "models.csv").write_text("model,tier\nm1,1\nm2,1\nm3,2\n")
+    draft = drafted(tmp_path)
+    assert "participants" not in draft.codebook
+    assert "not read: models.csv" in draft.assumed
+
+
 # ---- public data sets
 
 
@@ -267,7 +332,7 @@ def test_community_alignment_in_several_languages_says_so(tmp_path: Path) -> Non
     draft = drafted(tmp_path)
     assert draft.language == ""
     assert draft.unclear == (
-        "the annotators' languages are en, hi: a codebook is of one, such as ratings.only: {assigned_lang: [en]}",
+        "the languages in assigned_lang are en, hi: a codebook is of one, such as ratings.only: {assigned_lang: [en]}",
     )
 
 
@@ -361,6 +426,7 @@ def test_popquorns_table_holds_ratings_people_and_texts() -> None:
     assert ratings(data, "offensiveness") == {("0", key): 1, ("1", key): 4, ("0", never): 2, ("1", never): 5}
     assert declared(data, "race") == {"0": ("White",), "1": ()}
     assert draft.codebook["participants"]["attributes"]["age"] == {"column": "age"}  # ranges already
+    assert draft.better == {"offensiveness": "lower"}
 
 
 @pytest.mark.parametrize("fixture", ["potato_1", "potato_1_lines"])
@@ -386,14 +452,14 @@ def test_potatos_second_version_writes_true_under_points_and_its_texts_apart() -
 def test_potatos_parquet_has_a_column_a_schema_and_lists_of_choices_are_left_out() -> None:
     draft, data = read("potato_2_parquet", (("1", 1), ("2", 2)))
     assert ratings(data, "toxicity") == {("ann1", "Sodium chloride."): 1, ("ann2", "Sodium chloride."): 2}
-    assert draft.unclear == ("not read, since they are no ratings: 'flaws', 'why'",)
+    assert draft.unclear == ("not read, since they are no ratings: 'flaws', 'why'", NO_PEOPLE)
 
 
 def test_potatos_instances_without_texts_ask_for_them(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "potato_2" / "annotations.csv", tmp_path)
     draft = drafted(tmp_path)
     assert "responses" not in draft.codebook
-    assert draft.unclear == ("the texts that were rated are in the files that Potato was given: give them as well",)
+    assert draft.unclear[0] == "the texts that were rated are in the files that Potato was given: give them as well"
 
 
 # ---- Qualtrics and Prolific
@@ -460,6 +526,17 @@ def test_prolifics_answers_are_the_participants_where_the_survey_has_its_ids() -
     assert of_items(data, "q5") == {(first, "1"): 1, (first, "2"): 2, (second, "1"): 2, (second, "3"): 3}
     assert "participants are told by Prolific's ids in 'PROLIFIC_PID'" in draft.assumed
     assert not any("what Q2 asks" in line for line in draft.assumed)
+
+
+def test_prolifics_columns_are_told_in_any_case(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "prolific", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "prolific_export_65.csv"
+    header, _, rows = path.read_text().partition("\n")
+    path.write_text(f"{header.title().replace('Language', 'First language')}\n{rows}")
+    people = drafted(tmp_path).codebook["participants"]
+    assert people["participant"] == "Participant Id"
+    assert people["attributes"]["first-language"] == {"column": "First language"}
+    assert people["attributes"]["country-of-birth"] == {"column": "Country Of Birth"}
 
 
 def test_prolifics_ids_are_read_as_nothing_but_the_participants() -> None:
