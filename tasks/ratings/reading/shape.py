@@ -96,6 +96,7 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
     only = {tidy(name): frozenset(map(normal, texts)) for name, texts in table.only.items()}
     separators = {tidy(path): separator for path, separator in table.separators.items()}
     asked = [tuple(map(tidy, column.parts)) for column in columns]
+    different = list(dict.fromkeys(part for parts in asked for part in parts))
     numbered: list[tuple[int, int, list[Any]]] = []
     left_out: list[tuple[int, int, str]] = []
     unread, found = [], set[str]()
@@ -112,12 +113,10 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
             if any(normal(said[name]) not in texts for name, texts in only.items()):
                 left_out.append((row, number, "\x1f".join(said.values())))
                 continue
-            cells = []
-            for parts in asked:
-                given = [_cell(one, row, part) for part in parts]
-                found.update(part for part, value in zip(parts, given, strict=True) if value is not ABSENT)
-                cells.append(_together([None if value is ABSENT else value for value in given]))
-            numbered.append((row, number, cells))
+            given = {part: _cell(one, row, part) for part in different}
+            there = {part: value for part, value in given.items() if value is not ABSENT}
+            found.update(there)
+            numbered.append((row, number, [_together([there.get(part) for part in parts]) for parts in asked]))
     most = max([number for _, number, _ in numbered] + [number for _, number, _ in left_out], default=0) + 1
     per_row = 10 ** math.ceil(math.log10(most))
     return Shaped(
@@ -126,7 +125,7 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
         values=[cells for _, _, cells in numbered],
         unread=tuple(one._replace(row=one.row * per_row) for one in (*rows.unread, *unread)),
         left_out=tuple(Unread(row * per_row + number, NOT_WANTED, "", "", text) for row, number, text in left_out),
-        missing=list(dict.fromkeys(part for parts in asked for part in parts if part not in found)) if numbered else [],
+        missing=[part for part in different if part not in found] if numbered else [],
     )
 
 
