@@ -121,15 +121,11 @@ def _write(
 
 
 def _why_not(settings: Condition, own: TrainingSet, data: ConditionData, few: int) -> str:
-    if own.error:
-        return own.error
-    if not settings.trains:
-        return "its adapter is merged of others, and trains on nothing"
     for group, part in {"": data, **data.groups}.items():
         people = {who for labels in part.labels.values() for who in labels.scaled["participant_id"]}
         if len(people) < few:
             return f"{f'group {group!r}: ' if group else ''}fewer than {few} raters"
-    return ""
+    return own.error if settings.trains else "its adapter is merged of others, and trains on nothing"
 
 
 def write_expanded(expanded: Expanded, path: Path) -> None:

@@ -116,9 +116,9 @@ def _responses(data: StudyData) -> pd.DataFrame:
 
 
 def _labels(codebooks: Sequence[Codebook]) -> pd.DataFrame:
-    rows = [
-        {"codebook": codebook.name, "language": codebook.language, "category": category, "label": text}
-        for codebook in codebooks
-        for text, category in sorted(codebook.ratings.labels.items(), key=lambda item: (item[1], item[0]))
-    ]
+    """The texts that stand for a category; codebooks whose ratings are no texts of a scale have none."""
+    rows = []
+    for codebook in codebooks:
+        texts = [(category, text) for text, category in codebook.ratings.labels.items() if isinstance(category, int)]
+        rows += [(codebook.name, codebook.language, category, text) for category, text in sorted(texts)]
     return ReleasedLabels.checked(rows)

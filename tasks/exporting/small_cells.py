@@ -8,13 +8,14 @@ attributes of the list. Whoever has found k keeps the values that are left; nobo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from itertools import combinations
 
 import pandas as pd
 
 from configs.errors import InputError
 
+Row = tuple[str, ...]
 MOST_ATTRIBUTES = 12
 """Every set of attributes is tried, so that twice as many are tried with each one more."""
 
@@ -33,26 +34,31 @@ def without_small_cells(values: pd.DataFrame, k: int) -> pd.DataFrame:
     attributes = list(values.columns)
     if len(attributes) > MOST_ATTRIBUTES:
         raise InputError(f"{len(attributes)} attributes; at most {MOST_ATTRIBUTES}: choose some with --attributes")
-    released, waiting = values.copy(), pd.Series(True, index=values.index)
+    waiting = Counter(values.itertuples(index=False, name=None))
+    released, kept = dict[Row, Row](), Counter[Row]()
+    places = range(len(attributes))
     for count in range(len(attributes) + 1):
-        ways = [list(way) for way in combinations(reversed(attributes), count)]
-        gains = [int(_enough(released, values, waiting, way, k).sum()) for way in ways]
-        for way, _ in sorted(zip(ways, gains, strict=True), key=lambda one: -one[1]):
-            found = _enough(released, values, waiting, way, k)
-            released.loc[found, way] = ""
-            waiting &= ~found
-    return released
+        ways = list(combinations(reversed(places), count))
+        gains = {way: sum(waiting[row] for row in _enough(waiting, kept, way, k)) for way in ways}
+        for way in sorted(ways, key=lambda way: -gains[way]):
+            for row, emptied in _enough(waiting, kept, way, k).items():
+                released[row] = emptied
+                kept[emptied] += waiting.pop(row)
+    rows = [released[row] for row in values.itertuples(index=False, name=None)]
+    return pd.DataFrame(rows, index=values.index, columns=attributes, dtype="str")
 
 
-def _enough(released: pd.DataFrame, values: pd.DataFrame, waiting: pd.Series, way: Sequence[str], k: int) -> pd.Series:
-    """Who of those who wait would, with the values of `way` emptied, share the rest with k people: others who wait,
-    emptied alike, and those whose released values are these."""
-    if len(way) == values.shape[1]:
-        return waiting
-    tried = released.copy()
-    tried[waiting] = values[waiting].assign(**dict.fromkeys(way, ""))
-    sizes = tried.groupby(list(tried.columns), sort=False)[tried.columns[0]].transform("size")
-    return waiting & (sizes >= k)
+def _enough(waiting: Counter[Row], kept: Counter[Row], way: tuple[int, ...], k: int) -> dict[Row, Row]:
+    """Of the rows that wait, those whose rest k people share once the values at `way` are emptied, as they then are:
+    people who wait, emptied alike, and those who keep just that. With every value emptied, all of them.
+
+    waiting, kept: row → people.
+    """
+    emptied = {row: tuple("" if place in way else value for place, value in enumerate(row)) for row in waiting}
+    sizes = Counter[Row]()
+    for row, people in waiting.items():
+        sizes[emptied[row]] += people
+    return {row: rest for row, rest in emptied.items() if sizes[rest] + kept[rest] >= k or len(way) == len(row)}
 
 
 def suppressed(declared: pd.DataFrame, released: pd.DataFrame) -> dict[str, int]:
