@@ -159,7 +159,8 @@ def _ratings(
         "participants, under pseudonyms of this export"
     )
     lost = ", ".join(f"{name} of {n}" for name, n in released.suppressed.items())
-    contents.lines.append(f"ratings: values emptied, so that {few} participants share whatever stands there: {lost}")
+    shared = f"values emptied, so that {few} participants share whatever stands there: {lost}"
+    contents.lines.append(f"ratings: {shared if lost else 'nobody declares anything'}")
 
 
 def _tables(

@@ -71,6 +71,15 @@ def test_an_attribute_that_is_not_asked_for_has_no_column_and_costs_no_other_a_v
     assert released(["age"]).tables["participants"][1]["age"].tolist() == ["over 60", "over 60", ""]
 
 
+def test_participants_of_whom_nothing_was_asked_are_pseudonyms_alone() -> None:
+    study = small_study().model_copy(update={"strata": {}})
+    data = StudyData.of(study, make_data(ROWS, TOXICITY))
+    assert attributes_for(study, data) == []
+    found = release(study, data, [load_codebook("spica")], str.upper, [])
+    assert found.tables["participants"][1].to_dict("list") == {"participant": ["ANA", "BOB", "CYD"]}
+    assert found.suppressed == {}
+
+
 def test_by_default_the_attributes_of_the_strata_are_given_and_unknown_ones_refused() -> None:
     study = small_study()
     data = StudyData.of(study, make_data(ROWS, TOXICITY, DECLARED))
