@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from prefect.states import Completed, State
 
-from configs.load import load_codebook, load_study
+from configs.load import load_codebooks, load_study
 from flows.artifacts import careful, key
 from flows.outcome import run_name
 from flows.parameters import StudyName
@@ -35,7 +35,7 @@ def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> 
         strict: whether one bad row is enough to refuse everything.
     """
     settings = load_study(study)
-    codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
+    codebooks = load_codebooks(settings.ratings.codebooks)
     collection, secret = collection_of(settings, home()), find_key(home(), find_block)
     landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
     log.info("%s: %s", collection.name, paragraph(landing))

@@ -32,6 +32,7 @@ ROOMS = (
     "tasks.planning",
     "tasks.lineage",
     "tasks.exporting",
+    "tasks.starting",
     "tasks.serving",
     "flows",
 )

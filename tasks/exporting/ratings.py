@@ -116,9 +116,9 @@ def _responses(data: StudyData) -> pd.DataFrame:
 
 
 def _labels(codebooks: Sequence[Codebook]) -> pd.DataFrame:
-    """The texts that stand for a category; codebooks whose ratings are no texts of a scale have none."""
+    """The texts that stand for a category; of comparisons and of numbers there are none."""
     rows = []
     for codebook in codebooks:
-        texts = [(category, text) for text, category in codebook.ratings.labels.items() if isinstance(category, int)]
-        rows += [(codebook.name, codebook.language, category, text) for category, text in sorted(texts)]
-    return ReleasedLabels.checked(rows)
+        texts = {} if codebook.ratings.sides else codebook.ratings.codes
+        rows += [(codebook.name, codebook.language, category, text) for text, category in texts.items()]
+    return ReleasedLabels.checked(sorted(rows, key=lambda row: (row[0], row[2], row[3])))
