@@ -192,7 +192,7 @@ def _readme(study: Study, lines: list[str]) -> str:
         *([f"**{study.label}**"] if study.label else []),
         "\n".join(f"- {line}" for line in lines),
         f"`{DICTIONARY}` says what each column of `{RATINGS}/` and `{TABLES}/` means; `{PREFERENCES}/README.md` tells "
-        "of preference data. Prompts and responses stand as they were rated.",
+        "of preference data. Prompts, responses and their ids stand as they are in the ratings.",
         "Ratings from: " + "; ".join(source for source in sources if source),
     ]
     return "\n\n".join(about) + "\n"
