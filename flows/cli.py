@@ -322,6 +322,59 @@ def trace(options: Namespace) -> int:
     return WHOLE
 
 
+ONLY = "write these parts alone: preferences, ratings, tables (default: all)"
+ATTRIBUTES = "declared by participants, the first mattering most (default: those of the study's strata)"
+
+
+@command(
+    "preference data for TRL, single ratings and a run's tables, as Parquet for other tools",
+    STUDY,
+    SET,
+    argument("--only", None, ONLY, nargs="+", choices=("preferences", "ratings", "tables"), default=[]),
+    argument("--attributes", "ATTRIBUTE", ATTRIBUTES, nargs="+", default=[]),
+    argument("--from", "DIR", "the outputs of the run whose tables these are (default: outputs/NAME, where there is "
+             "one)", type=Path, dest="source"),
+    output("outputs/NAME-export"),
+    description="Write preference data in the formats that TRL and pluralign train on, single ratings under pseudonyms "
+    "of their own with small cells emptied, and the tables of a finished run, with a dictionary of their columns. "
+    "Nothing is trained.",
+)  # fmt: skip
+def export(options: Namespace) -> int:
+    from tasks.runtime.home import prepare_home
+
+    study = _load_study(options)
+    _check_ratings(study)
+    prepare_home()
+    _set_up_logging()
+    from flows.secret_keys import find_block
+    from tasks.exporting.export import export_study
+
+    folder = Path(options.output or f"outputs/{study.name}-export")
+    board = Board()
+    with on_screen(board), board.working("export"):
+        lines = export_study(study, folder, options.only, options.attributes, options.source, find_block)
+    print("\n".join(lines))
+    return WHOLE
+
+
+LOGS = "a .eval or .json log; the first one of a task is what its others are compared with"
+
+
+@command(
+    "scores in logs of Inspect as verdicts, and as effects that meta pools; no study needed",
+    argument("logs", "LOG", LOGS, nargs="+", type=Path),
+    output("outputs/inspect"),
+    description="Read logs of the evaluation framework Inspect: verdicts.csv has every score, or why there is none, "
+    "effects.csv the paired differences between models on the same samples.",
+)
+def inspect(options: Namespace) -> int:
+    from tasks.exporting.log_verdicts import write_log_verdicts
+
+    _set_up_logging()
+    print("\n".join(write_log_verdicts(options.logs, Path(options.output or "outputs/inspect"))))
+    return WHOLE
+
+
 @command(
     "Prefect server, worker and deployments, MLflow UI, on this machine",
     argument("--port", "N", "of Prefect (default: 4200)", type=count, default=4200),

@@ -33,12 +33,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
+from tasks.exporting.preferences import as_conversations  # noqa: E402
 from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
 from tasks.judging.evidence import mean_ratings  # noqa: E402
 from tasks.methods import METHODS  # noqa: E402
@@ -88,9 +90,7 @@ def expanded(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def as_chat(rows: pd.DataFrame, path: Path) -> Path:
     """The rows as TRL reads conversations."""
-    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
-    chat = {name: [[{"role": role, "content": text}] for text in rows[name]] for name, role in roles.items()}
-    pd.DataFrame(chat).to_parquet(path, index=False)
+    pq.write_table(as_conversations(rows), path)
     return path
 
 
