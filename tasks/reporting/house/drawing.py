@@ -10,6 +10,7 @@ import io
 import re
 import textwrap
 import threading
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,19 +119,32 @@ def new_canvas(width: float, height: float) -> Any:
     return canvas
 
 
+SECOND_HALF = "\ufdd0"
+"""Stands after a letter as wide as two, while a text is measured; it is no character of any text."""
+
+
+def _measured(text: str) -> str:
+    """The text with `SECOND_HALF` after each wide letter, such as those of Chinese, so that its length is its width."""
+    return "".join(letter + SECOND_HALF * (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+
+
 def wrapped(text: str, width: int, lines: int = 3) -> str:
     """Text over a few lines; an opening minus stays with what it is taken from."""
-    if len(text) > width and f" {MINUS} " in text:
+    measured = _measured(text)
+    if len(measured) > width and f" {MINUS} " in text:
         first, _, second = text.partition(f" {MINUS} ")
         return "\n".join(wrapped(side, width, 2) for side in (first, f"{MINUS}\u00a0{second}"))
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
+    rows = textwrap.wrap(measured, width, max_lines=lines, placeholder=" …")
+    return "\n".join(rows).replace(SECOND_HALF, "") or text
 
 
 def cut(text: str, width: int) -> str:
     """Text on one line; a long one loses its middle, since names often differ at their ends."""
     line = " ".join(text.split())
-    end = width // 3
-    return line if len(line) <= width else f"{line[: width - end - 1].rstrip()}…{line[-end:].lstrip()}"
+    measured, end = _measured(line), width // 3
+    if len(measured) <= width:
+        return line
+    return f"{measured[: width - end - 1].rstrip()}…{measured[-end:].lstrip()}".replace(SECOND_HALF, "")
 
 
 def in_lines(items: Sequence[Any], most: int = 3) -> list[Sequence[Any]]:
