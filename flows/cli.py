@@ -307,9 +307,11 @@ def meta(options: Namespace) -> int:
     _set_up_logging()
     dependence = Dependence(options.covariance, options.shares, options.correlation, options.tau_scale)
     columns = EffectColumns(options.estimate, options.std_error, options.variance, options.label)
-    result = pool_file(options.effects, options.by, options.method, dependence, columns)
-    if options.output:
-        write_pooled(result, options.by, options.method, options.output, options.figures)
+    board = Board()
+    with on_screen(board), board.working("meta"):
+        result = pool_file(options.effects, options.by, options.method, dependence, columns)
+        if options.output:
+            write_pooled(result, options.by, options.method, options.output, options.figures)
     print(summary(result, options.by))
     return WHOLE
 

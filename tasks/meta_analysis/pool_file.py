@@ -14,6 +14,7 @@ from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
 from tasks.meta_analysis.read_effects import AS_WRITTEN, NAME, EffectColumns, read_effects
 from tasks.meta_analysis.study import adjusted
+from tasks.ratings.reading.rejected import visible
 
 SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "hksj_p"]
 HETEROGENEITY = ["k", "q", "q_df", "q_p", "i2", "i2_low", "i2_high", "tau2", "tau2_low", "tau2_high"]
@@ -69,12 +70,14 @@ def summary(result: PooledFile, by: list[str]) -> str:
     """What a screen holds of the pooled table: the estimates; Q, I² in percent and τ² of each pool of two effects and
     more; what stands beside; and notes."""
     shown = result.pooled.head(MOST_ROWS)
+    shown = shown.assign(**{column: shown[column].map(visible) for column in by})
     several = shown[shown["k"] > 1].assign(q_df=lambda pools: pools["k"] - 1)
-    heterogeneity = several[[*by, *HETEROGENEITY]].dropna(axis=1, how="all")
-    blocks = [shown[[*by, *SHOWN]], *([heterogeneity] if len(several) else [])]
+    blocks = [shown[[*by, *SHOWN]], *([several[[*by, *HETEROGENEITY]]] if len(several) else [])]
     blocks += [shown[[*by, *SHOWN_BESIDE]]] if {*SHOWN_BESIDE} <= {*shown} else []
     with pd.option_context("display.unicode.east_asian_width", True):
-        texts = [block.to_string(index=False, float_format=lambda value: f"{value:.4g}") for block in blocks]
+        texts = [
+            block.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}") for block in blocks
+        ]
     rest = len(result.pooled) - len(shown)
     return "\n".join(["\n\n".join(texts), *([f"… and {rest} groups more"] if rest else []), *result.notes])
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from tasks.meta_analysis.pool_file import PooledFile
+from tasks.ratings.reading.rejected import visible
 from tasks.reporting.house.forest import draw_forests
 from tasks.runtime.files import write_atomically
 from tasks.runtime.spreadsheet import as_csv
@@ -43,6 +44,7 @@ def write_pooled(result: PooledFile, by: list[str], method: str, folder: Path, m
 
 
 def _named(groups: pd.DataFrame, by: list[str]) -> str:
-    names = [" / ".join(map(str, key)) for key in groups[by].head(MOST_NAMES).itertuples(index=False, name=None)]
-    rest = f" and {len(groups) - len(names)} more, all of them in not_drawn.csv" if len(groups) > len(names) else ""
-    return f"{', '.join(names) if by else 'all effects'}{rest}"
+    keys = groups[by].head(MOST_NAMES).itertuples(index=False, name=None)
+    names = "; ".join(visible(" / ".join(map(str, key))) for key in keys) if by else "all effects"
+    more = len(groups) - MOST_NAMES
+    return f"{names}{f' and {more} more, all of them in not_drawn.csv' if more > 0 else ''}"

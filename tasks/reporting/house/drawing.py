@@ -32,6 +32,8 @@ STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 SVG_DPI, PNG_DPI = 72, 160
+NOT_IN_XML = re.compile(b"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f]|\\xef\\xbf[\\xbe\\xbf]")
+"""Control characters, and two that are none, in UTF-8."""
 _style_lock = threading.Lock()
 
 
@@ -103,7 +105,11 @@ def _printed(canvas: Any, kind: str, instead: Mapping[int, str] | None = None) -
 
 
 def _slim(svg: bytes) -> bytes:
-    """Without indents, with coordinates to a hundredth of a point, and with fonts as wide where there is no DejaVu."""
+    """Without indents, with coordinates to a hundredth of a point, and with fonts as wide where there is no DejaVu.
+
+    Characters of labels that no SVG may hold are �.
+    """
+    svg = NOT_IN_XML.sub("\ufffd".encode(), svg)
     svg = svg.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, Geneva, sans-serif")
     shorter = re.sub(rb"<[^>]+>", lambda tag: re.sub(rb"(\d\.\d\d)\d+", rb"\1", tag[0]), svg)  # not what is read
     return re.sub(rb"\n\s+", b"\n", shorter)

@@ -29,10 +29,13 @@ from tasks.reporting.house.drawing import (
 from tasks.reporting.house.effects import asked, trusted
 from tasks.reporting.house.tables import Row
 from tasks.reporting.house.words import MINUS, finite, p_is, with_ends
+from tasks.runtime.progress import Report, tell
 from tasks.survey.intervals import Z95
 
-LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
-"""Inches: a line, the labels, the axes, and the numbers beside them."""
+LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH, LETTER = 0.235, 1.95, 3.0, 1.95, 0.063
+"""Inches: a line, the labels, the axes, the numbers beside them at least, and a letter of these."""
+LABEL_LETTERS = (26, 40, 54)
+"""How long labels may be: no longer than tells them apart, on a figure that is as much wider."""
 MOST_DIGITS = 6
 """After the point, in the numbers beside a plot."""
 MOST_LINES, FEW_LINES = 60, 20
@@ -72,10 +75,13 @@ def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: 
     height = LINE * (len(effects) + len(below) + 0.6)
     title_lines = heading.count("\n") + 1
     top, bottom = 0.2 + 0.19 * title_lines, 0.3 + 0.18 * (axis.count("\n") + 1)
-    canvas = new_canvas(LABEL_WIDTH + AXES_WIDTH + TEXT_WIDTH, height + top + bottom)
+    numbers, letters = _numbers(whole, 0 if len(whole) <= FEW_LINES else 1), _letters(whole)
+    label_width = LABEL_WIDTH * letters / LABEL_LETTERS[0]
+    beside = max(TEXT_WIDTH, 0.15 + LETTER * max(map(len, numbers)))
+    canvas = new_canvas(label_width + AXES_WIDTH + beside, height + top + bottom)
     canvas.set_layout_engine("none")
     width, tall = canvas.get_size_inches()
-    axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
+    axes = canvas.add_axes((label_width / width, bottom / tall, AXES_WIDTH / width, height / tall))
     held = [value for kind, *values in below if kind.startswith(("Pooled, Wald", "Published")) for value in values]
     ends = [0.0, *(end for line in whole for end in line.ends), *filter(finite, held)]  # wider intervals may leave
     low, high = axis_limits(ends, [end for end in trusted(pooled) if finite(end)], 1e-9)
@@ -83,7 +89,8 @@ def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: 
     for y, (kind, *values) in enumerate(below, start=len(effects)):
         _summary(axes, y + 0.6, kind, values, low, high)
     _frame(axes, len(effects), below, low, high, axis)
-    _texts(axes, effects, below, 0 if len(whole) <= FEW_LINES else 1)
+    names = [*(cut(line.label, letters) for line in effects), *(kind for kind, *_ in below)]
+    _texts(axes, len(effects), names, [*numbers[page], *(readable(*values) for _, *values in below)])
     canvas.text(0.1 / width, 1 - 0.1 / tall, heading, va="top", fontweight="bold", fontsize=9.5)
     return canvas
 
@@ -146,14 +153,22 @@ def _frame(axes: Any, k: int, below: Sequence[Any], low: float, high: float, axi
     axes.set_xlabel(axis, fontsize=8.5)
 
 
-def _texts(axes: Any, effects: Sequence[ForestLine], below: Sequence[Any], digits: int) -> None:
-    """Names on the left; estimates with their intervals, and weights to so many digits, on the right."""
-    names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
-    places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
+def _letters(effects: Sequence[ForestLine]) -> int:
+    """How long labels must be to tell the effects apart, of `LABEL_LETTERS`."""
+    names = {line.label for line in effects}
+    return next((n for n in LABEL_LETTERS if len({cut(name, n) for name in names}) == len(names)), LABEL_LETTERS[-1])
+
+
+def _numbers(effects: Sequence[ForestLine], digits: int) -> list[str]:
+    """What stands beside each effect: its estimate with the interval, and its weight to so many digits."""
+    return [f"{readable(line.estimate, *line.ends)}  {100 * line.weight:.{digits}f}%" for line in effects]
+
+
+def _texts(axes: Any, k: int, names: Sequence[str], numbers: Sequence[str]) -> None:
+    """Names on the left, numbers on the right, of k effects and of what stands below."""
+    places = [y if y < k else y + 0.6 for y in range(len(names))]
     axes.set_yticks(places, names, fontsize=8.5)
-    texts = [f"{readable(line.estimate, *line.ends)}  {100 * line.weight:.{digits}f}%" for line in effects]
-    texts += [readable(*values) for _, *values in below]
-    for y, text in zip(places, texts, strict=True):
+    for y, text in zip(places, numbers, strict=True):
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
@@ -203,6 +218,7 @@ def draw_forests(
             drawn = _lines_of(groups[key], row["tau2"])
             heading = ", ".join(map(str, key)) or "All effects"
             for place, page in enumerate(own, start=1):
+                tell(Report("forest plots", number, len(pooled), "groups"))
                 canvas = draw_forest(drawn, row, heading, f"Estimate\n{_heterogeneity(row, method)}", page)
                 write_canvas(canvas, folder / f"forest-{number:03d}{f'-{place}' if place > 1 else ''}")
     return pooled.iloc[not_drawn]
