@@ -86,7 +86,7 @@ def _notes(pooled: pd.DataFrame, by: list[str], most: int) -> list[str]:
     notes = []
     alone = pooled[pooled["k"] == 1]
     if len(alone):
-        share, first = f"{len(alone)} of {len(pooled)} groups", " / ".join(alone[by].iloc[0])
+        share, first = f"{len(alone)} of {len(pooled)} groups", visible(" / ".join(alone[by].iloc[0]))
         notes.append(f"{share} have one effect, which stands as it is, without τ²: the first is {first}")
     if (pooled["k"] > most).any():
         notes.append(f"groups of more than {most} effects are not in leave_one_out.csv")
