@@ -334,7 +334,7 @@ def test_a_covariance_may_be_a_sheet_and_faults_of_a_table_without_a_header_line
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     effects = write(tmp_path, "study,estimate,std_error\ns,1,1\nt,3,2\n")
-    matrix = write_table(tmp_path / "v.xlsx", [{"": "s", "s": 1, "t": 0.5}, {"": "t", "s": 0.5, "t": 4}])
+    matrix = write_table(tmp_path / "v.xlsx", [{"of": "s", "s": 1, "t": 0.5}, {"of": "t", "s": 0.5, "t": 4}])
     assert main(["meta", str(effects), "--covariance", str(matrix), "--output", str(tmp_path)]) == 0
     assert pd.read_csv(tmp_path / "pooled.csv")["mean_correlation"].tolist() == [0.25]  # 0.5 / (1 · 2)
     matrix = write_table(tmp_path / "v.json", [{"": "s", "s": 1, "z": 0.5}])
