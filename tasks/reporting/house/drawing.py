@@ -10,7 +10,6 @@ import io
 import re
 import textwrap
 import threading
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
-from tasks.reporting.house.glyphs import FONT, legible, print_png
+from tasks.reporting.house.glyphs import FONT, is_wide, legible, print_png
 from tasks.reporting.house.words import MINUS, arrow, finite, label_sentence, title_of
 from tasks.runtime.files import write_atomically
 
@@ -130,8 +129,8 @@ SECOND_HALF = "\ufdd0"
 
 
 def _measured(text: str) -> str:
-    """The text with `SECOND_HALF` after each wide letter, such as those of Chinese, so that its length is its width."""
-    return "".join(letter + SECOND_HALF * (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    """The text with `SECOND_HALF` after each wide letter, so that its length is its width."""
+    return "".join(letter + SECOND_HALF * is_wide(letter) for letter in text)
 
 
 def wrapped(text: str, width: int, lines: int = 3) -> str:

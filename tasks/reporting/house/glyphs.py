@@ -63,10 +63,10 @@ def print_png(canvas: Any, file: IO[bytes], instead: Mapping[int, str]) -> None:
 
     class Renderer(RendererAgg):
         def draw_text(self, gc: Any, x: Any, y: Any, s: str, *more: Any, **options: Any) -> None:
-            super().draw_text(gc, x, y, _in_codes(s, instead), *more, **options)
+            super().draw_text(gc, x, y, in_codes(s, instead), *more, **options)
 
         def get_text_width_height_descent(self, s: str, *more: Any) -> Any:
-            return super().get_text_width_height_descent(_in_codes(s, instead), *more)
+            return super().get_text_width_height_descent(in_codes(s, instead), *more)
 
     class Canvas(FigureCanvasAgg):
         def get_renderer(self) -> RendererAgg:
@@ -76,12 +76,17 @@ def print_png(canvas: Any, file: IO[bytes], instead: Mapping[int, str]) -> None:
     (Canvas if instead else FigureCanvasAgg)(canvas).print_png(file)
 
 
-def _in_codes(text: str, instead: Mapping[int, str]) -> str:
+def is_wide(letter: str) -> bool:
+    """Whether a letter is as wide as two, such as those of Chinese."""
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
+def in_codes(text: str, instead: Mapping[int, str]) -> str:
     """The text with codes for its unknown characters; without some in its middle where it would become too wide."""
     parts = [instead.get(ord(letter), letter) for letter in text]
     if len(parts) == sum(map(len, parts)):
         return text
-    width = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    width = sum(1 + is_wide(letter) for letter in text)
     room, start, end = max(width, MOST_CODES), parts, parts[:0]
     if sum(map(len, parts)) > room:
         end = _fitting(parts[::-1], room // 3)[::-1]
