@@ -268,7 +268,7 @@ ESTIMATE = "the column with the effects (default: estimate)"
 STD_ERROR = "the column with their standard errors (default: std_error)"
 VARIANCE = "the column with their variances, instead of standard errors"
 LABEL = "the column with their names (default: architecture, study or label, where there is one)"
-FIGURES = "at most so many forest plots (default: %(default)s); those that are left out are named"
+FIGURES = "at most so many forest plots (default: 200); groups without one are named"
 BY = "what is pooled together, such as experiment contrast dimension (default: all rows)"
 METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)"
 COVARIANCE = (
@@ -293,7 +293,7 @@ TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (defau
     argument("--correlation", "RHO", CORRELATION, type=float),
     argument("--tau-scale", "SCALE", TAU_SCALE, type=float),
     argument("--output", "DIR", "write pooled.csv, leave_one_out.csv and figures/", type=Path),
-    argument("--figures", "N", FIGURES, type=count, default=200),
+    argument("--figures", "N", FIGURES, type=count),
     description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, I², "
     "τ² with its interval, prediction interval, every effect left out, Holm's adjustment. With --covariance, --shares "
     "or --tau-scale also CR2 and a half-normal prior on τ.",
@@ -302,7 +302,7 @@ def meta(options: Namespace) -> int:
     from tasks.meta_analysis.dependence import Dependence
     from tasks.meta_analysis.pool_file import pool_file, summary
     from tasks.meta_analysis.read_effects import EffectColumns
-    from tasks.reporting.pooled_file import write_pooled
+    from tasks.reporting.pooled_file import MOST_FIGURES, write_pooled
 
     _set_up_logging()
     dependence = Dependence(options.covariance, options.shares, options.correlation, options.tau_scale)
@@ -311,7 +311,7 @@ def meta(options: Namespace) -> int:
     with on_screen(board), board.working("meta"):
         result = pool_file(options.effects, options.by, options.method, dependence, columns)
         if options.output:
-            write_pooled(result, options.by, options.method, options.output, options.figures)
+            write_pooled(result, options.by, options.method, options.output, options.figures or MOST_FIGURES)
     print(summary(result, options.by))
     return WHOLE
 

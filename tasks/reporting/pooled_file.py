@@ -38,7 +38,7 @@ def write_pooled(result: PooledFile, by: list[str], method: str, folder: Path, m
     if len(not_drawn):
         write_atomically(folder / "not_drawn.csv", as_csv(not_drawn[[*by, "k"]]))
         log.info(
-            "forest plots of %d of %d groups, since they are at most %d figures (--figures); left out: %s",
+            "forest plots of %d of %d groups (--figures %d); left out: %s",
             *(len(result.pooled) - len(not_drawn), len(result.pooled), most, _named(not_drawn, by)),
         )
 

@@ -409,9 +409,7 @@ def test_groups_without_a_forest_plot_are_named(tmp_path: Path, caplog: pytest.L
     with caplog.at_level("INFO", logger="tasks.reporting.pooled_file"):
         assert main(["meta", str(path), "--by", "contrast", "--output", str(out), "--figures", "3"]) == 0
     # a and b leave one figure; m needs two, c takes it, and nothing is left for the last
-    assert caplog.messages == [
-        "forest plots of 3 of 5 groups, since they are at most 3 figures (--figures); left out: m; \\x07d"
-    ]
+    assert caplog.messages == ["forest plots of 3 of 5 groups (--figures 3); left out: m; \\x07d"]
     assert sorted(file.stem for file in (out / "figures").glob("*.svg")) == ["forest-001", "forest-002", "forest-004"]
     assert pd.read_csv(out / "not_drawn.csv").to_numpy().tolist() == [["m", 61], ["\x07d", 1]]
     assert main(["meta", str(path), "--by", "contrast", "--output", str(out)]) == 0
