@@ -242,13 +242,14 @@ def design(options: Namespace) -> int:
     return WHOLE
 
 
+TABLE = "a .csv file (also .parquet, .jsonl, .json or .xlsx)"
 REFERENCE = "the level that the others are compared with (default: the first in sorted order; repeatable)"
 FIT = "write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval"
 
 
 @command(
     "fit a cumulative link mixed model to any table of ratings",
-    argument("data", "DATA", "a .csv file, one rating a row", type=Path),
+    argument("data", "DATA", f"{TABLE}, one rating a row", type=Path),
     argument("formula", "FORMULA", "such as 'rating ~ temp + contact + (1|judge)'"),
     argument("--reference", "COLUMN=LEVEL", REFERENCE, action="append", default=[]),
     argument("--output", "FILE", FIT, type=Path),
@@ -262,7 +263,12 @@ def clmm(options: Namespace) -> int:
     return WHOLE if fit_file(options.data, options.formula, options.reference, options.output) else FAILED
 
 
-EFFECTS = "a .csv file with the columns estimate and std_error, and architecture, study or label for the names"
+EFFECTS = f"{TABLE} with the columns estimate and std_error, and architecture, study or label for the names"
+ESTIMATE = "the column with the effects (default: estimate)"
+STD_ERROR = "the column with their standard errors (default: std_error)"
+VARIANCE = "the column with their variances, instead of standard errors"
+LABEL = "the column with their names (default: architecture, study or label, where there is one)"
+FIGURES = "at most so many forest plots (default: 200); groups without one are named"
 BY = "what is pooled together, such as experiment contrast dimension (default: all rows)"
 METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)"
 COVARIANCE = (
@@ -277,12 +283,17 @@ TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (defau
     "pool any table of effects, with forest plots",
     argument("effects", "EFFECTS", EFFECTS, type=Path),
     argument("--by", "COLUMN", BY, nargs="+", default=[]),
+    argument("--estimate", "COLUMN", ESTIMATE, default="estimate"),
+    argument("--std-error", "COLUMN", STD_ERROR),
+    argument("--variance", "COLUMN", VARIANCE),
+    argument("--label", "COLUMN", LABEL),
     argument("--method", "METHOD", METHOD, default="dl"),
     argument("--covariance", "FILE", COVARIANCE, type=Path),
     argument("--shares", "COLUMN", SHARED),
     argument("--correlation", "RHO", CORRELATION, type=float),
     argument("--tau-scale", "SCALE", TAU_SCALE, type=float),
     argument("--output", "DIR", "write pooled.csv, leave_one_out.csv and figures/", type=Path),
+    argument("--figures", "N", FIGURES, type=count),
     description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, I², "
     "τ² with its interval, prediction interval, every effect left out, Holm's adjustment. With --covariance, --shares "
     "or --tau-scale also CR2 and a half-normal prior on τ.",
@@ -290,13 +301,17 @@ TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (defau
 def meta(options: Namespace) -> int:
     from tasks.meta_analysis.dependence import Dependence
     from tasks.meta_analysis.pool_file import pool_file, summary
-    from tasks.reporting.pooled_file import write_pooled
+    from tasks.meta_analysis.read_effects import EffectColumns
+    from tasks.reporting.pooled_file import MOST_FIGURES, write_pooled
 
     _set_up_logging()
     dependence = Dependence(options.covariance, options.shares, options.correlation, options.tau_scale)
-    result = pool_file(options.effects, options.by, options.method, dependence)
-    if options.output:
-        write_pooled(result, options.by, options.method, options.output)
+    columns = EffectColumns(options.estimate, options.std_error, options.variance, options.label)
+    board = Board()
+    with on_screen(board), board.working("meta"):
+        result = pool_file(options.effects, options.by, options.method, dependence, columns)
+        if options.output:
+            write_pooled(result, options.by, options.method, options.output, options.figures or MOST_FIGURES)
     print(summary(result, options.by))
     return WHOLE
 
