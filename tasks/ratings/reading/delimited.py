@@ -28,6 +28,7 @@ from tasks.ratings.reading.formats import (
     SURROGATE,
     FileRows,
     Unread,
+    as_text,
     decoded,
     everything,
     first_record,
@@ -35,7 +36,6 @@ from tasks.ratings.reading.formats import (
     records,
 )
 from tasks.ratings.reading.rejected import visible
-from tasks.ratings.reading.shape import as_text
 from tasks.ratings.reading.source import by_text
 
 ROW = "row"
