@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.load import load_codebook
 from configs.schema import Study
@@ -16,6 +14,7 @@ from tasks.ratings.reading.load import check_codebook, check_strata, files_of, l
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 4
@@ -23,7 +22,7 @@ TABLES = ("ratings", "participants", "responses")
 COUNTS = ("categories", "dropped", "noted")
 
 
-@task(name="read ratings", cache_policy=NO_CACHE)
+@step("read ratings")
 def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> Artifact:
     """The study's three tables as Parquet, checked against the study.
 

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.load import load_codebook
 from configs.schema import Study
@@ -20,6 +18,7 @@ from tasks.ratings.reading.attention import failed_checks
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.home import home
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 VERSION = 6
 
 
-@task(name="survey tables", cache_policy=NO_CACHE)
+@step("survey tables")
 def survey_tables(
     study: Study, data: StudyData, ratings: Artifact, store: Store,
     kept_key: Callable[[str], str | None] = lambda name: None,
