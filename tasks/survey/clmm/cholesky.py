@@ -1,4 +1,4 @@
-"""LAPACK's Cholesky routines without Python's lock, so that models which are fitted in threads don't wait for each other.
+"""LAPACK's Cholesky routines without Python's lock, so that models fitted in threads don't wait for each other.
 
 `scipy.linalg.lapack` has the same routines, but holds the lock as long as each takes.
 """
