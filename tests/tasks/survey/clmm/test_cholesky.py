@@ -48,10 +48,10 @@ def test_what_lapack_would_read_wrongly_is_refused(matrix: np.ndarray) -> None:
 
 def test_another_thread_goes_on_while_a_root_is_sought() -> None:
     calls: list[tuple[float, float]] = []
-    matrix = definite(1500)
+    matrix = np.asfortranarray(2 * np.eye(2500))  # LAPACK does not look for zeros: some 5 billion multiplications
 
     def work() -> None:
-        for _ in range(5):
+        for _ in range(3):
             own = matrix.copy(order="F")
             began = time.monotonic()
             factorise(own)
@@ -63,6 +63,8 @@ def test_another_thread_goes_on_while_a_root_is_sought() -> None:
         while thread.is_alive():
             moments.append(time.monotonic())
         thread.join()
-    # a call that held the lock would leave no moment to this thread between its beginning and its end
+    # a call that held the lock would leave no moment to this thread between its beginning and its end; the first and
+    # the last quarter don't count, in which a busy machine may stop the other thread outside of the call
     within = [(began + (ended - began) / 4, ended - (ended - began) / 4) for began, ended in calls]
-    assert any(low < moment < high for low, high in within for moment in moments)
+    met = [any(low < moment < high for moment in moments) for low, high in within]
+    assert sum(met) >= 2
