@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.errors import InputError, Unavailable
-from configs.load import load_codebook, load_study, parse_overrides, shipped
+from configs.load import load_codebooks, load_study, parse_overrides, shipped
 
 if TYPE_CHECKING:
     from prefect.states import State
@@ -358,7 +358,7 @@ def land(options: Namespace) -> int:
 
     study = load_study(options.study)
     exports = [path.resolve() if path.is_symlink() else path for path in options.exports]  # a link that you name counts
-    find_exports(exports, [load_codebook(name) for name in study.ratings.codebooks])
+    find_exports(exports, load_codebooks(study.ratings.codebooks))
     parameters: Any = {"exports": [str(path) for path in exports], "study": options.study, "strict": options.strict}
     announced = _prefect_has_a_server()
     from flows.parts import land_exports
@@ -425,12 +425,9 @@ def _load_study(options: Namespace) -> Study:
 
 def _check_ratings(study: Study) -> None:
     """See that the study fits its codebooks and that its ratings are there, before anything starts."""
-    from tasks.ratings.reading.load import check_codebook, files_of
+    from tasks.ratings.reading.load import files_of, fitting_codebooks
 
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
-
-    for codebook in codebooks:
-        check_codebook(study, codebook)
+    codebooks = fitting_codebooks(study)
     if study.ratings.folder is not None:
         files_of(codebooks, Path(study.ratings.folder))
     if study.ratings.collection is not None:

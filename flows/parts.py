@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from configs.load import load_codebook, load_study
+from configs.load import load_codebooks, load_study
 from flows.outcome import Clock, Outcome
 from flows.parameters import Folder, Overrides, StudyName
 from flows.secret_keys import find_block
@@ -105,7 +105,7 @@ def land_exports(exports: list[str], study: StudyName, strict: bool = False) -> 
         strict: whether one bad row is enough to refuse everything.
     """
     settings = load_study(study)
-    codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
+    codebooks = load_codebooks(settings.ratings.codebooks)
     collection, secret = collection_of(settings, home()), find_key(home(), find_block)
     landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
     log.info("%s: %s", collection.name, paragraph(landing))

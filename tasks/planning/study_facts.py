@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.load import load_codebook
+from configs.load import load_codebooks
 from configs.schema import Architecture, Encoder
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
@@ -49,7 +49,7 @@ def study_facts(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         status="in part" if failed else "whole",
         label=study.label,
-        sources=tuple(load_codebook(name).source for name in study.ratings.codebooks),
+        sources=tuple(codebook.source for codebook in load_codebooks(study.ratings.codebooks)),
         ratings_digest=ratings.key,
         snapshot=ratings.record.get("snapshot", ""),
         seconds=seconds,

@@ -109,10 +109,10 @@ def stratified(
         kept = own[~own["participant_id"].isin(people)]
         why = f"ratings of the {len(people)} of {own['participant_id'].nunique()} raters whom the filter leaves out"
         tables[name] = kept, [*drops, ("raters", why, len(own) - len(kept), len(kept))]
-    result = dict(tables)
+    result, together = dict(tables), "prompt_id" if data.compared else "response_id"
     for group in compared_groups(experiment):
         present = {name: tables[name][0] for name in sorted(group) if len(tables[name][0])}
-        for name, table in equal_numbers(present, study.seed).items() if present else ():
+        for name, table in equal_numbers(present, study.seed, together).items() if present else ():
             lost = len(present[name]) - len(table)
             cut = ("balance", "ratings beyond the smallest stratum's number", lost, len(table))
             result[name] = (table, [*result[name][1], cut])

@@ -25,14 +25,17 @@ def compared_groups(experiment: Experiment) -> list[set[str]]:
     return groups
 
 
-def equal_numbers(ratings: Mapping[str, pd.DataFrame], seed: int) -> dict[str, pd.DataFrame]:
+def equal_numbers(
+    ratings: Mapping[str, pd.DataFrame], seed: int, together: str = "response_id"
+) -> dict[str, pd.DataFrame]:
     """Every group's ratings cut to the size of the smallest.
 
-    The ratings kept are those with the lowest hash of (participant, response): new ratings replace few of the old.
+    The ratings kept are those with the lowest hash of participant and response: new ratings replace few of the old.
+    `together`: the column to draw by instead of the response, so that ratings that belong together are kept together.
     """
     size, kept = min(map(len, ratings.values())), dict(ratings)
     for name, table in ratings.items():
         if len(table) > size:
-            draw = stable_hash(table[["participant_id", "response_id"]], seed)
+            draw = stable_hash(table[["participant_id", together]], seed)
             kept[name] = table.loc[draw.nsmallest(size).index].sort_index()
     return kept

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from configs.load import load_codebook
 from configs.schema import Study
 from tasks.ratings.landing.snapshot import collection_of, snapshot_data
-from tasks.ratings.reading.load import check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.reading.load import check_strata, files_of, fitting_codebooks, load_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
@@ -29,9 +28,7 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
     They come from the snapshot of its collection that the study names, or from an export in which every row must be
     usable: the one in its folder, or the `simulated` one.
     """
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
-    for codebook in codebooks:
-        check_codebook(study, codebook)
+    codebooks = fitting_codebooks(study)
     dimensions = list(study.dimensions)
     source: str | list[str]
     if study.ratings.collection:
@@ -47,7 +44,8 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
         data = read()
         for name in TABLES:
             getattr(data, name).to_parquet(folder / f"{name}.parquet", index=False)
-        return {name: getattr(data, name) for name in COUNTS} | origin
+        compared = {"compared": True} if any(codebook.ratings.sides for codebook in codebooks) else {}
+        return {name: getattr(data, name) for name in COUNTS} | compared | origin
 
     artifact = store.make("ratings", fingerprint([VERSION, codebooks, source, dimensions]), build)
     check_strata(study, load_data(study, artifact).participants)
@@ -57,5 +55,5 @@ def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> A
 def load_data(study: Study, artifact: Artifact) -> StudyData:
     """The tables of a `read_ratings` artifact, as the study splits and groups them."""
     tables = {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in TABLES}
-    counts = {name: artifact.record[name] for name in COUNTS if name in artifact.record}
+    counts = {name: artifact.record[name] for name in (*COUNTS, "compared") if name in artifact.record}
     return StudyData(**tables, **counts, study=study)

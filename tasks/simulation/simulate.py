@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from configs.codebook import Attribute, Codebook
+from configs.codebook import Attribute, Codebook, ExportColumn
 from configs.errors import InputError, one_of
 from configs.load import load_codebook
 from configs.schema import Simulation
@@ -346,14 +346,16 @@ def _ratings_table(
     """Wide ratings with the codebook's label texts."""
     seen = items.iloc[answers["what"]]
     yes = rng.random(len(answers)) < GENDER_FOCUSED_SHARE
-    texts = {category: text for text, category in codebook.ratings.labels.items()}
+    texts = {category: text for text, category in codebook.ratings.codes.items()}
     return pd.DataFrame(
         {
             "participant_id": answers["who"].to_numpy(),
             "question_id": seen["question_id"].to_numpy(),
             "prompt_id": seen["prompt_id"].to_numpy(),
             "gender_focused": np.where(yes, *population.yes_no),
-            **{column: answers[name].map(texts).to_numpy() for name, column in codebook.ratings.dimensions.items()},
+            **{
+                str(column): answers[name].map(texts).to_numpy() for name, column in codebook.ratings.dimensions.items()
+            },
         }
     )
 
@@ -371,7 +373,10 @@ def _checks(n: int, codebook: Codebook, failed: float, rng: np.random.Generator)
 def _participants_table(people: pd.DataFrame, codebook: Codebook, rng: np.random.Generator) -> pd.DataFrame:
     attributes = codebook.participants.attributes
     declared = {name: _texts(people[name], attribute, codebook, rng) for name, attribute in attributes.items()}
-    ancestry, party = Attribute(column="ancestry", many=True), Attribute(column="political_party")
+    ancestry, party = (
+        Attribute(column=ExportColumn("ancestry"), many=True),
+        Attribute(column=ExportColumn("political_party")),
+    )
     return pd.DataFrame(
         {
             "participant_id": people["participant"].to_numpy(),

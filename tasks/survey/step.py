@@ -13,7 +13,7 @@ import pandas as pd
 from pandera.typing import DataFrame
 from threadpoolctl import threadpool_limits
 
-from configs.load import load_codebook
+from configs.load import load_codebooks
 from configs.schema import Study
 from tasks.ratings.landing.pseudonym import find_key, key_check
 from tasks.ratings.reading.attention import failed_checks
@@ -90,7 +90,7 @@ def _raters(
     for dimension, reason in reasons.items():
         log.warning("person fit on %s: %s", dimension, reason)
     careless, few = careless_raters(study, data), study.survey.min_participants
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
+    codebooks = load_codebooks(study.ratings.codebooks)
     checks = failed_checks(codebooks, export) if export else pd.Series(dtype="int64")
     return {
         "raters": raters_table(indices, rater_names(study, secret), checks, careless, few),
@@ -119,9 +119,10 @@ def _warn(what: str, values: dict[str, Any]) -> None:
 
 
 def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:
-    """The difference in ratings between the strata of each contrast of two conditions with strata."""
-    rows = []
-    for settings in study.experiments.values():
+    """The difference in ratings between the strata of each contrast of two conditions with strata; of comparisons there
+    is none, since everybody gives as much to one side as they take from the other."""
+    rows: list[dict[str, object]] = []
+    for settings in () if data.compared else study.experiments.values():
         for contrast, strata in settings.compared_strata.items():
             a, b = (data.strata[stratum] for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:

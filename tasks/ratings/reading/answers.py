@@ -5,7 +5,7 @@ An answer is a cell: who, what, dimension, category. A wide row holds one a dime
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,15 @@ from tasks.ratings.reading.columns import (
     OF_A_SIBLING,
     ROW_LEVEL,
     allowed,
+    allowed_labels,
     broken_rules,
     dimension_reader,
     label_reader,
     ratings_rules,
 )
+from tasks.ratings.reading.comparisons import sides_of
 from tasks.ratings.reading.rejected import entries
+from tasks.ratings.reading.shape import Places
 from tasks.ratings.reading.source import Source, by_text
 from tasks.ratings.reading.table_result import (
     Rename,
@@ -60,11 +63,12 @@ def usable_ratings(
     rules, details = ratings_rules(table, siblings), _details(table, siblings)
     broken = _one_reason_a_row(broken_rules(asked, rules, table.participant, details))
     frame = asked[~asked.index.isin(broken.loc[broken["reason"].isin(ROW_LEVEL), "row"])]
-    who, what = renamed(frame[table.participant], rename), tidied(frame[table.response])
+    who, what = renamed(frame[table.participant], rename), tidied(frame[table.rated])
     pairs = pd.factorize(who)[0].astype("int64") * what.nunique() + pd.factorize(what)[0]
     cells = _cells(table, frame, pairs)
     answered = frame.index.isin(cells["row"]) | frame.index.isin(broken["row"])
-    strange = _strange(codebook, what[answered], references)
+    ids = {column: tidied(frame[column])[answered] for column in sides_of(table)}
+    strange = _strange(codebook, ids, references)
     broken, cells = (rows[~rows["row"].isin(strange["row"])] for rows in (broken, cells))
     first = first_like(cells["pair"].to_numpy() * len(table.dimensions) + cells["dimension"].to_numpy())
     own = first == np.arange(len(cells))
@@ -73,7 +77,7 @@ def usable_ratings(
         source,
         _wide(table, cells[own], who, what),
         kept=cells.loc[own, "row"],
-        rejected=[broken, strange, _conflicting(table, frame, cells, first, ~own & ~alike)],
+        rejected=[broken, strange, _conflicting(table, source.places, frame, cells, first, ~own & ~alike)],
         dropped=[
             lost(source.frame.index[ignored], LEFT_BEHIND),
             lost(frame.index[~answered], NO_ANSWER_AT_ALL),
@@ -96,7 +100,7 @@ def _details(table: RatingsTable, siblings: Sequence[Codebook]) -> dict[str, Cal
     def of_label(text: str) -> str:
         owners = [f"{book.name} ({book.language})" for book, theirs in others if theirs(text) > 0]
         known = f"known to {', '.join(owners)}; " if label(text) == OF_A_SIBLING else ""
-        return f"{known}{allowed(table.labels)}"
+        return f"{known}{allowed_labels(table)}"
 
     details: dict[str, Callable[[str], str]] = {
         column: lambda _, answer=answer: f"passes: {answer}"  # type: ignore[misc]
@@ -132,25 +136,27 @@ def _cells(table: RatingsTable, frame: pd.DataFrame, pairs: np.ndarray) -> pd.Da
     return pd.DataFrame(columns)
 
 
-def _strange(codebook: Codebook, what: pd.Series, references: References) -> pd.DataFrame:
-    """Rows whose response is unknown or can't be used."""
-    column, no_text = codebook.ratings.response, f"{codebook.responses.file} does not hold it"
-    no_response = ~what.isin(references.responses)
-    refused = no_response & what.isin(references.rejected)
-    unknown = no_response & ~refused
-    parts = [
-        entries(what.index[refused], REJECTED_RESPONSE, column, what[refused]),
-        entries(what.index[unknown], UNKNOWN_RESPONSE, column, what[unknown], no_text),
-    ]
+def _strange(codebook: Codebook, ids: Mapping[str, pd.Series], references: References) -> pd.DataFrame:
+    """Rows of which a response is unknown or can't be used; `ids`: column → the responses that it names."""
+    no_text = f"{codebook.responses.file} does not hold it"
+    parts = [entries([], "")]
+    for column, what in ids.items():
+        no_response = ~what.isin(references.responses)
+        refused = no_response & what.isin(references.rejected)
+        unknown = no_response & ~refused
+        parts += [
+            entries(what.index[refused], REJECTED_RESPONSE, column, what[refused]),
+            entries(what.index[unknown], UNKNOWN_RESPONSE, column, what[unknown], no_text),
+        ]
     return pd.concat(parts)
 
 
 def _conflicting(
-    table: RatingsTable, frame: pd.DataFrame, cells: pd.DataFrame, first: np.ndarray, chosen: np.ndarray
+    table: RatingsTable, places: Places, frame: pd.DataFrame, cells: pd.DataFrame, first: np.ndarray, chosen: np.ndarray
 ) -> pd.DataFrame:
     """Answers that differ from the participant's first about the same."""
     columns = [table.rating] * len(table.dimensions) if table.rating else list(table.dimensions.values())
-    details = names_of_first(pd.Index(cells["row"]), first, chosen)
+    details = names_of_first(places, pd.Index(cells["row"]), first, chosen)
     parts, conflicts = [], cells[chosen].assign(detail=details)
     for place, own in conflicts.groupby("dimension"):
         column = str(columns[int(place)])

@@ -22,7 +22,7 @@ def failed_checks(codebooks: Iterable[Codebook], folder: Path) -> pd.Series:
         table = codebook.ratings
         if not table.attention:
             continue
-        frame = read_strictly(folder / table.file, [table.participant, *table.attention]).frame
+        frame = read_strictly(folder / table.file, [table.participant, *table.attention], table).frame
         passed = [frame[column].map(normal) == normal(answer) for column, answer in table.attention.items()]
         names = renamed(frame[table.participant], lambda text, book=codebook.name: f"{book}:{text}")  # type: ignore[misc]
         counts.append((~pd.concat(passed, axis=1).all(axis=1)).groupby(names).sum())

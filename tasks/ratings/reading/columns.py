@@ -6,14 +6,25 @@ The readers here give what a cell means; the schemas ask the same readers whethe
 from __future__ import annotations
 
 import json
+import math
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import pandas as pd
 import pandera.pandas as pa
 
-from configs.codebook import Attribute, Codebook, ParticipantsTable, RatingsTable, ResponsesTable, normal, tidy
+from configs.codebook import (
+    Attribute,
+    Codebook,
+    Numbers,
+    ParticipantsTable,
+    RatingsTable,
+    ResponsesTable,
+    normal,
+    tidy,
+)
 from configs.errors import InputError
 from tasks.ratings.reading.rejected import PLATFORM_ID, entries
 from tasks.ratings.reading.source import Source, by_text
@@ -40,6 +51,7 @@ NO_ANSWER, NOT_KNOWN, OF_A_SIBLING = 0, -1, -2
 """What a label reads as where it is no category."""
 IGNORED, NO_DIMENSION = -1, -2
 """What the text of a long table's dimension reads as where it is none."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Rules = dict[str, list[tuple[str, Callable[[str], bool]]]]
 """Column → reasons, each with what a text must meet; where a text breaks several, the first counts."""
 
@@ -49,10 +61,31 @@ Rules = dict[str, list[tuple[str, Callable[[str], bool]]]]
 
 def label_reader(table: RatingsTable, siblings: Iterable[Codebook] = ()) -> Callable[[str], int]:
     """Label text → category as labelled, `NO_ANSWER`, `NOT_KNOWN`, or `OF_A_SIBLING` where only one of those has it."""
-    known = {normal(label): category for sibling in siblings for label, category in sibling.ratings.labels.items()}
-    known = dict.fromkeys(known, OF_A_SIBLING) | dict.fromkeys(["", *map(normal, table.missing)], NO_ANSWER)
-    known |= {normal(label): category for label, category in table.labels.items()}
-    return lambda text: known.get(normal(text), NOT_KNOWN)
+    others = [normal(label) for sibling in siblings for label in sibling.ratings.labels]
+    known = dict.fromkeys(others, OF_A_SIBLING) | dict.fromkeys(["", *map(normal, table.missing)], NO_ANSWER)
+    known |= {normal(label): category for label, category in table.codes.items()}
+    if (numbers := table.numbers) is None:
+        return lambda text: known.get(normal(text), NOT_KNOWN)
+    return lambda text: known.get(normal(text)) or _category(text, numbers)
+
+
+def _category(text: str, numbers: Numbers) -> int:
+    """The category of a number, `NO_ANSWER` of an empty cell, `NOT_KNOWN` of what is no number of the scale."""
+    value = as_number(text)
+    if not tidy(text):
+        return NO_ANSWER
+    if not numbers.low <= value <= numbers.high:  # also where it is no number
+        return NOT_KNOWN
+    if numbers.cuts or numbers.quantiles:  # quantiles without cuts: all that is known is that it is one
+        return 1 + bisect_right(numbers.cuts, value)
+    return int(value - numbers.low) + 1 if float(value - numbers.low).is_integer() else NOT_KNOWN
+
+
+def as_number(text: str) -> float:
+    """The number that a cell says, with a decimal point or comma; NaN where it says none."""
+    plain = tidy(text).replace("\N{MINUS SIGN}", "-")
+    plain = plain.replace(",", ".") if "." not in plain and plain.count(",") == 1 else plain
+    return float(plain) if NUMBER.fullmatch(plain) else math.nan
 
 
 def dimension_reader(table: RatingsTable) -> Callable[[str], int]:
@@ -69,6 +102,7 @@ def attribute_reader(attribute: Attribute, table: ParticipantsTable) -> Callable
     """
     silent = {normal(text) for text in table.not_declared} | {""}
     terms = {normal(text): term for text, term in (attribute.values or {}).items()}
+    ranges = attribute.ranges
 
     def read(text: str) -> tuple[tuple[str, ...], str]:
         if not tidy(text):
@@ -81,12 +115,24 @@ def attribute_reader(attribute: Attribute, table: ParticipantsTable) -> Callable
         if not any(texts):
             return (), NOTHING_CHOSEN
         texts = [item for item in texts if normal(item) not in silent]
+        if ranges is not None:
+            named = tuple(term for item in texts for term in _in_ranges(as_number(item), ranges))
+            return named, UNKNOWN_ANSWER if len(named) < len(texts) else ""
         if attribute.values is None:
             return tuple(texts), ""
         known = tuple(terms[normal(item)] for item in texts if normal(item) in terms)
         return known, UNKNOWN_ANSWER if len(known) < len(texts) else ""
 
     return read
+
+
+def _in_ranges(number: float, ranges: Mapping[str, tuple[float | None, float | None]]) -> list[str]:
+    """The term whose range holds the number, if any."""
+    return [
+        term
+        for term, (low, high) in ranges.items()
+        if number >= (-math.inf if low is None else low) and number <= (math.inf if high is None else high)
+    ]
 
 
 def _several(text: str, separator: str | None) -> list[str] | None:
@@ -125,7 +171,7 @@ def ratings_rules(table: RatingsTable, siblings: Iterable[Codebook]) -> Rules:
     ]
     rules: Rules = defaultdict(list)
     rules[table.participant] += _of_an_id()
-    rules[table.response] += _of_an_id()
+    rules[table.rated] += _of_an_id()
     for column, answer in table.attention.items():
         rules[column].append((ATTENTION, _is_like(answer)))
     if table.dimension and table.rating:
@@ -246,14 +292,14 @@ def refuse_nested_columns(codebook: Codebook, sources: Mapping[str, Source]) -> 
 def _single_values(codebook: Codebook) -> dict[str, dict[str, dict[str, str]]]:
     """Table → column → why a list or an object can't stand in it."""
     ratings, people, responses = codebook.ratings, codebook.participants, codebook.responses
-    texts = [column for column in (responses.prompt_text, responses.response_text) if column]
-    alone = [attribute.column for attribute in people.attributes.values() if not attribute.many]
+    texts = [str(column) for column in (responses.prompt_text, responses.response_text) if column]
+    alone = [str(attribute.column) for attribute in people.attributes.values() if not attribute.many]
     return {
-        "ratings": dict.fromkeys(ratings.columns, NESTED_ANSWER)
-        | dict.fromkeys([ratings.participant, ratings.response], NESTED_ID),
-        "participants": dict.fromkeys(alone, NESTED_ANSWER) | {people.participant: NESTED_ID},
-        "responses": dict.fromkeys([*texts, *([responses.prompt] if responses.prompt else [])], NESTED_TEXT)
-        | {responses.response: NESTED_ID},
+        "ratings": dict.fromkeys(map(str, ratings.columns), NESTED_ANSWER)
+        | dict.fromkeys([str(ratings.participant), str(ratings.rated)], NESTED_ID),
+        "participants": dict.fromkeys(alone, NESTED_ANSWER) | {str(people.participant): NESTED_ID},
+        "responses": dict.fromkeys([*texts, *([str(responses.prompt)] if responses.prompt else [])], NESTED_TEXT)
+        | {str(responses.response): NESTED_ID},
     }
 
 
@@ -270,6 +316,14 @@ def refuse_platform_ids(file: str, frame: pd.DataFrame, table: ParticipantsTable
             raise InputError(
                 f"{cell}: looks like a recruitment platform's id; the codebook must leave such columns out"
             )
+
+
+def allowed_labels(table: RatingsTable) -> str:
+    """`allowed: A, B`, or which numbers are."""
+    if (numbers := table.numbers) is None:
+        return allowed(table.labels)
+    whole = "" if numbers.cuts or numbers.quantiles else "whole "
+    return f"allowed: {whole}numbers from {numbers.low:g} to {numbers.high:g}"
 
 
 def allowed(texts: Collection[str]) -> str:

@@ -21,8 +21,9 @@ import pandas as pd
 
 from configs.codebook import tidy
 from configs.errors import InputError, one_of
+from tasks.ratings.reading.formats import FIELDS, SEPARATORS, SURROGATE, Unread, decoded, first_record, records
 from tasks.ratings.reading.rejected import visible
-from tasks.ratings.reading.source import FIELDS, SEPARATORS, SURROGATE, Unread, by_text, decoded, first_record, records
+from tasks.ratings.reading.source import by_text
 
 ROW = "row"
 """The name of an index of lines."""
@@ -67,7 +68,7 @@ def read_delimited(path: Path, wanted: Sequence[str], known: Sequence[str] = ())
     """
     lines = list(io.StringIO(_text(path), newline=""))
     csv.field_size_limit(2**31 - 1)
-    readings = [(separator, *first_record(lines, separator)) for separator in f"{SEPARATORS}|"]
+    readings = [(separator, *first_record(lines, separator)) for separator in SEPARATORS]
     asked = {tidy(column): column for column in wanted}
     separator, after, names = max(readings, key=lambda one: (len(asked.keys() & {*one[2]}), len(one[2])))
     header = [asked.get(name, name) for name in names]

@@ -1,10 +1,11 @@
-"""The faults of an export for people: a table of all, or one line for the first."""
+"""The faults of an export for people: a table of all, or a line for the first of each kind."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from configs.codebook import Codebook, normal
@@ -19,6 +20,7 @@ from tasks.ratings.reading.columns import (
 )
 from tasks.ratings.reading.rejected import COLUMNS, Ids
 from tasks.ratings.reading.source import Source, by_text
+from tasks.ratings.reading.table_result import TableResult
 from tasks.ratings.reading.validate import CONTRADICTORY, Valid
 
 EXPECTED = (ATTENTION,)
@@ -45,9 +47,17 @@ def rejected_of(
     """
     files = {name: getattr(codebook, name).file for name in valid.parts}
     shown = {name: (names or {}).get(file, file) for name, file in files.items()}
-    parts = [part.rejected.assign(file=shown[name]) for name, part in valid.parts.items()]
-    stacked = pd.concat(parts, ignore_index=True).drop_duplicates(["file", "row", "column", "reason"])
+    parts = [_placed(part, shown[name]) for name, part in valid.parts.items()]
+    stacked = pd.concat(parts, ignore_index=True).drop_duplicates(["file", "number", "column", "reason"])
     return stacked.assign(value=by_text(stacked["value"], Ids(ids).shown))[COLUMNS].reset_index(drop=True)
+
+
+def _placed(part: TableResult, file: str) -> pd.DataFrame:
+    """The entries with the file, the row in it, and the row's number."""
+    numbers, places = part.rejected["row"], part.places
+    folder = f"{file.rpartition('/')[0]}/" if "/" in file else ""
+    files = [f"{folder}{places.file(number)}" if places.files else file for number in numbers]
+    return part.rejected.assign(file=files, row=np.array(list(map(places.row, numbers)), dtype="int64"), number=numbers)
 
 
 def faults_of(rejected: pd.DataFrame) -> pd.DataFrame:
@@ -55,10 +65,10 @@ def faults_of(rejected: pd.DataFrame) -> pd.DataFrame:
     return rejected[~rejected["reason"].isin(EXPECTED)]
 
 
-def describe_faults(faults: pd.DataFrame) -> str:
-    """One line: the first fault of each kind in each column, by file and row."""
+def describe_faults(faults: pd.DataFrame) -> list[str]:
+    """A line for the first fault of each kind in each column, by file and row."""
     firsts = faults.drop_duplicates(["file", "reason", "column"])
-    return "; ".join(dict.fromkeys(describe_fault(entry, faults) for _, entry in firsts.iterrows()))
+    return list(dict.fromkeys(describe_fault(entry, faults) for _, entry in firsts.iterrows()))
 
 
 def describe_fault(entry: pd.Series, faults: pd.DataFrame) -> str:

@@ -20,7 +20,7 @@ def merged_texts(codebook: Codebook, sources: Mapping[str, Source]) -> dict[str,
     answers = [attribute.column for attribute in people.attributes.values() if not attribute.many]
     columns: dict[str, list[list[tuple[str, str]]]] = {
         "participants' ids": [[("ratings", ratings.participant), ("participants", people.participant)]],
-        "responses' ids": [[("ratings", ratings.response), ("responses", responses.response)]],
+        "responses' ids": [[("ratings", ratings.rated), ("responses", responses.response)]],
         "labels": [[("ratings", column)] for column in labels],
         "answers of participants": [[("participants", column)] for column in answers],
     }

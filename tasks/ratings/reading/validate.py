@@ -28,6 +28,7 @@ from tasks.ratings.reading.columns import (
     refuse_platform_ids,
     responses_rules,
 )
+from tasks.ratings.reading.comparisons import side_by_side
 from tasks.ratings.reading.merged import merged_texts
 from tasks.ratings.reading.rejected import entries
 from tasks.ratings.reading.source import Source, by_text
@@ -44,6 +45,7 @@ from tasks.ratings.reading.table_result import (
 CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
 WITHOUT_ROW = "raters without a row among the participants (their ratings count, they declare nothing)"
+COMPARED = "comparisons (what is compared is a prompt of its own, in which each side has a rating)"
 TABLES = ("responses", "participants", "ratings")
 
 
@@ -70,13 +72,14 @@ class Known:
 
 
 def read_export(codebook: Codebook, paths: dict[str, Path], read: Callable[..., Source]) -> dict[str, Source]:
-    """Table → its source; `paths`: file → where it lies. A file of several tables is read once, with all columns."""
-    columns: dict[str, list[str]] = {}
-    for name in ("ratings", "participants", "responses"):
-        table = getattr(codebook, name)
-        columns.setdefault(table.file, []).extend(table.columns)
-    sources = {file: read(paths[file], asked) for file, asked in columns.items()}
-    return {name: sources[getattr(codebook, name).file] for name in TABLES}
+    """Table → its source; `paths`: file → where it lies. Tables whose rows are the same are read once, with all
+    columns."""
+    tables = {name: getattr(codebook, name) for name in ("ratings", "participants", "responses")}
+    columns: dict[tuple[object, ...], list[str]] = {}
+    for table in tables.values():
+        columns.setdefault(table.shape, []).extend(table.columns)
+    sources = {table.shape: read(paths[table.file], columns[table.shape], table=table) for table in tables.values()}
+    return {name: sources[tables[name].shape] for name in TABLES}
 
 
 def validate(
@@ -101,7 +104,12 @@ def validate(
     references = References(responses={*usable, *known.responses}, rejected=seen - usable)
     ratings = usable_ratings(codebook, sources["ratings"], siblings, rename, references)
     participants, without_row = _with_all_raters(codebook, participants, ratings, known)
-    noted = {WITHOUT_ROW: without_row, **merged_texts(codebook, sources)}
+    compared_rows = 0
+    if codebook.ratings.sides:
+        compared_rows = len(ratings.table)
+        compared = side_by_side(codebook.ratings, sources["ratings"].frame, ratings.table, responses.table)
+        ratings, responses = replace(ratings, table=compared.ratings), replace(responses, table=compared.responses)
+    noted = {WITHOUT_ROW: without_row, COMPARED: compared_rows, **merged_texts(codebook, sources)}
     return Valid(responses, participants, ratings, {what: n for what, n in noted.items() if n})
 
 
@@ -125,7 +133,7 @@ def usable_responses(codebook: Codebook, source: Source) -> TableResult:
     first = first_like(responses["response_id"])
     own = first == np.arange(len(first))
     same = (responses.to_numpy() == responses.to_numpy()[first]).all(axis=1)
-    ids, details = responses["response_id"][~same], names_of_first(responses.index, first, ~same)
+    ids, details = responses["response_id"][~same], names_of_first(source.places, responses.index, first, ~same)
     other = entries(responses.index[~same], ANOTHER_TEXT, table.response, ids, details)
     return table_result(
         source,
@@ -155,7 +163,7 @@ def usable_participants(codebook: Codebook, source: Source, rename: Rename) -> T
         cells = frame[attribute.column]
         people[name], before = _declared(cells, attribute, table, first)
         differs = before >= 0
-        details = names_of_first(frame.index, before, differs)
+        details = names_of_first(source.places, frame.index, before, differs)
         rejected.append(entries(frame.index[differs], CONTRADICTORY, attribute.column, cells[differs], details))
     people, rows = people.reset_index(drop=True), frame.index
     return table_result(source, people, kept=rows[own], rejected=rejected, repeated=rows[~own])

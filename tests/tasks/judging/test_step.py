@@ -115,7 +115,7 @@ def test_what_is_no_key_is_told_without_showing_it() -> None:
 def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_showing_it(url: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault) as direct:
         LlmJudgeSettings(**LLM, base_url=url)
-    with pytest.raises(InputError, match=rf"^demo: judge\.llm\.base_url: .*{fault}") as loaded:
+    with pytest.raises(InputError, match=rf"^demo: judge\.base_url: .*{fault}") as loaded:
         load_study("demo", {"judge": {**LLM, "base_url": url}})
     assert "pa55" not in f"{direct.value}{loaded.value}"
 
