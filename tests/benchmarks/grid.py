@@ -228,7 +228,7 @@ def main() -> None:
         os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
-        ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
+        ratings = read_ratings(study, bench.store, simulated_export(study, bench.store))
         data = load_data(study, ratings)
         preferences = {name: keep_preferences(study, name, data, ratings, bench.store) for name in study.experiments}
         conditions = {
