@@ -78,7 +78,7 @@ def export_study(
         InputError: what is in `output` is no export; there is no run in `source`; an attribute is unknown.
     """
     parts, store = parts or PARTS, home_store()
-    ratings = read_ratings.fn(study, store, simulated_export(study, store))
+    ratings = read_ratings(study, store, simulated_export(study, store))
     data = load_data(study, ratings)
     key = find_key(home(), kept_key)
     names = export_names(study, ratings.key, key)
