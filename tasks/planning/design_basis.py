@@ -155,7 +155,7 @@ def _ratings(study: Study, run: FinishedRun | None, store: Store) -> tuple[Study
         simulated = study.ratings.model_copy(update={"folder": None, "collection": None, "simulate": Simulation()})
         read, name = study.model_copy(update={"ratings": simulated}), "simulated ratings, assumed: there are no others"
     log.info("reading %s", name)
-    return load_data(study, read_ratings.fn(read, store, simulated_export(read, store))), name
+    return load_data(study, read_ratings(read, store, simulated_export(read, store))), name
 
 
 def _check_there(study: Study) -> None:

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.ratings.landing.snapshot import collection_of, snapshot_data
@@ -15,6 +13,7 @@ from tasks.ratings.reading.load import check_strata, files_of, fitting_codebooks
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 4
@@ -22,7 +21,7 @@ TABLES = ("ratings", "participants", "responses")
 COUNTS = ("categories", "dropped", "noted")
 
 
-@task(name="read ratings", cache_policy=NO_CACHE)
+@step("read ratings")
 def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> Artifact:
     """The study's three tables as Parquet, checked against the study.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.codebook import ExportColumn, ExportTable, normal, tidy
-from tasks.ratings.reading.formats import KEY, FileRows, Unread
+from tasks.ratings.reading.formats import KEY, FileRows, Unread, as_text
 from tasks.runtime.fingerprint import fingerprint
 
 ROW, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@number", "=", "#", "*"
@@ -27,7 +27,10 @@ FILE = 10**13
 
 
 class _Absent:
-    """No such place."""
+    """No such place; as a text, nothing."""
+
+    def __str__(self) -> str:
+        return ""
 
 
 ABSENT = _Absent()
@@ -254,16 +257,3 @@ def _opened(value: Any) -> Any:
         except (ValueError, RecursionError):
             continue
     return value
-
-
-def as_text(value: Any) -> str:
-    """A value as a CSV file would have it; lists and objects as JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or value is ABSENT or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bytes):
-        return value.decode(errors="surrogateescape")
-    if isinstance(value, (bool, list, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)

@@ -19,9 +19,9 @@ import pandas as pd
 from configs.codebook import ExportColumn, ExportTable, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.files import read_file
-from tasks.ratings.reading.formats import SURROGATE, FileRows, Unread, not_utf8, read_rows
+from tasks.ratings.reading.formats import SURROGATE, FileRows, Unread, as_text, not_utf8, read_rows
 from tasks.ratings.reading.label_rows import LABEL_ROW, label_rows
-from tasks.ratings.reading.shape import FILE, FROM_ONE_FILE, Places, as_text, base_columns, is_plain, shaped
+from tasks.ratings.reading.shape import FILE, FROM_ONE_FILE, Places, base_columns, is_plain, shaped
 from tasks.runtime.fingerprint import content_digest, fingerprint
 
 AS_IT_IS = ExportTable(file="table.csv")

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
@@ -392,3 +394,26 @@ def test_comparisons_land_and_are_read_from_the_snapshot_as_from_the_export(pair
 
 def test_shipped_codebooks_are_read_as_before(tmp_path: Path) -> None:
     assert load_codebook("spica").ratings.shape[2:] == ((), (), ())
+
+
+def test_a_sheet_is_read_whole_whatever_its_file_says_of_its_size(tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a", "b"], "value": [1, 2]}).to_excel(tmp_path / "a.xlsx", index=False)
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as whole, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith("sheet1.xml"):
+                assert b'<dimension ref="A1:B3"' in content
+                content = content.replace(b'ref="A1:B3"', b'ref="A1"')
+            other.writestr(name, content)
+    assert read_source(tmp_path / "b.xlsx", ["id", "value"]).frame.to_numpy().tolist() == [["a", "1"], ["b", "2"]]
+
+
+def test_cells_beyond_the_header_cost_their_row(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["id"], ["a"], ["b", None, "more"], ["c"]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    source = read_source(tmp_path / "a.xlsx", ["id"])
+    assert source.frame["id"].to_dict() == {2: "a", 4: "c"}
+    (unread,) = source.unread
+    assert unread.message == "row 3: cells beyond the 1 columns that the header has"
