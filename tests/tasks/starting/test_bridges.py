@@ -239,6 +239,84 @@ def test_argillas_lists_of_different_lengths_are_a_fault_of_their_record(tmp_pat
         load(tmp_path, drafted(tmp_path), FIVE)
 
 
+# ---- faults
+
+
+@pytest.mark.parametrize(
+    ("fixture", "file", "old", "new", "told"),
+    [
+        (
+            "label_studio",
+            "export.json",
+            '"rating": 5',
+            '"rating": 9',
+            "export.json: row 1, column .*: unknown '9'; allowed: 1, 2",
+        ),
+        (
+            "label_studio_csv",
+            "project-9.csv",
+            '""rating"": 5',
+            '""rating"": 9',
+            r"row 2, column quality\.\*: unknown '9'",
+        ),
+        (
+            "argilla_lines",
+            "records.jsonl",
+            "[4, 5]",
+            "[4, 9]",
+            "records.jsonl: row 1, column value: unknown '9'; allowed: 1",
+        ),
+        (
+            "prism",
+            "utterances.jsonl",
+            '"score": 100',
+            '"score": 101',
+            "row 1, column score: unknown '101'; allowed: numbers from 1 to 100",
+        ),
+        (
+            "dices_990",
+            "diverse_safety_adversarial_dialog_990.csv",
+            "Yes,Yes",
+            "Yes,Maybe",
+            "column Q_overall: unknown 'Maybe'; allowed: No, Unsure, Yes",
+        ),
+        (
+            "popquorn",
+            "raw_data.csv",
+            "1.0,Man",
+            "9.0,Man",
+            "row 2, column offensiveness: unknown '9.0'; allowed: 1, 2, 3, 4, 5",
+        ),
+        (
+            "potato_1",
+            "annotated_instances.csv",
+            "scale_5",
+            "scale_9",
+            "column rating: unknown '9'; allowed: 1, 2, 3, 4, 5",
+        ),
+        (
+            "prolific",
+            "prolific_export_65.csv",
+            "Full-Time",
+            "60a1b2c3d4e5f60718293a4b",
+            "looks like a recruitment platform's id",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_file_row_column_and_what_is_allowed(
+    tmp_path: Path, fixture: str, file: str, old: str, new: str, told: str
+) -> None:
+    shutil.copytree(FIXTURES / fixture, tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    draft = drafted(tmp_path)
+    said = {"labels", "numbers"} & set(draft.codebook["ratings"])
+    labels = None if said else AGREE if fixture == "prolific" else FIVE
+    with pytest.raises(InputError, match=told):
+        load(tmp_path, draft, labels)
+
+
 # ---- a table of people beside them
 
 
