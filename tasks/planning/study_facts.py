@@ -39,6 +39,13 @@ def study_facts(
         "training prompts": int(data.training(data.ratings)["prompt_id"].nunique()),
         "evaluation prompts": len(bench.evaluation_prompts(data)),
     }
+    if data.compared:  # each is a prompt of its own there, whose responses are its sides
+        of_texts = data.responses.assign(prompt=data.responses["prompt_id"].map(data.prompt_groups))
+        counts |= {
+            "comparisons": len(data.ratings[["participant_id", "prompt_id"]].drop_duplicates()),
+            "responses": len(of_texts[["prompt", "response"]].drop_duplicates()),
+            "prompts": of_texts["prompt"].nunique(),
+        }
     if cells is not None:
         failed = int((cells["status"] == "failed").sum())
         runs = len(set(cells["training_run"]) - {""})
