@@ -50,5 +50,9 @@ class Bridge(Protocol):
         ...
 
     def draft(self, tables: Sequence[UserTable]) -> Draft | None:
-        """The draft, or None where the tables are not of this format."""
+        """The draft, or None where the tables are not of this format.
+
+        Raises:
+            InputError: they are, and can't be used as they are.
+        """
         ...

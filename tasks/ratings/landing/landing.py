@@ -189,7 +189,7 @@ def _texts(source: Source, rows: pd.Series) -> dict[int, str]:
     """Row → its text, for the rows asked for."""
     asked = source.frame[source.frame.index.isin(rows)]
     read = dict(zip(asked.index, map("\x1f".join, asked.to_numpy().tolist()), strict=True))
-    return read | {one.row: one.text for one in (*source.unread, *source.labels)}
+    return read | {one.row: one.text for one in (*source.unread, *source.labels, *source.left_out)}
 
 
 # ---- what a landing reports

@@ -113,10 +113,10 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
             continue
         for number, one in enumerate(records):
             said = {name: as_text(_cell(one, row, name)) for name in only}
-            if any(normal(said[name]) not in texts for name, texts in only.items()):
-                left_out.append((row, number, "\x1f".join(said.values())))
-                continue
             given = {part: _cell(one, row, part) for part in different}
+            if any(normal(said[name]) not in texts for name, texts in only.items()):
+                left_out.append((row, number, "\x1f".join([*said.values(), *map(as_text, given.values())])))
+                continue
             there = {part: value for part, value in given.items() if value is not ABSENT}
             found.update(there)
             numbered.append((row, number, [_together([there.get(part) for part in parts]) for parts in asked]))

@@ -10,6 +10,8 @@ import pytest
 
 from configs.codebook import Codebook
 from configs.errors import InputError
+from tasks.ratings.landing.landing import land
+from tasks.ratings.landing.snapshot import Collection, snapshot_data
 from tasks.ratings.reading.load import Data, load_ratings
 
 
@@ -24,6 +26,7 @@ def said(data: Data) -> set[tuple[str, str, int]]:
     return {(who.partition(":")[2], what, int(label)) for who, what, label in rows}
 
 
+BEHIND = "rows that the codebook leaves behind (only)"
 FUNNY = {
     "file": "items.json",
     "each": [["raters", "labels"]],
@@ -124,4 +127,21 @@ def test_what_only_leaves_behind_is_counted(tmp_path: Path) -> None:
     (tmp_path / "turns.csv").write_text("rater,answer,label,status\nx,i1,1,done\nx,i2,0,draft\ny,i1,0,done\n")
     data = load(tmp_path, {"ratings": WIDE | {"only": {"status": "done"}}})
     assert said(data) == {("x", "i1", 2), ("y", "i1", 1)}
-    assert data.dropped["rows that the codebook leaves behind (only)"] == 1
+    assert data.dropped[BEHIND] == 1
+
+
+def test_rows_that_only_leaves_behind_land_and_are_counted_once_however_often(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, rows in ((first, "x,i1,1,done\nx,i2,0,draft\n"), (second, "x,i2,0,draft\ny,i1,0,done\ny,i2,1,draft\n")):
+        folder.mkdir()
+        (folder / "turns.csv").write_text(f"rater,answer,label,status\n{rows}")
+    ratings = WIDE | {"only": {"status": "done"}}
+    book = Codebook.model_validate(
+        {"name": "made-up", "version": 1, "source": "", "language": "en", "ratings": ratings}
+    )
+    collection = Collection(tmp_path / "collection")
+    assert land(collection, [first], [book], b"k" * 32).dropped[BEHIND] == 1
+    land(collection, [second], [book], b"k" * 32)
+    landed = snapshot_data(collection.latest(), ["funny"], [book])
+    assert len(landed.ratings) == 2
+    assert landed.dropped[BEHIND] == 2  # what x left as a draft came twice

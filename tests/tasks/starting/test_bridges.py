@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from configs.codebook import Codebook
 from configs.errors import InputError
+from tasks.ratings.landing.landing import land
+from tasks.ratings.landing.snapshot import Collection, snapshot_data
 from tasks.ratings.reading.formats import read_rows
 from tasks.ratings.reading.load import Data, load_ratings
 from tasks.starting.bridges import BRIDGES
@@ -65,11 +68,15 @@ def drafted(folder: Path) -> Draft:
     return next(draft for bridge in BRIDGES if (draft := bridge.draft(tables)))
 
 
+def completed(draft: Draft, labels: Mapping[str, int] | None = None) -> Codebook:
+    """The codebook of a draft, written and read as YAML, with what the draft leaves to be asked."""
+    codebook = yaml.safe_load(yaml.safe_dump(draft.codebook)) | {"name": "made-up", "version": 1, "language": "en"}
+    return Codebook.model_validate(codebook | {"ratings": codebook["ratings"] | ({"labels": labels} if labels else {})})
+
+
 def load(folder: Path, draft: Draft, labels: Mapping[str, int] | None = None) -> Data:
-    """The files through the draft, completed with what it leaves to be asked."""
-    codebook = json.loads(json.dumps(draft.codebook)) | {"name": "made-up", "version": 1, "language": "en"}
-    codebook["ratings"] |= {"labels": labels} if labels else {}
-    book = Codebook.model_validate(codebook)
+    """The files through the completed draft."""
+    book = completed(draft, labels)
     return load_ratings(list(book.ratings.dimensions), [book], folder)
 
 
@@ -604,6 +611,23 @@ def test_prolifics_answers_are_the_participants_where_the_survey_has_its_ids() -
     assert of_items(data, "q5") == {(first, "1"): 1, (first, "2"): 2, (second, "1"): 2, (second, "3"): 3}
     assert "participants are told by Prolific's ids in 'PROLIFIC_PID'" in draft.assumed
     assert not any("what Q2 asks" in line for line in draft.assumed)
+
+
+def test_prolifics_ids_are_pseudonyms_once_they_have_landed(tmp_path: Path) -> None:
+    draft, data = read("prolific", tuple(AGREE.items()))
+    landing = land(Collection(tmp_path), [FIXTURES / "prolific"], [completed(draft, AGREE)], b"k" * 32)
+    landed = snapshot_data(landing.snapshot, ["q5", "q6"], [completed(draft, AGREE)])
+    assert len(landed.ratings) == len(data.ratings) == 5  # three texts by the one, two by the other
+    assert landing.rejected.empty
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(one.encode() in written for one in ("5e9f3a1b2c4d5e6f7a8b9c0d", "60a1b2c3d4e5f60718293a4b"))
+
+
+def test_several_files_land_through_one_pattern(tmp_path: Path) -> None:
+    draft, data = read("lewidi_2025")
+    landing = land(Collection(tmp_path), [FIXTURES / "lewidi_2025"], [completed(draft)], b"k" * 32)
+    assert len(snapshot_data(landing.snapshot, ["irony"], [completed(draft)]).ratings) == len(data.ratings) == 5
+    assert landing.rejected.empty
 
 
 def test_prolifics_columns_are_told_in_any_case(tmp_path: Path) -> None:
