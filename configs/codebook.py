@@ -75,8 +75,8 @@ class ExportColumn(str):
 
     `ExportColumn(["chat", "turn"])` is the text "chat + turn" and has the `parts` "chat" and "turn". A part that begins
     with = is that text itself (`=a`), one that begins with # a digest of the text there (`#answer`), for tables without
-    ids; `@row` is the row's number, `PATH.@key` and `PATH.@number` are what an element of an object or list goes by;
-    `Ann@key` and `Ann@row` have the text Ann before it.
+    ids; `@row` is the row's number, `@file` the file's name without its end, `PATH.@key` and `PATH.@number` are what an
+    element of an object or list goes by; `Ann@key` and `Ann@row` have the text Ann before it.
     """
 
     parts: tuple[str, ...]

@@ -17,7 +17,7 @@ from configs.codebook import ExportColumn, ExportTable, normal, tidy
 from tasks.ratings.reading.formats import KEY, FileRows, Unread, as_text
 from tasks.runtime.fingerprint import fingerprint
 
-ROW, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@number", "=", "#", "*"
+ROW, FILE_NAME, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@file", "@number", "=", "#", "*"
 WITH_TEXT_BEFORE = re.compile(rf"^(?P<text>[^.@=#]+)(?P<place>{KEY}|{ROW})$")
 """`Ann@key`: a key or a row's number with a text before it."""
 PARALLEL = "lists of different lengths"
@@ -90,8 +90,8 @@ def base_columns(table: ExportTable, columns: Iterable[ExportColumn]) -> list[st
     return list(dict.fromkeys(path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own))
 
 
-def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) -> Shaped:
-    """The rows of the table, a cell for each column: a text, or what the format has."""
+def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn], file: str = "") -> Shaped:
+    """The rows of the table, a cell for each column: a text, or what the format has; `file`: what `@file` says."""
     stacked = [tidy(name) for name in (table.stack[0] if table.stack else ())]
     steps = [tuple(map(tidy, _paths(step))) for step in table.each]
     after = [paths for paths in steps if any(_begins_with_any(path, stacked) for path in paths)]
@@ -104,16 +104,16 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
     left_out: list[tuple[int, int, str]] = []
     unread, found = [], set[str]()
     for row, values in zip(rows.rows, rows.values, strict=True):
-        record = dict(zip(rows.names, values, strict=True))
+        record = {ROW: row, FILE_NAME: file} | dict(zip(rows.names, values, strict=True))
         try:
             whole = _exploded([record], before, separators)
-            records = list(_exploded(_stacked(whole, table, row), after, separators))
+            records = list(_exploded(_stacked(whole, table), after, separators))
         except ValueError as error:
             unread.append(Unread(row, str(error), "", f"row {row}: {error}", ""))
             continue
         for number, one in enumerate(records):
-            said = {name: as_text(_cell(one, row, name)) for name in only}
-            given = {part: _cell(one, row, part) for part in different}
+            said = {name: as_text(_cell(one, name)) for name in only}
+            given = {part: _cell(one, part) for part in different}
             if any(normal(said[name]) not in texts for name, texts in only.items()):
                 left_out.append((row, number, "\x1f".join([*said.values(), *map(as_text, given.values())])))
                 continue
@@ -190,29 +190,29 @@ def _elements(value: Any) -> list[tuple[str | None, int, Any]]:
     return [(None, number, one) for number, one in enumerate(value if isinstance(value, list) else [value], 1)]
 
 
-def _stacked(records: Iterable[dict[str, Any]], table: ExportTable, row: int) -> Iterator[dict[str, Any]]:
+def _stacked(records: Iterable[dict[str, Any]], table: ExportTable) -> Iterator[dict[str, Any]]:
     """Each record once for every set of columns in which anything stands."""
     if not table.stack:
         yield from records
         return
     for record in records:
         for names in table.stack:
-            found = {tidy(name): _cell(record, row, tidy(path)) for name, path in names.items()}
+            found = {tidy(name): _cell(record, tidy(path)) for name, path in names.items()}
             read = [found[tidy(name)] for name, path in names.items() if not path.startswith(TEXT)]
             if not read or any(as_text(value) for value in read):
                 yield record | {name: value for name, value in found.items() if value is not ABSENT}
 
 
-def _cell(record: Mapping[str, Any], row: int, part: str) -> Any:
+def _cell(record: Mapping[str, Any], part: str) -> Any:
     if part.startswith(TEXT):
         return part[len(TEXT) :]
     if part.startswith(DIGEST) and part not in record:
         text = as_text(value := resolve(record, part[len(DIGEST) :]))
         return value if value is ABSENT else text and fingerprint(text)
     if part not in record and (before := WITH_TEXT_BEFORE.match(part)):
-        value = as_text(_cell(record, row, before["place"]))
+        value = as_text(_cell(record, before["place"]))
         return value and before["text"] + value
-    return row if part == ROW else resolve(record, part)
+    return resolve(record, part)
 
 
 def _together(values: list[Any]) -> Any:

@@ -135,7 +135,7 @@ def _shaped(path: Path, rows: FileRows, wanted: list[ExportColumn], table: Expor
         )
         named += tuple(one for one in rows.unread if one.row in labels)
         rows = replace(rows, rows=own[0], values=own[1], unread=unread)
-    made = shaped(rows, table, wanted)
+    made = shaped(rows, table, wanted, path.stem)
     if made.missing:
         raise InputError(f"{path}: no column {_quoted(made.missing)}; wanted: {_quoted(wanted)}")
     source = _as_texts(path, made.numbers, made.values, wanted, made.unread)

@@ -417,3 +417,13 @@ def test_cells_beyond_the_header_cost_their_row(tmp_path: Path) -> None:
     assert source.frame["id"].to_dict() == {2: "a", 4: "c"}
     (unread,) = source.unread
     assert unread.message == "row 3: cells beyond the 1 columns that the header has"
+
+
+def test_who_rated_may_be_the_name_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "ann.jsonl", '{"id": 1, "text": "one", "label": ["4"]}\n')
+    write(tmp_path / "bob.jsonl", '{"id": 1, "text": "one", "label": ["2"]}\n')
+    data = load(tmp_path, f"""
+        ratings: {{file: "*.jsonl", participant: "@file", response: id, dimensions: {{good: label.*}}, labels: {LABELS}}}
+        responses: {{file: "*.jsonl", response: id, response_text: text}}
+    """)  # fmt: skip
+    assert given(data) == [("ann", "1", 4), ("bob", "1", 2)]
