@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, field_validator, model_validator
 from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function, to_string_ser_schema
 
-from configs.errors import one_of, short
+from configs.errors import Faults, one_of, short
 from configs.schema import Count, Frozen, Slug, is_nothing
 
 Later = Field(exclude_if=is_nothing)
@@ -75,8 +75,8 @@ class ExportColumn(str):
 
     `ExportColumn(["chat", "turn"])` is the text "chat + turn" and has the `parts` "chat" and "turn". A part that begins
     with = is that text itself (`=a`), one that begins with # a digest of the text there (`#answer`), for tables without
-    ids; `@row` is the row's number, `PATH.@key` and `PATH.@number` are what an element of an object or list goes by;
-    `Ann@key` and `Ann@row` have the text Ann before it.
+    ids; `@row` is the row's number, `@file` the file's name without its end, `PATH.@key` and `PATH.@number` are what an
+    element of an object or list goes by; `Ann@key` and `Ann@row` have the text Ann before it.
     """
 
     parts: tuple[str, ...]
@@ -119,8 +119,12 @@ class ExportTable(Frozen):
     def shape(self) -> tuple[object, ...]:
         """What must be the same for two tables of a file to be read at once."""
         stack = tuple(tuple(one.items()) for one in self.stack)
-        lists = self.each, tuple(self.separators.items())
-        return self.file, self.sheet, *lists, stack, tuple(self.only.items())
+        lists = (*self.each, *self.separators.items())
+        return self.file, self.sheet, lists, stack, tuple(self.only.items())
+
+    def stands_for(self, column: ExportColumn) -> list[str]:
+        """The columns of the file that are read for it, also under the names that `stack` gives them."""
+        return [one[part] for part in column.parts for one in self.stack if part in one] + [*column.parts]
 
     @field_validator("each", mode="before")
     @classmethod
@@ -134,19 +138,13 @@ class ExportTable(Frozen):
             return value
         return {name: (texts,) if isinstance(texts, str) else texts for name, texts in value.items()}
 
-    @model_validator(mode="after")
-    def _separators_are_of_lists(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         lists = [path for step in self.each for path in ((step,) if isinstance(step, str) else step)]
         for name in self.separators:
             if name not in lists:
-                raise one_of("separators", name, lists)
-        return self
-
-    @model_validator(mode="after")
-    def _stacked_names_are_the_same(self) -> Self:
+                faults.unknown(("separators",), name, lists)
         if self.stack and any(set(one) != set(self.stack[0]) for one in self.stack):
-            raise ValueError(f"stack: each needs the same names: {', '.join(self.stack[0])}")
-        return self
+            faults.add(("stack",), f"each needs the same names: {', '.join(self.stack[0])}")
 
 
 class Numbers(Frozen):
@@ -168,17 +166,15 @@ class Numbers(Frozen):
             return len(self.cuts) + 1
         return self.quantiles or int(self.high - self.low) + 1
 
-    @model_validator(mode="after")
-    def _is_a_scale(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         edges = [self.low, *self.cuts, self.high]
         if self.cuts and self.quantiles:
-            raise ValueError("cuts or quantiles, not both")
+            faults.add((), "cuts or quantiles, not both")
         if any(b <= a for a, b in pairwise(edges)):
-            raise ValueError(f"low, cuts and high must rise: {', '.join(f'{edge:g}' for edge in edges)}")
+            faults.add((), f"low, cuts and high must rise: {', '.join(f'{edge:g}' for edge in edges)}")
         whole = self.low.is_integer() and self.high.is_integer()
         if not self.cuts and not self.quantiles and not (whole and self.categories <= MOST_NUMBERS):
-            raise ValueError(f"give cuts or quantiles, or whole numbers of at most {MOST_NUMBERS} categories")
-        return self
+            faults.add((), f"give cuts or quantiles, or whole numbers of at most {MOST_NUMBERS} categories")
 
 
 class RatingsTable(ExportTable):
@@ -254,50 +250,52 @@ class RatingsTable(ExportTable):
             )
         )
 
-    @model_validator(mode="after")
-    def _keys_fit(self) -> Self:
-        faults = []
+    def find_faults(self, faults: Faults) -> None:
+        super().find_faults(faults)
         if (self.dimension is None) != (self.rating is None):
-            faults.append("a long table needs both dimension and rating; a wide one neither")
+            faults.add((), "a long table needs both dimension and rating; a wide one neither")
         if (self.response is None) == (not self.sides):
-            faults.append("give response, or for comparisons sides")
-        if len(self.sides) == 1 or TIE in self.sides:
-            faults.append(f"sides: two or more, none of them called {TIE!r}")
+            faults.add((), "give response, or for comparisons sides")
         if bool(self.labels) == (self.numbers is not None):
-            faults.append("give labels or numbers")
-        if self.labels and len(self.labels) < 2:
-            faults.append("labels: at least two")
+            faults.add((), "give labels or numbers")
         if self.numbers and self.sides and (len(self.sides) > 2 or not self.numbers.categories % 2):
-            faults.append(
-                "numbers: only between two sides, and with an odd number of categories, the tie in the middle"
+            faults.add(
+                ("numbers",), "only between two sides, and with an odd number of categories, a tie in the middle"
             )
-        names = {label for label in self.labels.values() if isinstance(label, str)}
-        if names and (unknown := names - {*self.sides, TIE}):
-            faults.append(
-                f"labels: {', '.join(sorted(unknown))}: expected a category, or one of {', '.join([*self.sides, TIE])}"
-            )
-        elif names and len(names) < len(set(self.labels.values())):
-            faults.append("labels: categories or names of sides, not both")
-        elif len(self.sides) > 2 and self.labels and not names:
-            faults.append("labels: between more than two sides, the name of the one that is preferred")
+        if len(self.sides) == 1 or TIE in self.sides:
+            faults.add(("sides",), f"two or more, none of them called {TIE!r}")
+        self._find_faults_of_labels(faults)
         if self.ignored and not self.long:
-            faults.append("ignored is for long tables; a wide one's other columns are never read")
+            faults.add(("ignored",), "only for long tables; a wide one's other columns are never read")
         if self.reversed and self.names_sides:
-            faults.append("reversed: not where labels are names of sides")
-        faults += [
-            str(one_of("reversed", name, self.dimensions)) for name in self.reversed if name not in self.dimensions
-        ]
+            faults.add(("reversed",), "not where labels are names of sides")
+        for place, name in enumerate(self.reversed):
+            if name not in self.dimensions:
+                faults.unknown(("reversed", place), name, self.dimensions)
         for key, texts in (
             ("labels", [*self.labels, *self.missing]),
             ("dimensions", [*self.dimensions.values(), *self.ignored] if self.long else []),
         ):
             if twice := _twice(texts):
-                faults.append(f"{key}: the same but for case: {', '.join(map(repr, twice))}")
+                faults.add((key,), f"the same but for case: {', '.join(map(repr, twice))}")
         if len(set(self.dimensions.values())) < len(self.dimensions):
-            faults.append("dimensions: two of them share a column")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+            faults.add(("dimensions",), "two of them share a column")
+
+    def _find_faults_of_labels(self, faults: Faults) -> None:
+        if len(self.labels) == 1:
+            faults.add(("labels",), "at least two")
+        names = {label for label in self.labels.values() if isinstance(label, str)}
+        for text, label in self.labels.items():
+            if label in names - {*self.sides, TIE}:
+                faults.add(("labels", text), f"{label!r} is no category, nor one of {', '.join([*self.sides, TIE])}")
+        if names and len(names) < len(set(self.labels.values())):
+            faults.add(("labels",), "categories or names of sides, not both")
+        elif len(self.sides) > 2 and self.labels and not names:
+            faults.add(("labels",), "between more than two sides, the name of the one that is preferred")
+        categories = {label for label in self.labels.values() if isinstance(label, int)}
+        missing = sorted(set(range(1, max(categories, default=0) + 1)) - categories)
+        if missing and not names:
+            faults.add(("labels",), f"no label for category {', '.join(map(str, missing))}")
 
 
 class Attribute(Frozen):
@@ -311,19 +309,15 @@ class Attribute(Frozen):
     ranges: Annotated[dict[str, tuple[float | None, float | None]] | None, Later] = None
     """The study's terms for numbers, such as ages: from and to, both of them in it; null for no bound."""
 
-    @model_validator(mode="after")
-    def _keys_fit(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.separator is not None and not self.many:
-            raise ValueError("separator: only where many: true")
+            faults.add(("separator",), "only where many: true")
         if self.ranges is not None and (self.values is not None or self.many):
-            raise ValueError("ranges: for one number, without values and many")
-        bounds = sorted(
-            (low if low is not None else -inf, inf if high is None else high)
-            for low, high in (self.ranges or {}).values()
-        )
+            faults.add(("ranges",), "for one number, without values and many")
+        given = (self.ranges or {}).values()
+        bounds = sorted((-inf if low is None else low, inf if high is None else high) for low, high in given)
         if any(high < low for low, high in bounds) or any(b[0] <= a[1] for a, b in pairwise(bounds)):
-            raise ValueError("ranges: from above to, or two that overlap")
-        return self
+            faults.add(("ranges",), "from above to, or two that overlap")
 
 
 class ParticipantsTable(ExportTable):
@@ -381,29 +375,20 @@ class Codebook(Frozen):
         """The names of the files that are read, each once."""
         return list(dict.fromkeys(table.file for table in (self.ratings, self.participants, self.responses)))
 
-    @model_validator(mode="after")
-    def _labels_are_whole(self) -> Self:
-        if not self.ratings.labels or self.ratings.names_sides:
-            return self
-        used = set(self.ratings.labels.values())
-        missing = sorted(set(range(1, self.ratings.categories + 1)) - used)
-        if missing:
-            raise ValueError(f"ratings.labels: no label for category {', '.join(map(str, missing))}")
-        return self
-
-    @model_validator(mode="after")
-    def _ids_stay_outside(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         """A participant's id is read as such alone, and a recruitment platform's only where it is the participant's."""
-        ids = {(table.file, part) for table in (self.ratings, self.participants) for part in table.participant.parts}
-        read = [(self.ratings.file, column) for column in self.ratings.columns if column != self.ratings.participant]
-        read += [(self.participants.file, attribute.column) for attribute in self.participants.attributes.values()]
-        read += [(self.responses.file, column) for column in self.responses.columns]
-        for file, part in ((file, part) for file, column in read for part in column.parts):
+        ratings, people, responses = self.ratings, self.participants, self.responses
+        ids = {(table.file, part) for table in (ratings, people) for part in table.stands_for(table.participant)}
+        read: list[tuple[ExportTable, ExportColumn]]
+        read = [(ratings, column) for column in ratings.columns if column != ratings.participant]
+        read += [(people, attribute.column) for attribute in people.attributes.values()]
+        read += [(responses, column) for column in responses.columns]
+        parts = [(table.file, part) for table, column in read for part in table.stands_for(column)]
+        for file, part in dict.fromkeys(parts):
             if (file, part) in ids:
-                raise ValueError(f"column {part!r} holds the participants' ids and can't be read as anything else")
+                faults.add((), f"column {part!r} holds the participants' ids and can't be read as anything else")
             if PLATFORM_COLUMN.search(_words(part)):
-                raise ValueError(f"column {part!r} looks like a recruitment platform's ids, which stay outside")
-        return self
+                faults.add((), f"column {part!r} looks like a recruitment platform's ids, which stay outside")
 
 
 def _twice(texts: Iterable[str]) -> list[str]:

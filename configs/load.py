@@ -2,74 +2,107 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from typing import Any
 
 from configs.codebook import Codebook
-from configs.errors import InputError, one_of, short
+from configs.errors import InputError, Place, lines_of, printable, short, together, unknown
+from configs.faults import REPLACED_WHOLE, Layer, fault_line, named_in, validate
+from configs.paths import OF_ARCHITECTURE, SUFFIXES, also_looked, anchored
 from configs.renamed import with_present_names
-from configs.schema import Assumptions, Frozen, Study, UnknownKey
+from configs.safe_yaml import Document, parse
+from configs.schema import Assumptions, Study
 
 SHIPPED = Path(__file__).parent
 OWN_STUDY = "PLURALIGN_STUDY"
 """The variable with the path of a study that the forms of runs offer beside the shipped ones."""
-MOST_NODES, DEEPEST, MOST_FAULTS = 100_000, 50, 50
 BIGGEST_FILE = 2_000_000
 """Bytes of a settings file."""
-READ_AS: dict[type, str] = {
-    bool: " (yes, no, on, off, true and false are truth values unless quoted: quote it)",
-    int: " (quote it)",
-    float: " (quote it)",
-    type(None): " (an empty value, ~ or null: quote it if it is a text)",
-    datetime.date: " (YAML reads a date: quote it)",
-    datetime.datetime: " (YAML reads a time: quote it)",
-}
-"""What to do where YAML reads another type than the text that is wanted."""
-SUFFIXES = (".yaml", ".yml")
-"""How the path of a file ends, unlike a shipped name."""
-REPLACED_WHOLE = ("ratings", "judge")
-Settings = TypeVar("Settings", bound=Frozen)
+
+
+class _NotThere(InputError):
+    """No such file or shipped name, so that it is the one that names it where something is wrong."""
+
+
+class Overrides(dict[str, Any]):
+    """Keys and values from the command line, and for each key the text that the value was read from."""
+
+    def __init__(self, documents: Mapping[str, Document], option: str) -> None:
+        super().__init__({key: document.data for key, document in documents.items()})
+        self.documents, self.option = dict(documents), option
 
 
 def load_study(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
     """A study by its shipped name or the path of a YAML file, with `{"recipe.dpo.epochs": 2}`-like overrides.
 
     Raises:
-        InputError: the file is missing or not YAML, a key or a name is unknown, a value is not allowed.
+        InputError: the file is missing or not YAML, a key or a name is unknown, a value is not allowed. All faults of
+            the study and of the files that it names are told, those of codebooks only where there are others.
     """
-    raw = _resolve(_with_base(name))
-    for key, value in _with_present_keys(overrides or {}).items():
+    given = _with_present_keys(overrides or {})
+    files = _Files(name)
+    raw = files.resolved({key: value for key, value in files.with_base().items() if key not in given})
+    for key, value in given.items():
         _put(raw, key, value)
-    return _validate(Study, _extended(_resolve(raw), name), name)
+    files.layers = [*_layers_of(given, overrides, name), *files.layers]
+    raw = files.resolved(anchored(raw, ""))
+    try:
+        study = validate(Study, _extended(raw, name, files.layers), name, files.layers)
+    except InputError as error:
+        raise together(name, [*files.faults, *lines_of(error), *_faults_of_codebooks(raw)]) from None
+    if files.faults:
+        raise together(name, [*files.faults, *_faults_of_codebooks(raw)])
+    return study
 
 
 def load_codebook(name: str) -> Codebook:
     """A codebook by its shipped name or the path of a YAML file. Raises `InputError` like `load_study`."""
-    return _validate(Codebook, _read("codebooks", name), name)
+    document = _read("codebooks", name)
+    return validate(Codebook, document.data, name, [Layer(name, document)])
 
 
-def parse_overrides(
-    items: Sequence[str], option: str = "--set", example: str = "recipe.dpo.epochs=2"
-) -> dict[str, Any]:
-    """`["recipe.dpo.epochs=2", "architectures=[tiny-llama]"]` → keys and YAML values."""
-    overrides = {}
+def load_codebooks(names: Iterable[str]) -> list[Codebook]:
+    """Several codebooks. Raises `InputError` with the faults of all."""
+    codebooks, faults = list[Codebook](), list[str]()
+    for name in names:
+        try:
+            codebooks.append(load_codebook(name))
+        except InputError as error:
+            faults += lines_of(error)
+    if faults:
+        raise together("codebooks", faults)
+    return codebooks
+
+
+def parse_overrides(items: Sequence[str], option: str = "--set", example: str = "recipe.dpo.epochs=2") -> Overrides:
+    """`["recipe.dpo.epochs=2", "architectures=[tiny-llama]"]` → keys and YAML values.
+
+    Raises:
+        InputError: what is no `KEY=VALUE` or no YAML, all of it.
+    """
+    documents, faults = dict[str, Document](), list[str]()
     for item in items:
         key, equals, value = item.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"{option} {item}: expected KEY=VALUE, like {example}")
-        overrides[key.strip()] = _parse(value, f"{option} {key}")
-    return overrides
+        key = key.strip()
+        if not equals or not key:
+            faults.append(f"{option} {item}: expected KEY=VALUE, like {example}")
+            continue
+        try:
+            documents[key] = parse(value, f"{option} {key}")
+        except InputError as error:
+            faults += lines_of(error)
+    if faults:
+        raise together(option, faults)
+    return Overrides(documents, option)
 
 
 def parse_assumptions(items: Sequence[str]) -> Assumptions:
     """`["architectures=0.02"]` → assumptions. Raises `InputError` like `load_study`."""
-    return _validate(Assumptions, parse_overrides(items, "--assume", "architectures=0.02"), "--assume")
+    given = parse_overrides(items, "--assume", "architectures=0.02")
+    layers = [Layer("--assume", document, (key,), "--assume") for key, document in given.documents.items()]
+    return validate(Assumptions, dict(given), "--assume", layers)
 
 
 def shipped(kind: str) -> list[str]:
@@ -77,60 +110,104 @@ def shipped(kind: str) -> list[str]:
     return sorted(path.stem for path in (SHIPPED / kind).glob("*.yaml"))
 
 
-def _with_base(name: str) -> dict[str, Any]:
-    """The YAML of a study, merged into the one that it `extends`, if any."""
-    seen, layers = list[str](), list[dict[str, Any]]()
-    following: str | None = name
-    while following is not None:
-        if following in seen:
-            raise InputError(f"{name}: extends itself: {' -> '.join([*seen, following])}")
-        seen.append(following)
-        layers.append(_anchored(with_present_names(_read("studies", following), following), following))
-        following = layers[-1].pop("extends", None)
-    merged: dict[str, Any] = {}
-    for layer in reversed(layers):
-        if isinstance(layer.get("recipe"), dict) and isinstance(merged.get("recipe"), str):
-            merged["recipe"] = _read("recipes", merged["recipe"])  # what this layer leaves out is the named recipe's
-        merged = _merge(merged, layer)
-    return merged
+class _Files:
+    """Reads the files of one study. `layers`: what each says, the one that counts most first. `faults`: lines of those
+    that a study names and that can't be read, in whose place something stands with which the rest can be checked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.layers: list[Layer] = []
+        self.faults: list[str] = []
+
+    def with_base(self) -> dict[str, Any]:
+        """The YAML of a study, merged into the one that it `extends`, if any."""
+        seen: dict[str, str] = {}
+        layers = list[dict[str, Any]]()
+        following: str | None = self.name
+        while following is not None:
+            document = self._base(following)
+            file = os.path.realpath(following)
+            if file in seen:
+                raise InputError(f"{self.name}: extends itself: {' -> '.join([*seen.values(), following])}")
+            seen[file] = following
+            self.layers.append(Layer(following, document))
+            layers.append(anchored(with_present_names(document.data, following), following))
+            following = layers[-1].pop("extends", None)
+        merged: dict[str, Any] = {}
+        for layer in reversed(layers):
+            if isinstance(layer.get("recipe"), dict) and isinstance(merged.get("recipe"), str):
+                merged["recipe"] = self._recipe(merged["recipe"])  # what this layer leaves out is the named recipe's
+            merged = _merge(merged, layer)
+        return merged
+
+    def resolved(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Names of architectures and of the recipe replaced by what they stand for."""
+        resolved = dict(raw)
+        if isinstance(raw.get("recipe"), str):
+            resolved["recipe"] = self._recipe(raw["recipe"])
+        if isinstance(raw.get("architectures"), list):
+            named = [
+                self._architecture(one, number) if isinstance(one, str) else one
+                for number, one in enumerate(raw["architectures"])
+            ]
+            folder = raw.get("models")
+            resolved["architectures"] = self._in_folder(named, folder) if isinstance(folder, str) else named
+        return resolved
+
+    def _base(self, name: str) -> Document:
+        try:
+            return _read("studies", name)
+        except _NotThere as error:
+            if not self.layers:
+                raise
+            raise InputError(named_in(("extends",), self.layers[-1:]) + str(error)) from None
+
+    def _recipe(self, name: str) -> dict[str, Any]:
+        document = self._named("recipes", name, ("recipe",))
+        self.layers += [Layer(name, document, ("recipe",))] if document else []
+        return document.data if document else {}
+
+    def _architecture(self, name: str, number: int) -> dict[str, Any]:
+        document = self._named("architectures", name, ("architectures", number))
+        if document is None:
+            return {"name": f"unread-{number}", "title": name, "family": name, "parameters": 1, "tiny": {}}
+        self.layers.append(Layer(name, document, ("architectures", number)))
+        return anchored(document.data, name, OF_ARCHITECTURE)
+
+    def _named(self, kind: str, name: str, place: Place) -> Document | None:
+        try:
+            return _read(kind, name)
+        except _NotThere as error:
+            self.faults.append(named_in(place, self.layers) + str(error))
+            return None
+        except InputError as error:
+            self.faults += lines_of(error)
+            return None
+
+    def _in_folder(self, architectures: list[Any], folder: str) -> list[Any]:
+        try:
+            return [_in_folder(one, Path(folder)) for one in architectures]
+        except InputError as error:
+            self.faults.append(named_in(("models",), self.layers) + str(error))
+            return architectures
 
 
-def _anchored(raw: dict[str, Any], name: str) -> dict[str, Any]:
-    """A study's settings with the paths in them relative to the file that names them, or to the working directory where
-    only that has them."""
-    if not name.endswith(SUFFIXES):
-        return raw
-
-    def at(path: Any, folder: bool = False) -> Any:
-        return _beside(path, name) if isinstance(path, str) and (folder or path.endswith(SUFFIXES)) else path
-
-    def each(paths: Any) -> Any:
-        return [_anchored_gguf(at(path), name) for path in paths] if isinstance(paths, list) else paths
-
-    anchored = raw | {key: at(raw[key]) for key in ("extends", "recipe") if key in raw}
-    anchored |= {"architectures": each(raw["architectures"])} if "architectures" in raw else {}
-    if isinstance(ratings := raw.get("ratings"), dict):
-        own = {"codebooks": each(ratings.get("codebooks")), "folder": at(ratings.get("folder"), folder=True)}
-        anchored["ratings"] = ratings | {key: value for key, value in own.items() if key in ratings}
-    anchored |= {"models": at(raw["models"], folder=True)} if "models" in raw else {}
-    if isinstance(judge := raw.get("judge"), dict) and isinstance(encoder := judge.get("encoder"), dict):
-        own = {"path": at(encoder["path"], folder=True)} if "path" in encoder else {}
-        anchored["judge"] = judge | {"encoder": encoder | own}
-    return anchored
+def _layers_of(given: Mapping[str, Any], overrides: Mapping[str, Any] | None, name: str) -> list[Layer]:
+    """Overrides as layers over the study's files, the last given first; those of another name have no text."""
+    documents = overrides.documents if isinstance(overrides, Overrides) else {}
+    option = overrides.option if isinstance(overrides, Overrides) else ""
+    return [Layer(name, documents.get(key), tuple(key.split(".")), option) for key in reversed(list(given))]
 
 
-def _anchored_gguf(architecture: Any, name: str) -> Any:
-    """An architecture's settings with its GGUF file relative to the file that names it; one in a hub's repository is no
-    path of this machine."""
-    if not isinstance(architecture, dict) or not isinstance(architecture.get("gguf"), str) or architecture.get("hub"):
-        return architecture
-    return architecture | {"gguf": _beside(architecture["gguf"], name)} if name.endswith(SUFFIXES) else architecture
-
-
-def _beside(path: str, name: str) -> str:
-    """A path relative to the file that names it; as it is where only the working directory has it."""
-    beside = Path(name).parent / path
-    return path if Path(path).exists() and not beside.exists() else str(beside)
+def _faults_of_codebooks(raw: dict[str, Any]) -> list[str]:
+    """What is wrong with the codebooks that a study names, so that all is told at once."""
+    ratings = raw.get("ratings")
+    names = ratings.get("codebooks") if isinstance(ratings, dict) else None
+    try:
+        load_codebooks(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
+    except InputError as error:
+        return lines_of(error)
+    return []
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -142,29 +219,14 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
-    """Names of architectures and of the recipe replaced by what they stand for."""
-    resolved = dict(raw)
-    if isinstance(raw.get("recipe"), str):
-        resolved["recipe"] = _read("recipes", raw["recipe"])
-    if isinstance(raw.get("architectures"), list):
-        items = raw["architectures"]
-        resolved["architectures"] = [
-            _anchored_gguf(_read("architectures", one), one) if isinstance(one, str) else one for one in items
-        ]
-        if isinstance(models := raw.get("models"), str):
-            resolved["architectures"] = [_in_folder(one, Path(models)) for one in resolved["architectures"]]
-    return resolved
-
-
 def _in_folder(architecture: Any, folder: Path) -> Any:
     """An architecture of the hub with the folder or GGUF file in which it lies; as it is where it does not lie there.
 
     Raises:
         InputError: there is no such folder, or several GGUF files may be meant.
     """
-    if not folder.is_dir():
-        raise InputError(f"models: no folder {folder}")
+    if not os.path.isdir(folder):
+        raise InputError(f"models: no folder {printable(str(folder), 300)}{also_looked(folder)}")
     if not isinstance(architecture, dict) or not isinstance(hub := architecture.get("hub"), str):
         return architecture
     name = hub.rpartition("/")[2]
@@ -184,30 +246,38 @@ def _in_folder(architecture: Any, folder: Path) -> Any:
     return local | {"gguf": str(files[0])} if files else architecture
 
 
-def _extended(raw: dict[str, Any], place: str) -> dict[str, Any]:
+def _extended(raw: dict[str, Any], name: str, layers: Sequence[Layer]) -> dict[str, Any]:
     """Experiments that extend another one, merged into what that is; those that are null are left out, also where
     `raters` names them."""
     given = raw.get("experiments")
     if not isinstance(given, dict):
         return raw
-    experiments = {name: settings for name, settings in given.items() if settings is not None}
+    experiments = {key: settings for key, settings in given.items() if settings is not None}
+    faults = list[str]()
 
-    def whole(name: str, seen: tuple[str, ...]) -> Any:
-        settings = experiments[name]
+    def whole(key: str, seen: tuple[str, ...]) -> Any:
+        settings = experiments[key]
         base = settings.get("extends") if isinstance(settings, dict) else None
-        if base is None:
+        if not isinstance(base, str):
             return settings
         if base not in experiments:
-            raise one_of(f"{place}: experiments.{name}.extends", base, [key for key in experiments if key != name])
-        if base in (*seen, name):
-            raise InputError(f"{place}: experiments.{name} extends itself: {' -> '.join([*seen, name, base])}")
-        return _merge(whole(base, (*seen, name)), settings)
+            others = unknown(base, [other for other in experiments if other != key])
+            faults.append(fault_line(("experiments", key, "extends"), others, name, layers))
+        elif base in (*seen, key):
+            way = f"experiments.{key} extends itself: {' -> '.join([*seen, key, base])}"
+            faults.append(fault_line((), way, name, layers))
+        else:
+            return _merge(whole(base, (*seen, key)), settings)
+        return settings
 
     raters = raw.get("raters")
     if isinstance(raters, dict) and isinstance(raters.get("experiments"), list):
-        gone = [name for name in given if name not in experiments]
-        raw = raw | {"raters": raters | {"experiments": [name for name in raters["experiments"] if name not in gone]}}
-    return raw | {"experiments": {name: whole(name, ()) for name in experiments}}
+        gone = [key for key in given if key not in experiments]
+        raw = raw | {"raters": raters | {"experiments": [key for key in raters["experiments"] if key not in gone]}}
+    merged = raw | {"experiments": {key: whole(key, ()) for key in experiments}}
+    if faults:  # what these experiments would be is not known
+        raise together(name, faults)
+    return merged
 
 
 def _with_present_keys(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,115 +304,28 @@ def _put(raw: dict[str, Any], key: str, value: Any) -> None:
     raw[last] = value
 
 
-def _read(kind: str, name: str) -> dict[str, Any]:
+def _read(kind: str, name: str) -> Document:
+    """What a shipped file or one at a path says, which is a mapping."""
     if not isinstance(name, str):
         raise InputError(f"{kind}: expected a name or a path, got {short(name)}")
     path = Path(name) if name.endswith(SUFFIXES) else SHIPPED / kind / f"{name}.yaml"
     if path.suffix and path.parent == SHIPPED / kind and path.stem not in shipped(kind):
-        raise one_of(kind, name, [*shipped(kind), "or the path of a .yaml file"])
+        allowed = [*shipped(kind), "or the path of a .yaml file"]
+        raise _NotThere(f"{kind}: {unknown(name, allowed)}")
+    shown = printable(str(path), 300)
     try:
         if path.stat().st_size > BIGGEST_FILE:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes; settings take at most {BIGGEST_FILE:,}")
+            raise InputError(f"{shown}: {path.stat().st_size:,} bytes; settings take at most {BIGGEST_FILE:,}")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        raise _NotThere(f"{shown}: {error.strerror}{also_looked(path)}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
-    data = _parse(text, str(path))
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values")
-    return data
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, where plain YAML silently keeps the last, and what is no sane file.
-
-    Aliases are one object however often they stand, but whoever walks them meets each anew: their number counts
-    expanded.
-    """
-
-    def get_single_node(self) -> yaml.Node | None:
-        node = super().get_single_node()
-        _expanded_size(node, {}, 0)
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = []
-        for node_of_key, _ in node.value:
-            if node_of_key.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(node_of_key, deep=True)
-            if key in seen:
-                raise _fault_at(node_of_key, f"key {short(key)} stands twice")
-            seen.append(key)
-        return super().construct_mapping(node, deep)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, OverflowError) as error:  # a date in a 13th month, a number of 5,000 digits
-            raise _fault_at(node, f"{short(node.value)} can't be read: {error}; quote it if it is a text") from None
-
-
-def _expanded_size(node: yaml.Node | None, sizes: dict[int, int], depth: int) -> int:
-    """The number of nodes below one, those of aliases counted wherever they stand.
-
-    Raises:
-        yaml.MarkedYAMLError: there are more than `MOST_NODES`, or they are deeper than `DEEPEST`, as within themselves.
-    """
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if depth > DEEPEST:
-        raise _fault_at(node, f"nested more than {DEEPEST} levels deep")
-    if id(node) not in sizes:
-        parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-        sizes[id(node)] = 1 + sum(_expanded_size(part, sizes, depth + 1) for part in parts)
-    if sizes[id(node)] > MOST_NODES:
-        raise _fault_at(node, f"aliases make more than {MOST_NODES:,} values of it")
-    return sizes[id(node)]
-
-
-def _fault_at(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-
-
-def _parse(text: str, place: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except RecursionError:
-        raise InputError(f"{place}: nested too deeply") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or error
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{place}: {where}{' '.join(str(problem).split())}") from None
-
-
-def _validate(model: type[Settings], raw: dict[str, Any], place: str) -> Settings:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        faults = list(dict.fromkeys(map(_fault_line, error.errors())))
-    if len(faults) == 1:
-        raise InputError(f"{place}: {faults[0]}")
-    rest = [f"… {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
-    raise InputError("\n  ".join([f"{place}: {len(faults)} faults", *faults[:MOST_FAULTS], *rest]))
-
-
-def _fault_line(error: ErrorDetails) -> str:
-    """A fault as pydantic found it: where, what is wrong, what stands there."""
-    *parents, last = error["loc"] or ("",)
-    value, kind, message = error["input"], error["type"], error["msg"].removeprefix("Value error, ")
-    if isinstance(value, UnknownKey):
-        place, message = parents, str(value)
-    elif kind == "invalid_key":
-        place, message = parents, f"key {short(last)} is not a text; quote it"
-    else:
-        place = list(error["loc"])
-        if last == "[key]":
-            place, message = parents[:-1], f"key: {message}"
-        if kind not in ("value_error", "missing"):
-            message += f", got {short(value)}"
-        if kind == "string_type" and not isinstance(value, (dict, list)):
-            message += READ_AS.get(type(value), "")
-    return ": ".join(filter(None, [".".join(str(part) for part in place), message]))
+        raise InputError(f"{shown}: not UTF-8 (byte {error.start})") from None
+    except InputError:
+        raise
+    except ValueError:  # a character that no path has
+        raise InputError(f"{shown}: no path of a file") from None
+    document = parse(text, shown)
+    if not isinstance(document.data, dict):
+        raise InputError(f"{shown}: expected a mapping of keys to values")
+    return document

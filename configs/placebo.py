@@ -41,13 +41,13 @@ def _between_strata(experiment: Any) -> list[tuple[dict[str, Any], list[str], di
     """Of each contrast between two strata: the first side's condition, both strata, the contrast's settings."""
     if not isinstance(experiment, dict) or not isinstance(experiment.get("contrasts"), dict):
         return []
-    conditions: Any = experiment.get("conditions")
+    conditions = experiment.get("conditions")
+    if not isinstance(conditions, dict):
+        return []
     found = []
     for contrast, settings in experiment["contrasts"].items():
-        names = str(contrast).split(" - ") if isinstance(conditions, dict) else []
-        sides = [side for side in map(conditions.get, names) if isinstance(side, dict) and side.get("stratum")]
-        if len(sides) == 2:
-            strata = [side["stratum"] for side in sides]
-            if len(set(strata)) == 2:
-                found.append((sides[0], strata, settings if isinstance(settings, dict) else {}))
+        sides = [side for side in map(conditions.get, str(contrast).split(" - ")) if isinstance(side, dict)]
+        strata = [stratum for side in sides if isinstance(stratum := side.get("stratum"), str) and stratum]
+        if len(sides) == len(strata) == len(set(strata)) == 2:
+            found.append((sides[0], strata, settings if isinstance(settings, dict) else {}))
     return found

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
-from configs.errors import InputError
+from configs.errors import InputError, warn_once
 
-log = logging.getLogger(__name__)
 RENAMED = {("experiments", "*", "conditions", "*", "optimiser"): "method"}
 """The path of a key by its old name, * for any name → its name now."""
 
@@ -42,11 +39,5 @@ def with_present_names(raw: dict[str, Any], place: str, parents: Sequence[str] =
 
     result = walk(raw, list(parents))
     for key, name in old_names.items():
-        _say_once(f"{place}: {key} is called {name} now; write {name}: instead of {key}:")
+        warn_once(f"{place}: {key} is called {name} now; write {name}: instead of {key}:")
     return result
-
-
-@cache
-def _say_once(line: str) -> None:
-    """A file is read several times in a run."""
-    log.warning(line)

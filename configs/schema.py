@@ -7,7 +7,7 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, str_schema
 
-from configs.errors import one_of, short
+from configs.errors import Faults, Place, short
 from configs.placebo import PLACEBO, with_placebos
 from configs.urls import OPENAI, checked_address, host_of, is_openai, key_variable
 
@@ -42,11 +42,18 @@ def is_nothing(value: object) -> bool:
     return not value
 
 
-class UnknownKey:
-    """Stands in for the value of a key that there is none of, and tells which there are."""
+class FaultyKey:
+    """Stands in for the value of a key that can't be there, so that pydantic tells of it beside all other errors; as a
+    text it says what is wrong. `allowed`: the keys that could, where that is the fault. `below`: what is faulty within
+    the model, where that is another place than the key."""
 
-    def __init__(self, key: object, allowed: list[str]) -> None:
-        self._text = f"unknown key {short(key)}; allowed: {', '.join(allowed)}"
+    def __init__(self, text: str, allowed: Iterable[str] = (), below: Place = ()) -> None:
+        self._text, self._allowed, self.below = text, tuple(allowed), below
+
+    def known_before_colon(self, key: str) -> bool:
+        """Whether a key that could be there is followed by a colon and more, as in `title:Small`."""
+        name, colon, more = key.partition(":")
+        return bool(colon and more) and name in self._allowed
 
     def __repr__(self) -> str:
         return self._text
@@ -62,6 +69,10 @@ class HiddenFault:
         return "(not shown)"
 
 
+FITTED_LATER = {"fitted": "later"}
+"""The context of a validation whose caller collects what `find_faults` finds in all models, so that it sees it all."""
+
+
 class Frozen(BaseModel):
     """Base of all settings: no key that is unknown, no number that is not finite."""
 
@@ -74,12 +85,27 @@ class Frozen(BaseModel):
         if not isinstance(data, dict):
             return data
         allowed = cls.allowed_keys()
-        return {key: value if key in allowed else UnknownKey(key, allowed) for key, value in data.items()}
+        known = {key: value for key, value in data.items() if key in allowed or isinstance(value, FaultyKey)}
+        text = f"allowed: {', '.join(allowed)}"
+        return known | {
+            key: FaultyKey(f"unknown key {short(key)}; {text}", allowed) for key in data if key not in known
+        }
 
     @classmethod
     def allowed_keys(cls) -> list[str]:
         """The keys that a file may give."""
         return list(cls.model_fields)
+
+    def find_faults(self, faults: Faults) -> None:
+        """Collect what does not fit together, once each value by itself is as it should be; places are within it."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self, info: ValidationInfo) -> Self:
+        if info.context is not FITTED_LATER:
+            faults = Faults()
+            self.find_faults(faults)
+            faults.raise_any()
+        return self
 
 
 # ---- ratings
@@ -99,15 +125,12 @@ class Simulation(Frozen):
     careless: Annotated[float, Field(ge=0, lt=1, exclude_if=is_nothing)] = 0.0
     """Share of participants who answer at random, every label as likely as any other, whatever the response."""
 
-    @model_validator(mode="after")
-    def _enough_raters(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         responses = self.prompts * self.responses_per_prompt
         if self.participants * self.responses_each < 2 * responses:
-            raise ValueError(
-                f"{self.participants} participants x {self.responses_each} ratings can't give each of {responses} "
-                "responses two raters; raise participants or lower prompts"
-            )
-        return self
+            given = f"{self.participants} participants x {self.responses_each} ratings"
+            needed = f"can't give each of {responses} responses two raters; raise participants or lower prompts"
+            faults.add((), f"{given} {needed}")
 
 
 class Ratings(Frozen):
@@ -130,13 +153,11 @@ class Ratings(Frozen):
             raise ValueError(f"an id of digits alone needs quotes, like '123456', or YAML reads the number {value}")
         return value
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if sum(source is not None for source in (self.folder, self.simulate, self.collection)) != 1:
-            raise ValueError("give exactly one of folder, simulate, collection")
+            faults.add((), "give exactly one of folder, simulate, collection")
         if self.snapshot != "latest" and self.collection is None:
-            raise ValueError("snapshot: only a collection has snapshots")
-        return self
+            faults.add((), "snapshot: only a collection has snapshots")
 
 
 class Dimension(Frozen):
@@ -230,18 +251,18 @@ class Condition(Frozen):
             raise ValueError(f"unknown {name!r}; allowed: {', '.join(known_methods())}")
         return name
 
-    @model_validator(mode="after")
-    def _participants_remain(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.within == "participant" and self.aggregation != "all":
-            raise ValueError(f"within: participant needs aggregation: all; {self.aggregation} leaves no participants")
+            needed = f"needs aggregation: all; {self.aggregation} leaves no participants"
+            faults.add((), f"within: participant {needed}")
         if self.stratum is not None and self.half is not None:
-            raise ValueError("a stratum or a half, not both")
+            faults.add((), "a stratum or a half, not both")
         if self.voices is not None and (self.stratum is not None or self.half is not None):
-            raise ValueError("voices are those of the experiment's groups; leave out stratum and half")
+            faults.add((), "voices are those of the experiment's groups; leave out stratum and half")
         if self.voices is not None and self.voices not in known_methods()[self.method].voices:
             methods = [name for name, settings in known_methods().items() if self.voices in settings.voices]
-            raise ValueError(f"voices: {self.voices} can't be trained with {self.method}; with {' or '.join(methods)}")
-        return self
+            trained = f"{self.voices} can't be trained with {self.method}; with {' or '.join(methods)}"
+            faults.add((), f"voices: {trained}")
 
 
 class Published(Frozen):
@@ -325,35 +346,41 @@ class Experiment(Frozen):
         contrasts = data.get("contrasts") if isinstance(data, dict) else None
         if not isinstance(contrasts, dict):
             return data
-        parsed = {Contrast(name) if isinstance(name, str) else name: settings for name, settings in contrasts.items()}
-        return data | {"contrasts": parsed}
+        parsed: dict[Any, Any] = {}
+        faulty: dict[str, FaultyKey] = {}
+        for name, settings in contrasts.items():
+            try:
+                parsed[Contrast(name) if isinstance(name, str) else name] = settings
+            except ValueError as error:
+                faulty[f"contrasts {name}"] = FaultyKey(str(error), below=("contrasts", name))
+        if faulty and not parsed:
+            raise ValueError("; ".join(map(str, faulty.values())))
+        return data | {"contrasts": parsed} | faulty
 
-    @model_validator(mode="after")
-    def _contrasts_name_conditions(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         for name, condition in self.conditions.items():
+            place = ("conditions", name, "voices")
             least = 2 if condition.voices in ("robust", "maxmin", "named", *OWN_NEEDED) else 1
             if condition.voices and len(self.groups) < least:
                 wanted = "two groups or more" if least == 2 else "groups"
-                raise ValueError(f"conditions.{name}.voices: {condition.voices} needs {wanted}: groups: [STRATUM, …]")
+                faults.add(place, f"{condition.voices} needs {wanted}: groups: [STRATUM, …]")
             lacking = [] if condition.voices not in OWN_NEEDED else self.own_conditions(condition).items()
-            if missing := [group for group, own in lacking if own is None]:
-                raise ValueError(
-                    f"conditions.{name}.voices: {condition.voices} needs a condition with stratum: {missing[0]}, the "
-                    "same but for its voices"
-                )
+            for group, own in lacking:
+                if own is None:
+                    needed = f"a condition with stratum: {group}, the same but for its voices"
+                    faults.add(place, f"{condition.voices} needs {needed}")
         if len(set(self.groups)) < len(self.groups):
-            raise ValueError(f"groups: named twice: {', '.join(sorted(self.groups))}")
+            faults.add(("groups",), f"named twice: {', '.join(sorted(self.groups))}")
         if CONTROL in self.conditions:
-            raise ValueError(f"conditions: {CONTROL!r} is the untouched architecture; choose another name")
-        for name in self.contrasts:
-            for side in name.sides:
-                if side not in (*self.conditions, CONTROL):
-                    raise one_of(f"contrasts.{name}", side, (*self.conditions, CONTROL))
-        for number, ratio in enumerate(self.ratios):
-            for contrast in (ratio.of, ratio.to):
+            faults.add(("conditions",), f"{CONTROL!r} is the untouched architecture; choose another name")
+        sides = (*self.conditions, *([] if CONTROL in self.conditions else [CONTROL]))
+        misnamed = [(name, side) for name in self.contrasts for side in name.sides if side not in sides]
+        for name, side in misnamed:
+            faults.unknown(("contrasts", name), side, sides)
+        for number, ratio in enumerate(() if misnamed else self.ratios):  # which may mean one of these
+            for key, contrast in (("of", ratio.of), ("to", ratio.to)):
                 if contrast not in self.contrasts:
-                    raise one_of(f"ratios.{number}", contrast, self.contrasts)
-        return self
+                    faults.unknown(("ratios", number, key), contrast, self.contrasts)
 
     @property
     def own(self) -> dict[str, str]:
@@ -412,13 +439,11 @@ class Survey(Frozen):
     min_participants: Count = 10
     """Values that fewer declare are pooled as `other`, and what concerns fewer is not shown."""
 
-    @model_validator(mode="after")
-    def _published_terms_are_in_the_model(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         for dimension, attributes in self.published.items():
             for attribute in attributes:
                 if attribute not in self.reference:
-                    raise one_of(f"survey.published.{dimension}", attribute, self.reference)
-        return self
+                    faults.unknown(("published", dimension), attribute, self.reference)
 
 
 # ---- models
@@ -469,16 +494,14 @@ class Architecture(Frozen):
     """Whether it thinks before it answers; what stands before `</think>`, or a mark like it, is
     stripped before judging, and counted."""
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         alone = None if self.hub else self.gguf
         if sum(source is not None for source in (self.tiny, self.hub, self.path, alone)) != 1 or (
             self.gguf and (self.tiny or self.path)
         ):
-            raise ValueError("give exactly one of tiny, hub, path, gguf; or hub with gguf, the name of a file in it")
+            faults.add((), "give exactly one of tiny, hub, path, gguf; or hub with gguf, the name of a file in it")
         if self.gpus > 1 and self.dtype == "4-bit":
-            raise ValueError("gpus: weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
-        return self
+            faults.add(("gpus",), "weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
 
 
 class Pretraining(Frozen):
@@ -682,8 +705,8 @@ class BaseJudgeSettings(Frozen, ABC):
         """Whether it can't do without the key that the variable `key` names."""
         return False
 
-    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
-        """Raise `ValueError` where it can't judge one of these dimensions."""
+    def check_dimensions(self, dimensions: Mapping[str, Dimension], faults: Faults) -> None:
+        """Add a fault, placed in the study, for each of these dimensions that it can't judge."""
 
 
 class Encoder(Frozen):
@@ -694,13 +717,11 @@ class Encoder(Frozen):
     revision: str | None = None
     path: str | None = None
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if (self.hub is None) == (self.path is None):
-            raise ValueError("give exactly one of hub, path")
+            faults.add((), "give exactly one of hub, path")
         if self.path and self.revision:
-            raise ValueError("revision: only a model of the hub has one")
-        return self
+            faults.add((), "revision: only a model of the hub has one")
 
     @property
     def name(self) -> str:
@@ -728,11 +749,9 @@ class EmbeddedJudgeSettings(BaseJudgeSettings):
     encoder: Annotated[Encoder | None, Field(exclude_if=is_nothing)] = None
     """What makes sentence embeddings; needs `pip install 'pluralign[embeddings]'`."""
 
-    @model_validator(mode="after")
-    def _embeddings_have_an_encoder(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.features not in (None, "words") and self.encoder is None:
-            raise ValueError(f"features: {self.features} needs an encoder: {{hub: …}} or {{path: …}}")
-        return self
+            faults.add((), f"features: {self.features} needs an encoder: {{hub: …}} or {{path: …}}")
 
     @property
     def reads(self) -> Features:
@@ -821,11 +840,9 @@ class LlmJudgeSettings(BaseJudgeSettings):
             raise ValueError(url.fault)
         return url
 
-    @model_validator(mode="after")
-    def _ceiling_has_a_price(self) -> Self:
+    def find_faults(self, faults: Faults) -> None:
         if self.max_cost is not None and self.price is None:
-            raise ValueError("max_cost: needs price, or what is spent is not known")
-        return self
+            faults.add((), "max_cost: needs price, or what is spent is not known")
 
     @property
     def title(self) -> str:
@@ -844,10 +861,10 @@ class LlmJudgeSettings(BaseJudgeSettings):
     def needs_key(self) -> bool:
         return is_openai(host_of(self.address))
 
-    def check_dimensions(self, dimensions: Mapping[str, Dimension]) -> None:
+    def check_dimensions(self, dimensions: Mapping[str, Dimension], faults: Faults) -> None:
         for name, dimension in dimensions.items():
             if self.language == "de" and not dimension.german:
-                raise ValueError(f"dimensions.{name}.german: missing, and judge.language is de")
+                faults.add(("dimensions", name, "german"), "missing, and judge.language is de")
 
 
 JudgeSettings = Annotated[EmbeddedJudgeSettings | LlmJudgeSettings, Field(discriminator="kind")]
@@ -942,86 +959,100 @@ class Study(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _add_placebos(cls, data: Any) -> Any:
-        return with_placebos(data) if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        try:
+            return with_placebos(data)
+        except ValueError as error:
+            return data | {"no placebo": FaultyKey(str(error), below=("placebo",))}
 
     def stratum_title(self, name: str) -> str:
         """One of its strata as people call it."""
         return self.strata[name].title or name
-
-    def _check_names(self, place: str, groups: tuple[str, ...]) -> None:
-        """Raise `ValueError` where a model that is told the groups' names could not tell two of them apart."""
-        known: dict[str, str] = {}
-        for group in groups:
-            title = " ".join(self.stratum_title(group).split())
-            if title in known:
-                raise ValueError(f"{place}: named needs groups with different titles: {known[title]}, {group}")
-            known[title] = group
 
     def replicates_of(self, experiment: str) -> range:
         """The numbers of the experiment's rater replicates, from 1 on."""
         chosen = self.raters.experiments is None or experiment in self.raters.experiments
         return range(1, 1 + self.raters.replicates) if chosen else range(0)
 
-    @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        for name in self.evaluation.dimensions:
+    def find_faults(self, faults: Faults) -> None:
+        for number, name in enumerate(self.evaluation.dimensions):
             if name not in self.dimensions:
-                raise one_of("evaluation.dimensions", name, self.dimensions)
+                faults.unknown(("evaluation", "dimensions", number), name, self.dimensions)
         for key, experiment in self.experiments.items():
-            for group in experiment.groups:
-                if group not in self.strata:
-                    raise one_of(f"experiments.{key}.groups", group, self.strata)
-            for name, condition in experiment.conditions.items():
-                if condition.voices == "population" and not self.population:
-                    place = f"experiments.{key}.conditions.{name}.voices"
-                    raise ValueError(
-                        f"{place}: population needs its shares: population: {{ATTRIBUTE: {{VALUE: SHARE}}}}"
-                    )
-                if condition.voices == "named":
-                    self._check_names(f"experiments.{key}.conditions.{name}.voices", experiment.groups)
-                self._check_condition(f"experiments.{key}.conditions.{name}", condition)
-            for name, contrast in experiment.contrasts.items():
-                for dimension in (*contrast.focus, *contrast.published):
-                    if dimension not in self.evaluation.dimensions:
-                        raise one_of(f"experiments.{key}.contrasts.{name}", dimension, self.evaluation.dimensions)
-            for number, ratio in enumerate(experiment.ratios):
-                if ratio.dimension not in self.evaluation.dimensions:
-                    raise one_of(f"experiments.{key}.ratios.{number}", ratio.dimension, self.evaluation.dimensions)
+            self._check_experiment(faults, ("experiments", key), experiment)
         for attribute, shares in self.population.items():
             if abs(sum(shares.values()) - 1) > 1e-6:
-                raise ValueError(f"population.{attribute}: the shares sum to {sum(shares.values()):g}, not to 1")
-        for name in self.raters.experiments or ():
+                faults.add(("population", attribute), f"the shares sum to {sum(shares.values()):g}, not to 1")
+        for number, name in enumerate(self.raters.experiments or ()):
             if name not in (*self.experiments, PLACEBO):
-                raise one_of("raters.experiments", name, self.experiments)
+                faults.unknown(("raters", "experiments", number), name, self.experiments)
         for name in self.survey.published:
             if name not in self.dimensions:
-                raise one_of("survey.published", name, self.dimensions)
-        self.judge.check_dimensions({name: self.dimensions[name] for name in self.evaluation.dimensions})
+                faults.unknown(("survey", "published"), name, self.dimensions)
+        judged = {name: self.dimensions[name] for name in self.evaluation.dimensions if name in self.dimensions}
+        self.judge.check_dimensions(judged, faults)
+        self._check_architectures(faults)
+
+    def _check_architectures(self, faults: Faults) -> None:
         names = [architecture.name for architecture in self.architectures]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise ValueError(f"architectures: named twice: {', '.join(twice)}")
+            faults.add(("architectures",), f"named twice: {', '.join(twice)}")
         rows = {f"{name}.{block.shared}": getattr(block, block.shared) for name, block in self.recipe.blocks.items()}
         for architecture in self.architectures:
             for name, count in rows.items():
                 if count % architecture.gpus:
-                    place, gpus = f"architectures: {architecture.name}", architecture.gpus
-                    raise ValueError(f"{place}: recipe.{name} is {count}, which its {gpus} gpus can't share evenly")
+                    shared = f"recipe.{name} is {count}, which its {architecture.gpus} gpus can't share evenly"
+                    faults.add(("architectures",), f"{architecture.name}: {shared}")
         if self.experiments and not self.architectures:
-            raise ValueError("architectures: a study with experiments needs at least one")
-        return self
+            faults.add(("architectures",), "a study with experiments needs at least one")
 
-    def _check_condition(self, place: str, condition: Condition) -> None:
-        for dimension in condition.dimensions:
+    def _check_experiment(self, faults: Faults, place: Place, experiment: Experiment) -> None:
+        for number, group in enumerate(experiment.groups):
+            if group not in self.strata:
+                faults.unknown((*place, "groups", number), group, self.strata)
+        for name, condition in experiment.conditions.items():
+            own = (*place, "conditions", name)
+            if condition.voices == "population" and not self.population:
+                needed = "population needs its shares: population: {ATTRIBUTE: {VALUE: SHARE}}"
+                faults.add((*own, "voices"), needed)
+            if condition.voices == "named":
+                self._check_titles(faults, (*own, "voices"), experiment.groups)
+            self._check_condition(faults, own, condition)
+        judged = self.evaluation.dimensions
+        if not set(judged) <= set(self.dimensions):  # which is told; any of the study's may be meant
+            judged = (*judged, *self.dimensions)
+        for name, contrast in experiment.contrasts.items():
+            for dimension in dict.fromkeys((*contrast.focus, *contrast.published)):
+                if dimension not in judged:
+                    faults.unknown((*place, "contrasts", name), dimension, judged)
+        for number, ratio in enumerate(experiment.ratios):
+            if ratio.dimension not in judged:
+                faults.unknown((*place, "ratios", number, "dimension"), ratio.dimension, judged)
+
+    def _check_titles(self, faults: Faults, place: Place, groups: tuple[str, ...]) -> None:
+        """A model that is told the groups' names must be able to tell any two of them apart."""
+        known: dict[str, str] = {}
+        for group in groups:
+            if group not in self.strata:
+                continue
+            title = " ".join(self.stratum_title(group).split())
+            if title in known:
+                faults.add(place, f"named needs groups with different titles: {known[title]}, {group}")
+            known.setdefault(title, group)
+
+    def _check_condition(self, faults: Faults, place: Place, condition: Condition) -> None:
+        for number, dimension in enumerate(condition.dimensions):
             if dimension not in self.dimensions:
-                raise one_of(f"{place}.dimensions", dimension, self.dimensions)
+                faults.unknown((*place, "dimensions", number), dimension, self.dimensions)
         if condition.scale not in self.scales:
-            raise one_of(f"{place}.scale", condition.scale, self.scales)
+            faults.unknown((*place, "scale"), condition.scale, self.scales)
         if condition.stratum is not None and condition.stratum not in self.strata:
-            raise one_of(f"{place}.stratum", condition.stratum, self.strata)
-        for stratum in condition.half.of if condition.half else ():
+            faults.unknown((*place, "stratum"), condition.stratum, self.strata)
+        for number, stratum in enumerate(condition.half.of if condition.half else ()):
             if stratum not in self.strata:
-                raise one_of(f"{place}.half.of", stratum, self.strata)
+                faults.unknown((*place, "half", "of", number), stratum, self.strata)
         if condition.raters and condition.raters.by == "even_odd" and len(self.dimensions) < 3:
-            n = len(self.dimensions)
-            raise ValueError(f"{place}.raters.by: even_odd needs three dimensions or more, and the study has {n}")
+            needed = f"even_odd needs three dimensions or more, and the study has {len(self.dimensions)}"
+            faults.add((*place, "raters", "by"), needed)

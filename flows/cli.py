@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.errors import InputError, Unavailable
-from configs.load import load_codebook, load_study, parse_overrides, shipped
+from configs.load import load_codebooks, load_study, parse_overrides, shipped
 
 if TYPE_CHECKING:
     from prefect.states import State
@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 WHOLE, FAILED, WRONG_INPUT, IN_PART = 0, 1, 2, 3
 EXIT_CODES = "exit codes: 0 whole, 1 failed, 2 wrong usage or input, 3 finished in part"
 SECONDS_TO_STOP = 10.0
+STARTING = "pluralign: starting Prefect …"
+UNANNOUNCED = "no Prefect server is set, so the studies that follow this collection are not started"
 STOPPED = "stopped; run the same command again to go on from here"
 DEFINITIONS = Path(__file__).with_name("prefect.yaml")
 """The deployments."""
@@ -103,16 +105,19 @@ def run(options: Namespace) -> int:
     from flows.study import run_study
 
     state = run_study(**_flow_parameters(options), workers=options.workers, return_state=True)
-    return _finish(state, "pooled", POOLED)
+    return _finish(_end_of(state), "pooled", POOLED)
 
 
 @command("ratings to survey tables, figures and report only", STUDY, SET, output("outputs/NAME-survey"))
 def survey(options: Namespace) -> int:
     _check_ratings(_load_study(options))
-    _start_prefect()
-    from flows.survey import run_survey
+    if _prefect_has_a_server():
+        from flows.survey import run_survey
 
-    return _finish(run_survey(**_flow_parameters(options), return_state=True))
+        return _finish(_end_of(run_survey(**_flow_parameters(options), return_state=True)))
+    from flows.parts import survey_alone
+
+    return _finish(_attempt(lambda: survey_alone(**_flow_parameters(options))))
 
 
 @command("whose voice is in the ratings, and what each condition does to it", STUDY, SET, output("outputs/NAME-audit"))
@@ -122,11 +127,14 @@ def audit(options: Namespace) -> int:
     study = _load_study(options)
     check_audit(study)
     _check_ratings(study)
-    _start_prefect()
-    from flows.audit import run_audit
+    shown = ["condition", "stratum", *SHARES]
+    if _prefect_has_a_server():
+        from flows.audit import run_audit
 
-    state = run_audit(**_flow_parameters(options), return_state=True)
-    return _finish(state, "audit", ["condition", "stratum", *SHARES])
+        return _finish(_end_of(run_audit(**_flow_parameters(options), return_state=True)), "audit", shown)
+    from flows.parts import audit_alone
+
+    return _finish(_attempt(lambda: audit_alone(**_flow_parameters(options))), "audit", shown)
 
 
 @command(
@@ -242,13 +250,14 @@ def design(options: Namespace) -> int:
     return WHOLE
 
 
+TABLE = "a .csv file (also .parquet, .jsonl, .json or .xlsx)"
 REFERENCE = "the level that the others are compared with (default: the first in sorted order; repeatable)"
 FIT = "write the fit as JSON; ci_low and ci_high are the odds ratio's 95%% interval"
 
 
 @command(
     "fit a cumulative link mixed model to any table of ratings",
-    argument("data", "DATA", "a .csv file, one rating a row", type=Path),
+    argument("data", "DATA", f"{TABLE}, one rating a row", type=Path),
     argument("formula", "FORMULA", "such as 'rating ~ temp + contact + (1|judge)'"),
     argument("--reference", "COLUMN=LEVEL", REFERENCE, action="append", default=[]),
     argument("--output", "FILE", FIT, type=Path),
@@ -262,7 +271,12 @@ def clmm(options: Namespace) -> int:
     return WHOLE if fit_file(options.data, options.formula, options.reference, options.output) else FAILED
 
 
-EFFECTS = "a .csv file with the columns estimate and std_error, and architecture, study or label for the names"
+EFFECTS = f"{TABLE} with the columns estimate and std_error, and architecture, study or label for the names"
+ESTIMATE = "the column with the effects (default: estimate)"
+STD_ERROR = "the column with their standard errors (default: std_error)"
+VARIANCE = "the column with their variances, instead of standard errors"
+LABEL = "the column with their names (default: architecture, study or label, where there is one)"
+FIGURES = "at most so many forest plots (default: 200); groups without one are named"
 BY = "what is pooled together, such as experiment contrast dimension (default: all rows)"
 METHOD = "of the variance between studies: fixed, dl (DerSimonian-Laird, default), reml, pm (Paule-Mandel)"
 COVARIANCE = (
@@ -277,12 +291,17 @@ TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (defau
     "pool any table of effects, with forest plots",
     argument("effects", "EFFECTS", EFFECTS, type=Path),
     argument("--by", "COLUMN", BY, nargs="+", default=[]),
+    argument("--estimate", "COLUMN", ESTIMATE, default="estimate"),
+    argument("--std-error", "COLUMN", STD_ERROR),
+    argument("--variance", "COLUMN", VARIANCE),
+    argument("--label", "COLUMN", LABEL),
     argument("--method", "METHOD", METHOD, default="dl"),
     argument("--covariance", "FILE", COVARIANCE, type=Path),
     argument("--shares", "COLUMN", SHARED),
     argument("--correlation", "RHO", CORRELATION, type=float),
     argument("--tau-scale", "SCALE", TAU_SCALE, type=float),
     argument("--output", "DIR", "write pooled.csv, leave_one_out.csv and figures/", type=Path),
+    argument("--figures", "N", FIGURES, type=count),
     description="Pool effects over studies or architectures: Wald and Hartung-Knapp-Sidik-Jonkman intervals, Q, I², "
     "τ² with its interval, prediction interval, every effect left out, Holm's adjustment. With --covariance, --shares "
     "or --tau-scale also CR2 and a half-normal prior on τ.",
@@ -290,13 +309,17 @@ TAU_SCALE = "of the half-normal prior on τ, in the unit of the estimates (defau
 def meta(options: Namespace) -> int:
     from tasks.meta_analysis.dependence import Dependence
     from tasks.meta_analysis.pool_file import pool_file, summary
-    from tasks.reporting.pooled_file import write_pooled
+    from tasks.meta_analysis.read_effects import EffectColumns
+    from tasks.reporting.pooled_file import MOST_FIGURES, write_pooled
 
     _set_up_logging()
     dependence = Dependence(options.covariance, options.shares, options.correlation, options.tau_scale)
-    result = pool_file(options.effects, options.by, options.method, dependence)
-    if options.output:
-        write_pooled(result, options.by, options.method, options.output)
+    columns = EffectColumns(options.estimate, options.std_error, options.variance, options.label)
+    board = Board()
+    with on_screen(board), board.working("meta"):
+        result = pool_file(options.effects, options.by, options.method, dependence, columns)
+        if options.output:
+            write_pooled(result, options.by, options.method, options.output, options.figures or MOST_FIGURES)
     print(summary(result, options.by))
     return WHOLE
 
@@ -319,6 +342,59 @@ def trace(options: Namespace) -> int:
     from tasks.lineage.trace import trace
 
     print("\n".join(trace(options.study, options.what, options.output)))
+    return WHOLE
+
+
+ONLY = "write these parts alone: preferences, ratings, tables (default: all)"
+ATTRIBUTES = "declared by participants, the first mattering most (default: those of the study's strata)"
+
+
+@command(
+    "preference data for TRL, single ratings and a run's tables, as Parquet for other tools",
+    STUDY,
+    SET,
+    argument("--only", None, ONLY, nargs="+", choices=("preferences", "ratings", "tables"), default=[]),
+    argument("--attributes", "ATTRIBUTE", ATTRIBUTES, nargs="+", default=[]),
+    argument("--from", "DIR", "the outputs of the run whose tables these are (default: outputs/NAME, where there is "
+             "one)", type=Path, dest="source"),
+    output("outputs/NAME-export"),
+    description="Write preference data in the formats that TRL and pluralign train on, single ratings under pseudonyms "
+    "of their own with small cells emptied, and the tables of a finished run, with a dictionary of their columns. "
+    "Nothing is trained.",
+)  # fmt: skip
+def export(options: Namespace) -> int:
+    from tasks.runtime.home import prepare_home
+
+    study = _load_study(options)
+    _check_ratings(study)
+    prepare_home()
+    _set_up_logging()
+    from flows.secret_keys import find_block
+    from tasks.exporting.export import export_study
+
+    folder = Path(options.output or f"outputs/{study.name}-export")
+    board = Board()
+    with on_screen(board), board.working("export"):
+        lines = export_study(study, folder, options.only, options.attributes, options.source, find_block)
+    print("\n".join(lines))
+    return WHOLE
+
+
+LOGS = "a .eval or .json log; the first one of a task is what its others are compared with"
+
+
+@command(
+    "scores in logs of Inspect as verdicts, and as effects that meta pools; no study needed",
+    argument("logs", "LOG", LOGS, nargs="+", type=Path),
+    output("outputs/inspect"),
+    description="Read logs of the evaluation framework Inspect: verdicts.csv has every score, or why there is none, "
+    "effects.csv the paired differences between models on the same samples.",
+)
+def inspect(options: Namespace) -> int:
+    from tasks.exporting.log_verdicts import write_log_verdicts
+
+    _set_up_logging()
+    print("\n".join(write_log_verdicts(options.logs, Path(options.output or "outputs/inspect"))))
     return WHOLE
 
 
@@ -350,18 +426,25 @@ def land(options: Namespace) -> int:
 
     study = load_study(options.study)
     exports = [path.resolve() if path.is_symlink() else path for path in options.exports]  # a link that you name counts
-    find_exports(exports, [load_codebook(name) for name in study.ratings.codebooks])
-    _start_prefect()
-    logging.getLogger("flows.ratings").setLevel(logging.WARNING)  # its summary is printed here
-    from flows.ratings import land_ratings
+    find_exports(exports, load_codebooks(study.ratings.codebooks))
+    parameters: Any = {"exports": [str(path) for path in exports], "study": options.study, "strict": options.strict}
+    announced = _prefect_has_a_server()
+    from flows.parts import land_exports
     from tasks.ratings.landing.landing import Landing
     from tasks.ratings.landing.summary import lines
 
-    landing = _result(
-        land_ratings([str(path) for path in exports], options.study, options.strict, return_state=True), Landing
-    )
+    logging.getLogger(land_exports.__module__).setLevel(logging.WARNING)  # its summary is printed here
+    if announced:
+        from flows.ratings import land_ratings
+
+        result = _end_of(land_ratings(**parameters, return_state=True))
+    else:
+        result = _attempt(lambda: land_exports(**parameters))
+    landing = _result(result, Landing)
     if landing is None:
         return FAILED
+    if landing.fresh and not announced:
+        print(f"pluralign: {UNANNOUNCED}", file=sys.stderr)
     print("\n".join(lines(landing)))
     return WHOLE
 
@@ -441,12 +524,9 @@ def _load_study(options: Namespace) -> Study:
 
 def _check_ratings(study: Study) -> None:
     """See that the study fits its codebooks and that its ratings are there, before anything starts."""
-    from tasks.ratings.reading.load import check_codebook, files_of
+    from tasks.ratings.reading.load import files_of, fitting_codebooks
 
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
-
-    for codebook in codebooks:
-        check_codebook(study, codebook)
+    codebooks = fitting_codebooks(study)
     if study.ratings.folder is not None:
         files_of(codebooks, Path(study.ratings.folder))
     if study.ratings.collection is not None:
@@ -461,21 +541,32 @@ def _flow_parameters(options: Namespace) -> dict[str, Any]:
     return {"study": options.study, "overrides": overrides or None, "output": options.output}
 
 
-def _start_prefect() -> None:
+def _prefect_has_a_server() -> bool:
+    """Whether Prefect's settings name a server, which then answers; nothing is started."""
+    from flows.server import address_of_server, check_server
     from tasks.runtime.home import prepare_home
 
     prepare_home()
     _set_up_logging()
-    print("pluralign: starting Prefect …", file=sys.stderr)
+    if not address_of_server():
+        return False
+    print(STARTING, file=sys.stderr)
+    check_server()
+    return True
+
+
+def _start_prefect() -> None:
+    """With a temporary server, where its settings name none."""
+    if _prefect_has_a_server():
+        return
+    print(STARTING, file=sys.stderr)
     from flows.server import check_server
 
     check_server()
     import prefect.context
-    from prefect.settings import PREFECT_API_URL
 
-    if not PREFECT_API_URL.value():
-        os.environ.update(start_server())
-        prefect.context.refresh_global_settings_context()
+    os.environ.update(start_server())
+    prefect.context.refresh_global_settings_context()
 
 
 def _set_up_logging() -> None:
@@ -485,12 +576,26 @@ def _set_up_logging() -> None:
         logging.getLogger(name).handlers = [ScreenHandler()]
 
 
-def _finish(state: State, table: str = "", columns: list[str] | None = None) -> int:
-    """Print what a flow came to, with columns of one of its tables; the exit code."""
+def _end_of(state: State) -> object:
+    """What a flow run returned or raised; its state in words where neither is known."""
+    return state.result(raise_on_failure=False) or state.message
+
+
+def _attempt(function: Callable[[], object]) -> object:
+    """What the function returns, or raises, as `_end_of` has it."""
+    try:
+        return function()
+    except Exception as error:
+        logging.getLogger(__name__).debug("failed", exc_info=True)
+        return error
+
+
+def _finish(result: object, table: str = "", columns: list[str] | None = None) -> int:
+    """Print what a run of a study came to, with columns of one of its tables; the exit code."""
     from flows.outcome import Outcome
     from tasks.runtime.spreadsheet import read_csv
 
-    outcome = _result(state, Outcome)
+    outcome = _result(result, Outcome)
     if outcome is None:
         return FAILED
     path = outcome.folder / "tables" / f"{table}.csv"
@@ -505,14 +610,13 @@ def _finish(state: State, table: str = "", columns: list[str] | None = None) -> 
     return IN_PART if 0 < outcome.failed < outcome.cells else FAILED if outcome.failed else WHOLE
 
 
-def _result(state: State, kind: type[Result]) -> Result | None:
-    """What a flow came to; None, with a line that says why, where it came to nothing."""
-    result = state.result(raise_on_failure=False)
+def _result(result: object, kind: type[Result]) -> Result | None:
+    """What a run returned; None, with a line that says why, where it failed."""
     if isinstance(result, InputError):
         raise result
     if isinstance(result, kind):
         return result
-    print(f"pluralign: failed: {' '.join(str(result or state.message).split())}", file=sys.stderr)
+    print(f"pluralign: failed: {' '.join(str(result).split())}", file=sys.stderr)
     return None
 
 

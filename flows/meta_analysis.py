@@ -18,6 +18,7 @@ from tasks.judging.step import judge_groups
 from tasks.judging.unscored import unscored_table
 from tasks.meta_analysis.dependence import Dependence
 from tasks.meta_analysis.pool_file import pool_file
+from tasks.meta_analysis.read_effects import EffectColumns
 from tasks.meta_analysis.step import (
     find_components,
     measure_covariances,
@@ -100,11 +101,15 @@ def run_meta_analysis(
     shares: ColumnName = None,
     correlation: Number = None,
     tau_scale: Number = None,
+    estimate: ColumnName = None,
+    std_error: ColumnName = None,
+    variance: ColumnName = None,
+    label: ColumnName = None,
 ) -> Path:
     """Pool any table of effects; no study is needed.
 
     Args:
-        effects: a CSV file with the columns estimate and std_error.
+        effects: a table (CSV, Parquet, JSON Lines, JSON or Excel) with the columns estimate and std_error.
         by: the columns that name what is pooled together, such as contrast and dimension.
         method: how between-study variance is estimated: fixed, dl, reml or pm.
         output: where the tables and forest plots go; by default EFFECTS-pooled beside the effects.
@@ -112,10 +117,15 @@ def run_meta_analysis(
         shares: the column that says what effects share, such as a control or raters.
         correlation: of the errors of two effects that share it; by default 0.6, an assumption.
         tau_scale: of a half-normal prior on τ, in the unit of the estimates; by default 0.1.
+        estimate: the column with the effects; by default estimate.
+        std_error: the column with their standard errors; by default std_error.
+        variance: the column with their variances, instead of standard errors.
+        label: the column with their names; by default architecture, study or label, where there is one.
     """
     place = Path(effects)
     dependence = Dependence(Path(covariance) if covariance else None, shares or None, correlation, tau_scale)
-    result = pool_file(place, by, method, dependence)
+    columns = EffectColumns(estimate or "estimate", std_error or None, variance or None, label or None)
+    result = pool_file(place, by, method, dependence, columns)
     show_table(f"{place.stem}-pooled", result.pooled, place.name, [*by, "k", "estimate", "ci_low", "ci_high", "p"])
     folder = Path(output) if output else place.with_name(f"{place.stem}-pooled")
     write_pooled(result, by, method, folder)

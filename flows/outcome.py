@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect.runtime import flow_run
-
 from tasks.runtime.progress import Board
 
 log = logging.getLogger(__name__)
@@ -32,7 +30,9 @@ class Outcome:
 
 
 def run_name() -> str:
-    """The study's name, from its name or its file's."""
+    """The name of a flow run's study, from its name or its file's."""
+    from prefect.runtime import flow_run
+
     return Path(flow_run.parameters["study"]).stem
 
 

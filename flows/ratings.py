@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from prefect.states import Completed, State
 
-from configs.load import load_codebook, load_study
 from flows.artifacts import careful, key
 from flows.outcome import run_name
 from flows.parameters import StudyName
-from flows.secret_keys import find_block
-from tasks.ratings.landing.landing import Landing, land
-from tasks.ratings.landing.pseudonym import find_key
-from tasks.ratings.landing.snapshot import collection_of
-from tasks.ratings.landing.summary import changed, page, paragraph
-from tasks.runtime.home import home
+from flows.parts import land_exports
+from tasks.ratings.landing.landing import Landing
+from tasks.ratings.landing.summary import changed, page
 
-log = logging.getLogger(__name__)
 LANDED = "pluralign.ratings.landed"
 
 
@@ -34,11 +26,7 @@ def land_ratings(exports: list[str], study: StudyName, strict: bool = False) -> 
         study: whose codebooks read them. They land in its collection, or in one of the study's name.
         strict: whether one bad row is enough to refuse everything.
     """
-    settings = load_study(study)
-    codebooks = [load_codebook(name) for name in settings.ratings.codebooks]
-    collection, secret = collection_of(settings, home()), find_key(home(), find_block)
-    landing = land(collection, [Path(export) for export in exports], codebooks, secret, strict)
-    log.info("%s: %s", collection.name, paragraph(landing))
+    landing = land_exports(exports, study, strict)
     name = landing.snapshot.manifest["collection"]
     careful(lambda: create_markdown_artifact(page(landing), key=key(name, "landing")))
     if landing.fresh:

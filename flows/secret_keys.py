@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prefect.blocks.system import Secret
-from prefect.settings import PREFECT_API_URL
+from flows.server import address_of_server
 
 
 def find_secret(name: str) -> str | None:
@@ -15,8 +14,10 @@ def find_secret(name: str) -> str | None:
 
 def find_block(name: str) -> str | None:
     """What Prefect keeps under a variable's name, written as a block's; None where no server is set, or it has none."""
-    if not PREFECT_API_URL.value():
+    if not address_of_server():
         return None
+    from prefect.blocks.system import Secret
+
     try:
         return str(Secret.load(name.lower().replace("_", "-")).get())  # type: ignore[union-attr]
     except ValueError:

@@ -1,12 +1,12 @@
-"""The Prefect server that a command talks to: see that it answers, or that a temporary one can start."""
+"""The Prefect server that a command talks to: which it is, that it answers, or that a temporary one can start."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tomllib
+from pathlib import Path
 from urllib.parse import urlsplit
-
-import httpx
-from pydantic import ValidationError
 
 from configs.errors import InputError, Unavailable, without_credentials
 from tasks.runtime.home import home
@@ -23,24 +23,52 @@ def check_server() -> None:
     Raises:
         Unavailable: it does not answer as a Prefect server, or lets nobody in with these credentials.
     """
-    address = _address()
+    address = address_of_server()
     if not address:
         _make_temporary_database()
     elif fault := _fault(address):
         raise Unavailable(f"PREFECT_API_URL {without_credentials(address)}: {fault}")
 
 
-def _address() -> str | None:
-    """The address in Prefect's settings, of the environment or of a profile."""
+def address_of_server() -> str | None:
+    """The address in Prefect's settings, of the environment, a file or a profile; None where none names a server.
+
+    Prefect is imported only where something is there that it would read an address from.
+
+    Raises:
+        Unavailable: PREFECT_API_URL is no address.
+        InputError: Prefect refuses its settings.
+    """
+    if "prefect" not in sys.modules and not _may_be_named():
+        return None
     given = os.environ.get("PREFECT_API_URL", "")
     if given and not _is_address(given):  # Prefect can't even be imported with some of these
         raise Unavailable(f"PREFECT_API_URL {without_credentials(given)}: expected http://HOST:PORT/api")
     from prefect.settings import PREFECT_API_URL
+    from pydantic import ValidationError
 
     try:
         return PREFECT_API_URL.value()
     except ValidationError as error:
         raise InputError(f"Prefect's settings: {error.errors()[0]['msg']}") from None
+
+
+def _may_be_named() -> bool:
+    """Whether any of the variables and files is there in which Prefect looks for a server's address."""
+    if any(name.upper() in ("PREFECT_API_URL", "PREFECT_PROFILE") for name in os.environ):
+        return True
+    profiles = os.environ.get("PREFECT_PROFILES_PATH") or Path(os.environ["PREFECT_HOME"], "profiles.toml")
+    if Path(profiles).exists() or Path("prefect.toml").exists():
+        return True
+    try:
+        return "prefect" in _text(".env").lower() or "prefect" in tomllib.loads(_text("pyproject.toml")).get("tool", {})
+    except (OSError, ValueError):
+        return True  # Prefect says what is wrong with it
+
+
+def _text(file: str) -> str:
+    """What is written in a file of this folder, "" where there is none."""
+    return Path(file).read_text("utf-8") if Path(file).exists() else ""
 
 
 def _is_address(text: str) -> bool:
@@ -53,6 +81,7 @@ def _is_address(text: str) -> bool:
 
 def _fault(address: str) -> str:
     """Why a server can't be used, "" if it can."""
+    import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings

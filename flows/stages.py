@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import pandas as pd
 
-from flows.artifacts import show_results
 from flows.outcome import Clock, Outcome
+from flows.screen import on_screen
 from tasks.methods.replicate_set import ReplicateSet, replicate_sets
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
@@ -19,6 +21,7 @@ from tasks.preferences.step import prepare_experiment
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.reporting.step import write_outputs
+from tasks.runtime.step import in_flow_run
 from tasks.runtime.store import Artifact
 from tasks.simulation.step import simulated_export
 
@@ -33,6 +36,19 @@ class ByReference(Generic[Value]):
 
     def __init__(self, value: Value) -> None:
         self.value = value
+
+
+@contextmanager
+def followed(bench: Bench) -> Iterator[None]:
+    """Within it, standard error shows how far the study is; in a flow run, Prefect's pages do too."""
+    if in_flow_run():
+        from flows.showing import showing
+
+        with showing(bench.board, bench.study.name):
+            yield
+    else:
+        with on_screen(bench.board):
+            yield
 
 
 def gather_ratings(bench: Bench, clock: Clock) -> tuple[Artifact, StudyData]:
@@ -74,9 +90,15 @@ def log_left_out(drops: pd.DataFrame) -> None:
 def report_alone(
     kind: str, bench: Bench, data: StudyData, ratings: Artifact, tables: dict[str, pd.DataFrame], clock: Clock, to: str
 ) -> Outcome:
-    """Write and show the report of `kind` ("survey" or "audit"), without models; by default into outputs/NAME-KIND."""
+    """Write the report of `kind` ("survey" or "audit"), without models; by default into outputs/NAME-KIND.
+
+    In a flow run, Prefect's pages show what it has found.
+    """
     study = bench.study.model_copy(update={"architectures": ()})
     folder = Path(to or f"outputs/{study.name}-{kind}")
     report = write_outputs(study, tables, study_facts(bench, data, ratings, None, clock.seconds), folder)
-    show_results(kind, study, tables, report)
+    if in_flow_run():
+        from flows.artifacts import show_results
+
+        show_results(kind, study, tables, report)
     return Outcome(folder, report, cells=0, failed=0, trained=0)

@@ -15,15 +15,14 @@ from prefect.states import State
 from configs.load import load_study
 from configs.schema import Study
 from flows.artifacts import show_results
-from flows.audit import audit_ratings
 from flows.cells import Grid, run_cells
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
 from flows.parameters import Folder, Overrides, StudyName, Workers
+from flows.parts import audit_ratings, survey_ratings
 from flows.secret_keys import find_secret
 from flows.showing import showing
 from flows.stages import ByReference, Prepared, gather_ratings, log_left_out, prepare_all
-from flows.survey import survey_ratings
 from tasks.architectures.load import check_access
 from tasks.generation.step import Prompts
 from tasks.judging.judges import check_judge

@@ -31,6 +31,7 @@ ROOMS = (
     "tasks.reporting",
     "tasks.planning",
     "tasks.lineage",
+    "tasks.exporting",
     "tasks.starting",
     "tasks.serving",
     "flows",

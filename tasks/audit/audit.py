@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
-from scipy.stats import hypergeom
 
 from configs.errors import InputError
 from configs.schema import Condition, Study
@@ -145,6 +144,8 @@ def filtered_raters(
 def _by_chance(lost: int, raters: int, left_out: int, size: int) -> float:
     """The two-sided p of `lost` of a group of `size`, where `left_out` of all `raters` are drawn at random: the
     probability of all numbers that are no likelier (Fisher's exact test)."""
+    from scipy.stats import hypergeom
+
     possible = hypergeom(raters, left_out, size).pmf(np.arange(size + 1))
     return float(min(possible[possible <= possible[lost] * (1 + 1e-7)].sum(), 1.0))
 

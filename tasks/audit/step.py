@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.audit.audit import audit, filtered_raters, population_weights
 from tasks.preferences.experiment import Preferences
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.step import step
 from tasks.runtime.store import Store
 
 VERSION = 6
 
 
-@task(name="audit", cache_policy=NO_CACHE)
+@step("audit")
 def audit_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences], store: Store) -> pd.DataFrame:
     """What each condition does to each stratum's ratings."""
     experiments = study.experiments.items()
@@ -36,7 +35,7 @@ def audit_table(study: Study, data: StudyData, preferences: Mapping[str, Prefere
     return table[table["n_participants"] >= study.survey.min_participants].reset_index(drop=True)
 
 
-@task(name="filtered raters", cache_policy=NO_CACHE)
+@step("filtered raters")
 def filtered_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences]) -> pd.DataFrame | None:
     """Whom the rater filters leave out, by group; None for a study without any. Made anew each time, in no time."""
     made = {
@@ -46,7 +45,7 @@ def filtered_table(study: Study, data: StudyData, preferences: Mapping[str, Pref
     return filtered_raters(study, data, made) if any(made.values()) else None
 
 
-@task(name="population weights", cache_policy=NO_CACHE)
+@step("population weights")
 def population_table(study: Study, data: StudyData, preferences: Mapping[str, Preferences]) -> pd.DataFrame | None:
     """What weighting the raters to a population costs; None for a study that weighs none. Made anew each time."""
     made = {

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.judging.calibration import calibrate
@@ -22,6 +20,7 @@ from tasks.judging.proof import compare, prove, shortfalls
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import content_digest, fingerprint, frame_digest
 from tasks.runtime.progress import Report, tell
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 5
@@ -61,7 +60,7 @@ class ProvenJudge:
         self.judge.close()
 
 
-@task(name="judge", cache_policy=NO_CACHE)
+@step("judge")
 def prepare_judge(study: Study, data: StudyData, store: Store, secret: Secret) -> ProvenJudge:
     """The study's judge, held against the humans before it is used; `secret` gives the key of a name, or None.
 

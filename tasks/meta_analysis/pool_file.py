@@ -12,10 +12,12 @@ from tasks.meta_analysis.dependence import LEFT_OUT_UP_TO as SHARED_LEFT_OUT_UP_
 from tasks.meta_analysis.dependence import Dependence, pool_dependent
 from tasks.meta_analysis.groups import LEFT_OUT_UP_TO, leave_one_out, pool_table
 from tasks.meta_analysis.heterogeneity import METHODS
-from tasks.meta_analysis.read_effects import NAME, read_effects
+from tasks.meta_analysis.read_effects import AS_WRITTEN, NAME, EffectColumns, read_effects
 from tasks.meta_analysis.study import adjusted
+from tasks.ratings.reading.rejected import visible
 
-SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "tau2", "i2"]
+SHOWN = ["k", "estimate", "ci_low", "ci_high", "p", "hksj_ci_low", "hksj_ci_high", "hksj_p"]
+HETEROGENEITY = ["k", "q", "q_df", "q_p", "i2", "i2_low", "i2_high", "tau2", "tau2_low", "tau2_high"]
 SHOWN_BESIDE = ["cr2_std_error", "cr2_df", "cr2_ci_low", "cr2_ci_high", "cr2_p"]
 SHOWN_BESIDE += [f"half_normal_{name}" for name in ("mean", "low", "high", "tau", "tau_low", "tau_high")]
 MOST_ROWS = 60
@@ -33,7 +35,13 @@ class PooledFile:
     notes: list[str]
 
 
-def pool_file(path: Path, by: list[str], method: str, dependence: Dependence = INDEPENDENT) -> PooledFile:
+def pool_file(
+    path: Path,
+    by: list[str],
+    method: str,
+    dependence: Dependence = INDEPENDENT,
+    columns: EffectColumns = AS_WRITTEN,
+) -> PooledFile:
     """Read and pool; p_holm and hksj_p_holm within the first of `by` where there are several, else over all groups.
 
     dependence: what effects share. With it the pool has the columns of `tasks.meta_analysis.beside`, too.
@@ -43,7 +51,7 @@ def pool_file(path: Path, by: list[str], method: str, dependence: Dependence = I
     """
     if method not in METHODS:
         raise one_of("--method", method, METHODS)
-    effects, notes = read_effects(path, by, dependence.shares)
+    effects, notes = read_effects(path, by, dependence.shares, columns)
     if len(effects) < 2:
         raise InputError(f"{path}: row {effects.index[0]} is the only one; pooling needs two")
     if dependence.given:
@@ -59,10 +67,17 @@ def pool_file(path: Path, by: list[str], method: str, dependence: Dependence = I
 
 
 def summary(result: PooledFile, by: list[str]) -> str:
-    """The pooled table, as much of it as a screen holds, and notes."""
+    """What a screen holds of the pooled table: the estimates; Q, I² in percent and τ² of each pool of two effects and
+    more; what stands beside; and notes."""
     shown = result.pooled.head(MOST_ROWS)
-    blocks = [SHOWN, *([SHOWN_BESIDE] if {*SHOWN_BESIDE} <= {*shown} else [])]
-    texts = [shown[[*by, *some]].to_string(index=False, float_format=lambda value: f"{value:.4g}") for some in blocks]
+    shown = shown.assign(**{column: shown[column].map(visible) for column in by})
+    several = shown[shown["k"] > 1].assign(q_df=lambda pools: pools["k"] - 1)
+    blocks = [shown[[*by, *SHOWN]], *([several[[*by, *HETEROGENEITY]]] if len(several) else [])]
+    blocks += [shown[[*by, *SHOWN_BESIDE]]] if {*SHOWN_BESIDE} <= {*shown} else []
+    with pd.option_context("display.unicode.east_asian_width", True):
+        texts = [
+            block.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}") for block in blocks
+        ]
     rest = len(result.pooled) - len(shown)
     return "\n".join(["\n\n".join(texts), *([f"… and {rest} groups more"] if rest else []), *result.notes])
 
@@ -71,7 +86,7 @@ def _notes(pooled: pd.DataFrame, by: list[str], most: int) -> list[str]:
     notes = []
     alone = pooled[pooled["k"] == 1]
     if len(alone):
-        share, first = f"{len(alone)} of {len(pooled)} groups", " / ".join(alone[by].iloc[0])
+        share, first = f"{len(alone)} of {len(pooled)} groups", visible(" / ".join(alone[by].iloc[0]))
         notes.append(f"{share} have one effect, which stands as it is, without τ²: the first is {first}")
     if (pooled["k"] > most).any():
         notes.append(f"groups of more than {most} effects are not in leave_one_out.csv")

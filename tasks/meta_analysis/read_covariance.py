@@ -96,7 +96,8 @@ def _long(
         named |= {place for place in places if place is not None}
         if None not in places:
             rows.append((row, VALUE, *places, text))
-    faults += [Fault(1, "", f"no row of {shown(' / '.join(name))}") for name, p in known.items() if p not in named]
+    lacking = [" / ".join(name) for name, place in known.items() if place not in named]
+    faults += [Fault(source.header, "", f"no row of {shown(name)}") for name in lacking]
     return pd.DataFrame(rows, columns=["row", "column", "a", "b", "text"]), faults
 
 
@@ -108,8 +109,8 @@ def _square(source: Delimited, known: Positions) -> tuple[pd.DataFrame, list[Fau
         allowed = f"{', '.join(PAIRS[0])}, {VALUE}, nor effects as a matrix"
         raise InputError(f"{source.path}: its header names neither the columns {allowed}")
     faults = [
-        *_names(known, [(1, name, name) for name in across], "column"),
-        *_names(known, [(row, "", name) for row, name in zip(frame.index, down, strict=True)], "row"),
+        *_names(known, source.header, [(source.header, name, name) for name in across], "column"),
+        *_names(known, source.header, [(row, "", name) for row, name in zip(frame.index, down, strict=True)], "row"),
     ]
     rows = [
         (row, across[j], known[a,], known[b,], frame.iat[i, j + 1])
@@ -120,8 +121,8 @@ def _square(source: Delimited, known: Positions) -> tuple[pd.DataFrame, list[Fau
     return pd.DataFrame(rows, columns=["row", "column", "a", "b", "text"]), faults
 
 
-def _names(known: Positions, given: Sequence[tuple[int, str, str]], what: str) -> Iterator[Fault]:
-    """Faults of the names of a matrix's rows or columns, given with their places."""
+def _names(known: Positions, header: int, given: Sequence[tuple[int, str, str]], what: str) -> Iterator[Fault]:
+    """Faults of the names of a matrix's rows or columns, given with their places; those missing are the header's."""
     seen: set[str] = set()
     for row, column, name in given:
         if (name,) not in known:
@@ -131,7 +132,7 @@ def _names(known: Positions, given: Sequence[tuple[int, str, str]], what: str) -
         seen.add(name)
     for (name,) in known:
         if name not in seen:
-            yield Fault(1, "", f"no {what} of {shown(name)}")
+            yield Fault(header, "", f"no {what} of {shown(name)}")
 
 
 # ---- faults

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 from pandera.typing import DataFrame
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.effects.correction import correct_effects
@@ -23,11 +21,12 @@ from tasks.meta_analysis.ratios import ratios
 from tasks.meta_analysis.service import pool_service
 from tasks.meta_analysis.study import compare_pairs, other_methods, pool_contrasts, without_each
 from tasks.meta_analysis.tables import Pairwise, Pooled, Service, VarianceComponents
+from tasks.runtime.step import step
 
 Tables = dict[str, pd.DataFrame]
 
 
-@task(name="effects", cache_policy=NO_CACHE)
+@step("effects")
 def measure_effects(
     study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int, calibration: pd.DataFrame
 ) -> DataFrame[Effects]:
@@ -35,7 +34,7 @@ def measure_effects(
     return Effects.checked(correct_effects(effects(study, scores, health, categories), calibration))
 
 
-@task(name="replicate effects", cache_policy=NO_CACHE)
+@step("replicate effects")
 def measure_replicates(study: Study, scores: pd.DataFrame, replicated: pd.DataFrame) -> DataFrame[ReplicateEffects]:
     """One row a contrast or pair of conditions, dimension, architecture and rater replicate."""
     contrasts = {
@@ -46,13 +45,13 @@ def measure_replicates(study: Study, scores: pd.DataFrame, replicated: pd.DataFr
     return replicate_effects(study, contrasts, scores, replicated)
 
 
-@task(name="covariances", cache_policy=NO_CACHE)
+@step("covariances")
 def measure_covariances(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> DataFrame[EffectCovariances]:
     """What the errors of effects share, since all architectures answer the same prompts."""
     return effect_covariances(study, scores, table)
 
 
-@task(name="pool", cache_policy=NO_CACHE)
+@step("pool")
 def pool_effects(
     study: Study, table: pd.DataFrame, covariances: pd.DataFrame, replicates: pd.DataFrame, calibration: pd.DataFrame
 ) -> DataFrame[Pooled]:
@@ -60,7 +59,7 @@ def pool_effects(
     return pool_contrasts(study, table, covariances, replicates, calibration)
 
 
-@task(name="service", cache_policy=NO_CACHE)
+@step("service")
 def pool_ways(
     study: Study, name: str, scores: pd.DataFrame, categories: int, shares: Mapping[str, float] | None
 ) -> tuple[DataFrame[Groups], DataFrame[Service]]:
@@ -75,7 +74,7 @@ def pool_ways(
     return measure_groups(scores, study.dimensions, categories), pool_service(*measured)
 
 
-@task(name="pool otherwise", cache_policy=NO_CACHE)
+@step("pool otherwise")
 def pool_otherwise(
     study: Study, table: pd.DataFrame, covariances: pd.DataFrame, pooled: pd.DataFrame, replicates: pd.DataFrame
 ) -> Tables:
@@ -85,7 +84,7 @@ def pool_otherwise(
     return {"pooling_methods": methods, "leave_one_out": without, "ratios": ratios(study, table, means)}
 
 
-@task(name="variance components", cache_policy=NO_CACHE)
+@step("variance components")
 def find_components(
     table: pd.DataFrame, covariances: pd.DataFrame, pooled: pd.DataFrame, calibration: pd.DataFrame
 ) -> DataFrame[VarianceComponents]:
@@ -93,7 +92,7 @@ def find_components(
     return variance_components(table, covariances, pooled, calibration)
 
 
-@task(name="pairwise", cache_policy=NO_CACHE)
+@step("pairwise")
 def pool_pairs(
     study: Study, scores: pd.DataFrame, health: pd.DataFrame, categories: int, replicates: pd.DataFrame
 ) -> DataFrame[Pairwise]:

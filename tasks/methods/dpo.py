@@ -22,6 +22,7 @@ from tasks.architectures.cost import Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
+from tasks.methods.expanded import Expanded, both_sides
 from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import dialogues_of, encoded_with_reference
@@ -75,6 +76,21 @@ class Dpo(Method):
     def steps(self, size: int, recipe: Recipe) -> int:
         settings = recipe.block(DpoSettings)
         return math.ceil(settings.epochs * math.ceil(size / settings.batch_size))
+
+    def expanded(self, table: pd.DataFrame, data: ConditionData, within: str) -> Expanded:
+        """chosen and rejected: n(a ≻ b) rows of one and n(b ≻ a) of the other, over all dimensions."""
+        import pandas as pd
+
+        from tasks.preferences.pairs import count_preferences
+
+        keys = ["prompt_id", "a", "b"]
+        # a label counts as one whatever its rater weighs, which is in `weight` instead
+        final = [labels.final.drop(columns="weight", errors="ignore") for labels in data.labels.values()]
+        counts = pd.concat([count_preferences(labels, within) for labels in final])
+        n = table[keys].join(counts.groupby(keys)[["n_a", "n_b"]].sum().astype(int), on=keys)
+        texts = table.rename(columns={"text_a": "chosen", "text_b": "rejected"})[["prompt", "chosen", "rejected"]]
+        turned = texts.rename(columns={"chosen": "rejected", "rejected": "chosen"})[list(texts)]
+        return both_sides(table, n["n_a"], n["n_b"], texts, turned)
 
     def responses(self, table: pd.DataFrame) -> set[str]:
         return {*table["a"], *table["b"]}

@@ -22,6 +22,7 @@ from tasks.architectures.endings import end_ids
 from tasks.architectures.load import Base
 from tasks.architectures.thinking import AnswerReader
 from tasks.methods import rating_weights
+from tasks.methods.expanded import Expanded
 from tasks.methods.group_weights import GROUP
 from tasks.methods.method import Method
 from tasks.methods.rewards import Reward, head_reward, least, text_reward
@@ -80,6 +81,13 @@ class Grpo(Method):
         settings = recipe.block(GrpoSettings)
         used = min(size, settings.prompts)
         return math.ceil(settings.epochs * max(used // settings.prompts_per_step, 1))
+
+    def expanded(self, table: pd.DataFrame, data: ConditionData, within: str) -> Expanded:
+        """The prompts that samples may be drawn for, each once; the reward is fitted on the table."""
+        import numpy as np
+
+        rows = table[["prompt"]].drop_duplicates(ignore_index=True).assign(weight=1.0)
+        return Expanded(rows, np.ones(len(rows), dtype=int))
 
     def responses(self, table: pd.DataFrame) -> set[str]:
         return set(table["response_id"])

@@ -29,6 +29,7 @@ from tasks.architectures.cost import FORWARD, TRAIN, Texts, gradient_hours
 from tasks.architectures.load import Base
 from tasks.methods import rating_weights
 from tasks.methods.collapsed import collapsed, with_columns
+from tasks.methods.expanded import Expanded, both_sides
 from tasks.methods.group_weights import GROUP, GroupedRows, GroupWeights
 from tasks.methods.method import Method
 from tasks.methods.reference_log_probs import dialogues_of, encoded_with_reference
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from tasks.preferences.condition import ConditionData, Drop
+    from tasks.preferences.condition import ConditionData, Drop, Labels
 
 COLUMNS = ("target", "weight", "ref_logps", "ref_KL_logps")
 
@@ -83,7 +84,7 @@ class Kto(Method):
 
         parts, drops = [], []
         for name, labels in data.labels.items():
-            decided = labels.final[labels.final["label"].ne(labels.middle)]
+            decided = labels.final[_decided(labels)]
             reason = f"{name}: labels in the middle of the scale, neither desirable nor undesirable"
             drops.append(("labels", reason, len(labels.final) - len(decided), len(decided)))
             weight = decided["weight"] if "weight" in decided else pd.Series(1, decided.index)
@@ -109,6 +110,16 @@ class Kto(Method):
     def steps(self, size: int, recipe: Recipe) -> int:
         settings = recipe.block(KtoSettings)
         return math.ceil(settings.epochs * math.ceil(size / settings.batch_size))
+
+    def expanded(self, table: pd.DataFrame, data: ConditionData, within: str) -> Expanded:
+        """completion and label: a row for each label above or below the middle of its scale, true for one above."""
+        import pandas as pd
+
+        labels = pd.concat([own.final.assign(above=own.final["label"].gt(own.middle))[_decided(own)]
+                            for own in data.labels.values()])  # fmt: skip
+        n = labels.groupby("response_id")["above"].agg(["sum", "size"]).loc[table["response_id"]].set_index(table.index)
+        texts = table.rename(columns={"response": "completion"})[["prompt", "completion"]]
+        return both_sides(table, n["sum"], n["size"] - n["sum"], texts.assign(label=True), texts.assign(label=False))
 
     def responses(self, table: pd.DataFrame) -> set[str]:
         return set(table["response_id"])
@@ -171,6 +182,11 @@ class Kto(Method):
         settings = recipe.block(KtoSettings)
         weights = settings.desirable_weight, settings.undesirable_weight
         return LabelLoss(settings.learning_rate, settings.batch_size, settings.beta, *weights)
+
+
+def _decided(labels: Labels) -> pd.Series:
+    """Which of the labels that train are above or below the middle of the scale."""
+    return labels.final["label"].ne(labels.middle)
 
 
 @dataclass(frozen=True)

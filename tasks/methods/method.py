@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tasks.architectures.cost import Texts
     from tasks.architectures.load import Base
+    from tasks.methods.expanded import Expanded
     from tasks.methods.row_loss import RowLoss
     from tasks.methods.run import Run, Trained
     from tasks.preferences.condition import ConditionData, Drop
@@ -62,6 +63,15 @@ class Method(ABC):
     @abstractmethod
     def steps(self, size: int, recipe: Recipe) -> int:
         """Optimiser steps of the recipe's epochs over `size` rows or prompts; a last short batch is a step too."""
+
+    @abstractmethod
+    def expanded(self, table: pd.DataFrame, data: ConditionData, within: str) -> Expanded:
+        """The same feedback as TRL's own trainer of the method reads it, a row a preference, a label or a prompt.
+
+        Args:
+            table: the rows that train, made of `data`; of one group alone where the condition has several.
+            within: the condition's `within`.
+        """
 
     # ---- what a voice is under it
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from configs.schema import GROUP_NAME, Recipe
 from tasks.architectures.chat import SYSTEM
+from tasks.methods.expanded import Expanded
 from tasks.methods.group_weights import GROUP
 from tasks.methods.method import Method
 from tasks.preferences.condition import ConditionData, Drop
@@ -42,6 +44,27 @@ def training_rows(method: Method, data: ConditionData, recipe: Recipe, seed: int
     order = [name for name in ("prompt_id", "prompt", "a", "b", "response_id") if name in rows]
     rows = rows.sort_values(order, kind="stable", ignore_index=True)
     return rows.assign(weight=rows["weight"] / rows["weight"].mean()) if "weight" in rows else rows, drops
+
+
+def expanded_rows(method: Method, rows: pd.DataFrame, data: ConditionData, within: str) -> Expanded:
+    """Training rows, made of `data`, as TRL's own trainer of the method reads them; the mean weight of a copy is 1.
+
+    Rows of several groups stand below each other, each with the system turn that names its group, if there is one. What
+    has no weights, such as prompts to draw samples for, stands once for all groups.
+    """
+    if GROUP not in rows or "weight" not in rows:
+        own = data if GROUP in rows else next(iter(data.groups.values()), data)
+        parts = [method.expanded(of_all_groups(method, rows), own, within)]
+    else:
+        parts = []
+        for group, own_rows in rows.groupby(GROUP, sort=False):
+            part = method.expanded(own_rows, data.groups[str(group)], within)
+            named = {SYSTEM: own_rows[SYSTEM].iloc[0]} if SYSTEM in own_rows else {}
+            parts.append(part._replace(rows=part.rows.assign(**named)))
+    expanded = pd.concat([part.rows for part in parts], ignore_index=True)
+    copies = np.concatenate([part.copies for part in parts])
+    mean = (expanded["weight"] * copies).sum() / copies.sum()
+    return Expanded(expanded.assign(weight=expanded["weight"] / mean), copies)
 
 
 def system_turns(data: ConditionData, recipe: Recipe) -> dict[str, str]:

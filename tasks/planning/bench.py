@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from configs.schema import Study
-from tasks.generation.health import Grammar
-from tasks.generation.step import Prompts
-from tasks.judging.step import ProvenJudge
-from tasks.methods.replicate_set import ReplicateSet
-from tasks.methods.training_set import TrainingSet
 from tasks.planning.earlier_runs import History
 from tasks.planning.time_left import TimeLeft
 from tasks.ratings.study_data import StudyData
@@ -19,6 +16,13 @@ from tasks.runtime.progress import Board
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store, home_store
 from tasks.runtime.tracking import Tracker
+
+if TYPE_CHECKING:  # a survey has neither cells nor a judge, and does without their imports
+    from tasks.generation.health import Grammar
+    from tasks.generation.step import Prompts
+    from tasks.judging.step import ProvenJudge
+    from tasks.methods.replicate_set import ReplicateSet
+    from tasks.methods.training_set import TrainingSet
 
 MOST_THREADS = 8
 """Of a process without GPU, where cores are left. A tiny model's products are too small for two."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.errors import InputError
-from configs.load import load_codebook
+from configs.load import load_codebooks
 from configs.schema import CONTROL, Assumptions, Simulation, Study
 from tasks.architectures.cost import Texts
 from tasks.effects.identity import EffectKey
@@ -155,12 +155,12 @@ def _ratings(study: Study, run: FinishedRun | None, store: Store) -> tuple[Study
         simulated = study.ratings.model_copy(update={"folder": None, "collection": None, "simulate": Simulation()})
         read, name = study.model_copy(update={"ratings": simulated}), "simulated ratings, assumed: there are no others"
     log.info("reading %s", name)
-    return load_data(study, read_ratings.fn(read, store, simulated_export(read, store))), name
+    return load_data(study, read_ratings(read, store, simulated_export(read, store))), name
 
 
 def _check_there(study: Study) -> None:
     """Raise `InputError` where the study's ratings are not there."""
     if study.ratings.folder is not None:
-        files_of([load_codebook(name) for name in study.ratings.codebooks], Path(study.ratings.folder))
+        files_of(load_codebooks(study.ratings.codebooks), Path(study.ratings.folder))
     if study.ratings.collection is not None:
         collection_of(study, home()).find(study.ratings.snapshot)

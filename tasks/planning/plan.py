@@ -115,7 +115,7 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     """Read ratings, prepare preferences (both kept for the run), and look up what exists; asks no hub and no judge."""
     settings = load_study(study, overrides)
     bench = Bench(settings, workers)
-    ratings = read_ratings.fn(settings, bench.store, simulated_export(settings, bench.store))
+    ratings = read_ratings(settings, bench.store, simulated_export(settings, bench.store))
     data = load_data(settings, ratings)
     if not settings.experiments:
         return Plan(settings, [], bench.runner.size)

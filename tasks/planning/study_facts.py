@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.load import load_codebook
+from configs.load import load_codebooks
 from configs.schema import Architecture, Encoder
 from tasks.architectures.step import known_revision
 from tasks.planning.bench import Bench
@@ -39,6 +39,13 @@ def study_facts(
         "training prompts": int(data.training(data.ratings)["prompt_id"].nunique()),
         "evaluation prompts": len(bench.evaluation_prompts(data)),
     }
+    if data.compared:  # each is a prompt of its own there, whose responses are its sides
+        of_texts = data.responses.assign(prompt=data.responses["prompt_id"].map(data.prompt_groups))
+        counts |= {
+            "comparisons": len(data.ratings[["participant_id", "prompt_id"]].drop_duplicates()),
+            "responses": len(of_texts[["prompt", "response"]].drop_duplicates()),
+            "prompts": of_texts["prompt"].nunique(),
+        }
     if cells is not None:
         failed = int((cells["status"] == "failed").sum())
         runs = len(set(cells["training_run"]) - {""})
@@ -49,7 +56,7 @@ def study_facts(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         status="in part" if failed else "whole",
         label=study.label,
-        sources=tuple(load_codebook(name).source for name in study.ratings.codebooks),
+        sources=tuple(codebook.source for codebook in load_codebooks(study.ratings.codebooks)),
         ratings_digest=ratings.key,
         snapshot=ratings.record.get("snapshot", ""),
         seconds=seconds,

@@ -6,16 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from configs.load import load_codebook
 from configs.schema import Study
 from tasks.ratings.landing.snapshot import collection_of, snapshot_data
-from tasks.ratings.reading.load import check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.reading.load import check_strata, files_of, fitting_codebooks, load_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import file_digest, fingerprint
 from tasks.runtime.home import home
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 
 VERSION = 4
@@ -23,16 +21,14 @@ TABLES = ("ratings", "participants", "responses")
 COUNTS = ("categories", "dropped", "noted")
 
 
-@task(name="read ratings", cache_policy=NO_CACHE)
+@step("read ratings")
 def read_ratings(study: Study, store: Store, simulated: Path | None = None) -> Artifact:
     """The study's three tables as Parquet, checked against the study.
 
     They come from the snapshot of its collection that the study names, or from an export in which every row must be
     usable: the one in its folder, or the `simulated` one.
     """
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
-    for codebook in codebooks:
-        check_codebook(study, codebook)
+    codebooks = fitting_codebooks(study)
     dimensions = list(study.dimensions)
     source: str | list[str]
     if study.ratings.collection:

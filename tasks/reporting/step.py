@@ -8,14 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from configs.schema import Study
 from tasks.reporting.report import write_report
 from tasks.reporting.run_facts import Facts
 from tasks.runtime.files import write_atomically
 from tasks.runtime.spreadsheet import as_csv
+from tasks.runtime.step import step
 
 VERSIONS = (
     "pluralign",
@@ -31,7 +30,7 @@ VERSIONS = (
 )
 
 
-@task(name="report", cache_policy=NO_CACHE)
+@step("report")
 def write_outputs(study: Study, tables: dict[str, pd.DataFrame], facts: Facts, folder: Path) -> Path:
     """`tables/*.csv`, `figures/`, `report.html`, `report.md` and `study.json`; returns the report's path."""
     facts = replace(facts, versions={name: version(name) for name in VERSIONS})

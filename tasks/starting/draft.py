@@ -24,7 +24,9 @@ class UserTable:
 class Draft:
     """A codebook in the making, and what the user should know of how it came about.
 
-    codebook: as its YAML file has it, but for name, version and language, which need not be there. better: dimension →
+    codebook: as its YAML file has it, but for name, version and language, which need not be there, and for
+    `ratings.labels`, which are not there where a tool leaves labels to its users: which of them is higher is then still
+    to be found out. Without `participants` or `responses` the format holds none. better: dimension →
     "higher" or "lower", where the data or their format tell; titles and definitions: dimension → text. assumed: what
     was taken for granted, a sentence each, with examples from the data that are nobody's id. unclear: what the data
     could not tell, and what to write where.
@@ -48,5 +50,9 @@ class Bridge(Protocol):
         ...
 
     def draft(self, tables: Sequence[UserTable]) -> Draft | None:
-        """The draft, or None where the tables are not of this format."""
+        """The draft, or None where the tables are not of this format.
+
+        Raises:
+            InputError: they are, and can't be used as they are.
+        """
         ...

@@ -19,7 +19,7 @@ from configs.errors import InputError
 from configs.load import load_codebook, load_study
 from tasks.ratings.reading.load import Data, check_codebook, check_strata
 from tasks.ratings.reading.rejected import visible
-from tasks.starting import bridges
+from tasks.starting.bridges import BRIDGES
 from tasks.starting.draft import Draft
 from tasks.starting.general import general_draft
 from tasks.starting.languages import language_of
@@ -141,7 +141,7 @@ def _name(path: Path) -> str:
 
 def _draft(opened: Opened) -> tuple[str, Draft]:
     """What the files are called that a bridge knows, "" for others, and their draft."""
-    for bridge in getattr(bridges, "BRIDGES", ()):
+    for bridge in BRIDGES:
         draft = bridge.draft(opened.tables)
         if draft is not None:
             return bridge.title, draft

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
+from scipy.special import stdtrit
 
 from tasks.survey.tables import Cooccurrence, Disagreement, Participants
 
@@ -57,14 +58,12 @@ def group_difference(
 
 def _welch(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Standard error of a difference of means, and the reach of its 95% interval (Welch 1947); NaN without spread."""
-    from scipy import stats
-
     parts = np.array([side.var(ddof=1) / len(side) for side in (x, y)])
     error = float(np.sqrt(parts.sum()))
     if error <= CONSTANT * max(abs(x.mean()), abs(y.mean())):
         return np.nan, np.nan
     df = parts.sum() ** 2 / np.sum(parts**2 / [len(x) - 1, len(y) - 1])
-    return error, float(stats.t.ppf(0.975, df) * error)
+    return error, float(stdtrit(df, 0.975) * error)
 
 
 def attributes_of(participants: pd.DataFrame) -> list[str]:

@@ -42,7 +42,7 @@ def ordinal_regression(study: Study, data: Data) -> tuple[DataFrame[OrdinalRegre
     undeclared are left out. A dimension whose ratings no model can be fitted to has its reason in `notes`. Terms of
     fewer than `survey.min_participants` are in the model, but are not shown.
     """
-    if not study.survey.reference:
+    if not study.survey.reference or data.compared:  # in a comparison one side has what the other lacks: no level
         return OrdinalRegression.checked([]), OrdinalModels.checked([])
     indicators = indicator_terms(data.participants, study.survey.reference, study.survey.min_participants)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:

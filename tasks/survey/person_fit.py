@@ -143,10 +143,11 @@ def _each_rater(
     predicted = predictions(model, rated, dimension)
     y = np.searchsorted(categories, rated[dimension].to_numpy(float))
     rows: list[tuple[object, ...]] = []
+    at_level = np.exp(prior - logsumexp(prior))
     for name, places in rated.reset_index(drop=True).groupby("participant_id").indices.items():
         p = predicted.of(places)
-        level = rng.choice(len(prior), size=simulated, p=np.exp(prior - logsumexp(prior)))
-        drawn = rng.random((len(places), 1, simulated)) > np.cumsum(p, axis=1)[:, :, level]
+        level = rng.choice(len(prior), size=simulated, p=at_level)
+        drawn = rng.random((len(places), 1, simulated)) > np.take(np.cumsum(p, axis=1), level, axis=2)
         answers = np.column_stack([y[places], np.minimum(drawn.sum(axis=1), len(categories) - 1)])
         outfit, lz = fit_of_answers(p, answers, categories, prior)
         p_values = [_share_as_bad(values) for values in (outfit, -lz)]
@@ -163,7 +164,9 @@ def fit_of_answers(
     log-density of the levels (levels,). Each set's level is the one that is likeliest given its own answers.
     """
     log_p, rows = np.log(p), np.arange(len(p))[:, None]
-    by_level = log_p[rows, answers].sum(axis=0)  # (S, levels)
+    by_level = np.zeros((answers.shape[1], len(prior)))  # (S, levels)
+    for own, given in zip(log_p, answers, strict=True):
+        by_level += own[given]
     level = np.argmax(by_level + prior, axis=1)
     mean_log = (p * log_p).sum(axis=1)
     expected, variance = mean_log.sum(axis=0), ((p * log_p**2).sum(axis=1) - mean_log**2).sum(axis=0)

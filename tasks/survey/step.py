@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandera.typing import DataFrame
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from threadpoolctl import threadpool_limits
 
-from configs.load import load_codebook
+from configs.load import load_codebooks
 from configs.schema import Study
 from tasks.ratings.landing.pseudonym import find_key, key_check
 from tasks.ratings.reading.attention import failed_checks
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.home import home
+from tasks.runtime.step import step
 from tasks.runtime.store import Artifact, Record, Store
 from tasks.simulation.step import simulated_export
 from tasks.survey.describe import attributes_of, cooccurrence, disagreement, group_difference, participants_table
@@ -27,13 +28,13 @@ from tasks.survey.ordinal_regression import ordinal_regression
 from tasks.survey.rater_indices import rater_indices
 from tasks.survey.raters import careless_raters, rater_fits, rater_names, raters_table
 from tasks.survey.reliability import reliability
-from tasks.survey.tables import Reliability, SurveyContrasts
+from tasks.survey.tables import OrdinalModels, OrdinalRegression, Reliability, SurveyContrasts
 
 log = logging.getLogger(__name__)
 VERSION = 6
 
 
-@task(name="survey tables", cache_policy=NO_CACHE)
+@step("survey tables")
 def survey_tables(
     study: Study, data: StudyData, ratings: Artifact, store: Store,
     kept_key: Callable[[str], str | None] = lambda name: None,
@@ -47,7 +48,10 @@ def survey_tables(
 
     def build(folder: Path) -> Record:
         own = Path(study.ratings.folder) if study.ratings.folder else simulated_export(study, store)
-        tables = _tables(study, data) | _raters(study, data, secret, own)
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as pool:  # the models of raters beside those of terms
+            indices = pool.submit(rater_indices, data.ratings, list(study.dimensions), study.seed)
+            regression = ordinal_regression(study, data)
+        tables = _tables(study, data, regression) | _raters(study, data, indices.result(), secret, own)
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"tables": list(tables)}
@@ -56,10 +60,12 @@ def survey_tables(
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
 
 
-def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
+def _tables(
+    study: Study, data: StudyData, regression: tuple[DataFrame[OrdinalRegression], DataFrame[OrdinalModels]]
+) -> dict[str, pd.DataFrame]:
     dimensions = list(study.dimensions)
     positive = study.survey.positive_from or data.categories // 2 + 2
-    terms, models = ordinal_regression(study, data)
+    terms, models = regression
     people, few = data.participants, study.survey.min_participants
     return {
         "participants": participants_table(people, attributes_of(people), few),
@@ -72,12 +78,19 @@ def _tables(study: Study, data: StudyData) -> dict[str, pd.DataFrame]:
     }
 
 
-def _raters(study: Study, data: StudyData, secret: bytes | None, export: Path | None) -> dict[str, pd.DataFrame]:
-    indices, reasons = rater_indices(data.ratings, list(study.dimensions), study.seed)
+def _raters(
+    study: Study,
+    data: StudyData,
+    measured: tuple[pd.DataFrame, dict[str, str]],
+    secret: bytes | None,
+    export: Path | None,
+) -> dict[str, pd.DataFrame]:
+    """measured: what `rater_indices` returns."""
+    indices, reasons = measured
     for dimension, reason in reasons.items():
         log.warning("person fit on %s: %s", dimension, reason)
     careless, few = careless_raters(study, data), study.survey.min_participants
-    codebooks = [load_codebook(name) for name in study.ratings.codebooks]
+    codebooks = load_codebooks(study.ratings.codebooks)
     checks = failed_checks(codebooks, export) if export else pd.Series(dtype="int64")
     return {
         "raters": raters_table(indices, rater_names(study, secret), checks, careless, few),
@@ -106,9 +119,10 @@ def _warn(what: str, values: dict[str, Any]) -> None:
 
 
 def _contrasts(study: Study, data: StudyData) -> DataFrame[SurveyContrasts]:
-    """The difference in ratings between the strata of each contrast of two conditions with strata."""
-    rows = []
-    for settings in study.experiments.values():
+    """The difference in ratings between the strata of each contrast of two conditions with strata; of comparisons there
+    is none, since everybody gives as much to one side as they take from the other."""
+    rows: list[dict[str, object]] = []
+    for settings in () if data.compared else study.experiments.values():
         for contrast, strata in settings.compared_strata.items():
             a, b = (data.strata[stratum] for stratum in strata)
             if min(len(a), len(b)) < study.survey.min_participants:

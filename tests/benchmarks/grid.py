@@ -33,12 +33,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.load import load_study  # noqa: E402
 from tasks.architectures.step import prepare_base  # noqa: E402
+from tasks.exporting.preferences import as_conversations  # noqa: E402
 from tasks.judging.embedded import EmbeddedJudge  # noqa: E402
 from tasks.judging.evidence import mean_ratings  # noqa: E402
 from tasks.methods import METHODS  # noqa: E402
@@ -88,9 +90,7 @@ def expanded(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def as_chat(rows: pd.DataFrame, path: Path) -> Path:
     """The rows as TRL reads conversations."""
-    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
-    chat = {name: [[{"role": role, "content": text}] for text in rows[name]] for name, role in roles.items()}
-    pd.DataFrame(chat).to_parquet(path, index=False)
+    pq.write_table(as_conversations(rows), path)
     return path
 
 
@@ -228,7 +228,7 @@ def main() -> None:
         os.environ.setdefault("PLURALIGN_HOME", f"{place}/home")
         study = load_study("demo", {"architectures": options.architectures} if options.architectures else None)
         bench = Bench(study, workers=1)
-        ratings = read_ratings.fn(study, bench.store, simulated_export(study, bench.store))
+        ratings = read_ratings(study, bench.store, simulated_export(study, bench.store))
         data = load_data(study, ratings)
         preferences = {name: keep_preferences(study, name, data, ratings, bench.store) for name in study.experiments}
         conditions = {

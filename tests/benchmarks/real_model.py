@@ -85,7 +85,7 @@ def keep_data(place: Path, options: argparse.Namespace) -> None:
     os.environ["PLURALIGN_HOME"] = str(place / "home")
     study = settings(options)
     bench = Bench(study, 1)
-    ratings = read_ratings.fn(study, bench.store, None)
+    ratings = read_ratings(study, bench.store, None)
     data = load_data(study, ratings)
     preferences = keep_preferences(study, "scale", data, ratings, bench.store)
     rows = training_sets(study, "scale", preferences, bench.store)["5-point"].table.fetch(bench.store)

@@ -24,9 +24,7 @@ def fault(folder: Path, **changes: Any) -> str:
     path.write_text(yaml.safe_dump(raw, allow_unicode=True, sort_keys=False))
     with pytest.raises(InputError) as caught:
         load_codebook(str(path))
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return str(caught.value)
 
 
 def test_the_template_explains_every_key() -> None:
@@ -50,27 +48,46 @@ def test_the_template_is_valid_as_it_is_and_with_its_long_table() -> None:
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
-        ({"dimension": "question"}, "ratings: a long table needs both dimension and rating; a wide one neither"),
-        ({"ignored": ["x"]}, "ratings: ignored is for long tables; a wide one's other columns are never read"),
-        ({"reversed": ["fun"]}, "ratings: reversed: unknown 'fun'; allowed: toxicity, helpfulness, harmlessness"),
-        ({"missing": ["VERY"]}, "ratings: labels: the same but for case: 'very', 'VERY'"),
-        ({"dimensions": {"a": "q", "b": "q"}, "reversed": []}, "ratings: dimensions: two of them share a column"),
-        ({"file": "ratings.xlsx"}, "ratings.file: the end of a file's name: unknown 'ratings.xlsx'; allowed: .csv"),
-        ({"file": "../secret.csv"}, "ratings.file: a file within the export's folder, got '../secret.csv'"),
-        ({"file": "/etc/x.csv"}, "ratings.file: a file within the export's folder, got '/etc/x.csv'"),
-        (
-            {"dimension": "q", "rating": "a", "dimensions": {"a": "One", "b": "one "}, "reversed": []},
-            "ratings: dimensions: the same but for case: 'One', 'one '",
-        ),
+        ({"dimension": "question"}, ": a long table needs both dimension and rating; a wide one neither"),
+        ({"ignored": ["x"]}, ".ignored: only for long tables; a wide one's other columns are never read"),
+        ({"reversed": ["fun"]}, ".reversed: unknown 'fun'; allowed: toxicity, helpfulness, harmlessness"),
+        ({"missing": ["VERY"]}, ".labels: the same but for case: 'very', 'VERY'"),
+        ({"dimensions": {"a": "q", "b": "q"}, "reversed": []}, ".dimensions: two of them share a column"),
+        ({"sides": {"a": "a", "b": "b"}}, ": give response, or for comparisons sides"),
+        ({"sides": {"a": "a"}, "response": None}, ".sides: two or more, none of them called 'tie'"),
+        ({"numbers": {"low": 0, "high": 10}}, ": give labels or numbers"),
+        ({"labels": {"yes": 1}}, ".labels: at least two"),
+        ({"labels": {"yes": "a", "no": 1}}, ".labels.yes: 'a' is no category, nor one of tie"),
+        ({"stack": [{"a": "x"}, {"b": "y"}]}, ".stack: each needs the same names: a"),
+        ({"dimension": "q", "rating": "a", "dimensions": {"a": "One", "b": "one "}, "reversed": []},
+         ".dimensions: the same but for case: 'One', 'one '"),
     ],
 )  # fmt: skip
 def test_keys_of_ratings_that_do_not_fit_are_told(tmp_path: Path, ratings: dict[str, Any], message: str) -> None:
-    assert message in fault(tmp_path, ratings=ratings)
+    assert f": ratings{message}" in fault(tmp_path, ratings=ratings)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "message"),
+    [
+        ({"file": "ratings.xls"}, "file: the end of a file's name: unknown 'ratings.xls'; allowed: .csv"),
+        ({"file": "../secret.csv"}, "file: a file within the export's folder, got '../secret.csv'"),
+        ({"file": "/etc/x.csv"}, "file: a file within the export's folder, got '/etc/x.csv'"),
+        ({"file": "*/x.csv"}, "file: * and ? only in the name of the file, not of a folder: '*/x.csv'"),
+        ({"numbers": {"low": 0, "high": 9, "cuts": [5, 3]}}, "numbers: low, cuts and high must rise: 0, 5, 3, 9"),
+        ({"numbers": {"low": 0, "high": 999}}, "numbers: give cuts or quantiles, or whole numbers of at most 101"),
+        ({"numbers": {"low": 0, "high": 9, "cuts": [5], "quantiles": 3}}, "numbers: cuts or quantiles, not both"),
+    ],
+)  # fmt: skip
+def test_values_of_keys_of_ratings_that_do_not_fit_are_told(
+    tmp_path: Path, ratings: dict[str, Any], message: str
+) -> None:
+    assert f"ratings.{message}" in fault(tmp_path, ratings=ratings)
 
 
 def test_a_separator_is_for_several_answers(tmp_path: Path) -> None:
     message = fault(tmp_path, participants={"attributes": {"gender": {"column": "gender", "separator": ";"}}})
-    assert "participants.attributes.gender: separator: only where many: true" in message
+    assert "participants.attributes.gender.separator: only where many: true" in message
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from flows.cli import main
 from tests.flows.conftest import Place
 
 
-@pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design"])
+@pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design", "export", "inspect"])
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom flows.cli import main\n"

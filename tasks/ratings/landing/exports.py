@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from configs.codebook import SUFFIXES, Codebook
 from configs.errors import InputError, one_of
 from tasks.ratings.reading.files import leads_out
+from tasks.ratings.reading.source import matching
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def find_exports(exports: Sequence[Path], codebooks: Sequence[Codebook]) -> list
 def _is_there(codebook: Codebook, folder: Path, codebooks: Sequence[Codebook]) -> bool:
     """Whether the folder has the codebook's files: all, or none but those that others read too."""
     others = {file for other in codebooks if other.name != codebook.name for file in other.files}
-    there = {file for file in codebook.files if _may_be_read(folder / file, folder)}
+    there = {file for file in codebook.files if all(_may_be_read(path, folder) for path in matching(folder / file))}
     if codebook.ratings.file not in there and there <= others:
         return False
     for file in codebook.files:
@@ -78,7 +80,7 @@ def _of_one_table(path: Path, codebooks: Sequence[Codebook]) -> Codebook:
     if path.suffix.lower() not in SUFFIXES:
         raise one_of(f"{path}: the end of a file's name", path.suffix, SUFFIXES)
     single = [codebook for codebook in codebooks if len(codebook.files) == 1]
-    named = [codebook for codebook in single if codebook.ratings.file == path.name]
+    named = [codebook for codebook in single if fnmatchcase(path.name, codebook.ratings.file)]
     if len(named or single) != 1:
         raise InputError(f"{path}: a single file needs one codebook with all tables in it; give the export's folder")
     return (named or single)[0]

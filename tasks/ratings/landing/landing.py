@@ -25,6 +25,7 @@ from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
 from tasks.ratings.landing.snapshot import Collection, Snapshot
 from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
 from tasks.ratings.reading.load import check_scales, total, with_prompts
+from tasks.ratings.reading.quantiles import refuse_quantiles
 from tasks.ratings.reading.rejected import write_rejected
 from tasks.ratings.reading.same_text import shared_texts
 from tasks.ratings.reading.source import Source, read_source
@@ -144,6 +145,7 @@ def _merged(
 def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tables) -> _Read:
     codebook = export.codebook
     sources = read_export(codebook, export.paths, partial(read_source, within=export.folder))
+    refuse_quantiles(codebook, sources["ratings"])
     people, texts = tables.participants, tables.responses
     known = Known(
         participants=set(people.loc[people["codebook"] == codebook.name, "participant_id"]),
@@ -187,7 +189,7 @@ def _texts(source: Source, rows: pd.Series) -> dict[int, str]:
     """Row → its text, for the rows asked for."""
     asked = source.frame[source.frame.index.isin(rows)]
     read = dict(zip(asked.index, map("\x1f".join, asked.to_numpy().tolist()), strict=True))
-    return read | {one.row: one.text for one in (*source.unread, *source.labels)}
+    return read | {one.row: one.text for one in (*source.unread, *source.labels, *source.left_out)}
 
 
 # ---- what a landing reports
@@ -201,7 +203,7 @@ def count_reasons(entries: pd.DataFrame) -> dict[str, int]:
 def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> str | None:
     """Why nothing is landed, if so."""
     faults = faults_of(rejected)
-    first = f"the first: {describe_faults(faults)}" if len(faults) else ""
+    first = f"the first: {'; '.join(describe_faults(faults))}" if len(faults) else ""
     if strict and first:
         sources = [{source.path: source for source in read.sources.values()} for read in reads]  # each file once
         rows = sum(len(source.frame) + len(source.unread) for files in sources for source in files.values())

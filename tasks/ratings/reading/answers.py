@@ -98,7 +98,8 @@ def _ignored(table: RatingsTable, frame: pd.DataFrame) -> np.ndarray:
 def _blank(table: RatingsTable, frame: pd.DataFrame) -> np.ndarray:
     """Which rows name nobody or nothing that is rated, and hold no answer either: a turn that did not take place."""
     answers = [table.rating] if table.rating else list(table.dimensions.values())
-    return empty_cells(frame[answers]).all(axis=1) & empty_cells(frame[[table.participant, table.rated]]).any(axis=1)
+    silent = empty_cells(frame[answers]).all(axis=1)
+    return np.asarray(silent & empty_cells(frame[[table.participant, table.rated]]).any(axis=1))
 
 
 def _details(table: RatingsTable, siblings: Sequence[Codebook]) -> dict[str, Callable[[str], str]]:

@@ -1,8 +1,9 @@
-"""Any delimited table with all its columns, for commands that need no codebook; what its cells may say, and its faults.
+"""Any table with all its columns, for commands that need no codebook; what its cells may say, and its faults.
 
-Comma, semicolon, tab or bar between fields, with or without a byte order mark, UTF-8 or UTF-16, any line ends, decimal
-points, or decimal commas where no comma separates the fields. A row is named by the line where it begins, as a text
-editor counts.
+CSV (any usual separator between fields, with or without a byte order mark, UTF-8 or UTF-16, any line ends, decimal
+points, or decimal commas where no comma separates the fields), or by the end of its name Parquet, JSON Lines, JSON or
+Excel. A row is named by the line where it begins, as a text editor counts (CSV, JSON Lines), by its number from 1
+(Parquet, JSON), or as the sheet has it (Excel): as landing names the rows of an export.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,71 +21,162 @@ import numpy as np
 import pandas as pd
 
 from configs.codebook import tidy
-from configs.errors import InputError, one_of
-from tasks.ratings.reading.formats import FIELDS, SEPARATORS, SURROGATE, Unread, decoded, first_record, records
+from configs.errors import InputError
+from tasks.ratings.reading.formats import (
+    FIELDS,
+    SEPARATORS,
+    SURROGATE,
+    FileRows,
+    Unread,
+    as_text,
+    decoded,
+    everything,
+    first_record,
+    read_rows,
+    records,
+)
 from tasks.ratings.reading.rejected import visible
 from tasks.ratings.reading.source import by_text
 
 ROW = "row"
-"""The name of an index of lines."""
+"""The name of an index of rows."""
 MISSING = frozenset({"", "-", "–", "—", ".", "na", "n/a", "n.a.", "nan", "null", "#n/a", "#na", "<na>", "#n/a n/a"})
 MISSING_AS_WRITTEN = frozenset({"None", "NONE"})
 """`none` may well be a level: no treatment at all. Among numbers it is missing too."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 MOST_FAULTS, MOST_SPANS = 8, 100
 """So many faults are told in full, the rows of the others in so many spans."""
+TYPED = (".parquet", ".jsonl", ".ndjson", ".json", ".xlsx")
+"""Ends of names of files whose cells have kinds; every other file is CSV."""
+NESTED = "a list or an object, where one value is expected"
 
 
 class Fault(NamedTuple):
-    """What is wrong with a row, or with one cell of it."""
+    """What is wrong with a row, or with one cell of it; row 0 is the columns of a file that has no header line."""
 
     row: int
     column: str
     what: str
 
     def __str__(self) -> str:
-        return f"row {self.row}{f', column {self.column}' if self.column else ''}: {self.what}"
+        place = f"row {self.row}" if self.row else "columns"
+        return f"{place}{f', column {self.column}' if self.column else ''}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Delimited:
-    """A table's columns as text, as they stand, indexed by line; whether a comma may be a decimal one; what can't be
-    read."""
+    """A table's columns as text, as they stand, indexed by row; whether a comma may be a decimal one; what can't be
+    read; the row that faults of the header have."""
 
     path: Path
     frame: pd.DataFrame
     decimal_comma: bool
     faults: tuple[Fault, ...]
+    header: int
 
 
-def read_delimited(path: Path, wanted: Sequence[str], known: Sequence[str] = ()) -> Delimited:
-    """All columns of a table whose header has the `wanted` ones, each once, and no `known` one twice.
+def no_advice(names: Sequence[str]) -> str:
+    """Nothing to say of a header that lacks a column."""
+    return ""
 
-    Names are compared as `tidy` has them; the wanted columns are called what they were asked for by. Rows with more
-    fields than the header, or that are not UTF-8, are `faults`. What a shorter row lacks is empty.
+
+def read_delimited(
+    path: Path,
+    wanted: Sequence[str],
+    known: Sequence[str] = (),
+    advice: Callable[[Sequence[str]], str] = no_advice,
+) -> Delimited:
+    """A table whose header has the `wanted` columns, each once, and no `known` one twice; of CSV with all its columns.
+
+    Where nothing is wanted, all columns of any format. Names are compared as `tidy` has them; the wanted columns are
+    called what they were asked for by. Numbers of Parquet, JSON and Excel become the text that gives the same number
+    again. Rows with more fields than the header, or that are no text, and lists or objects in a wanted or known column
+    are `faults`. What a shorter row lacks is empty.
+
+    advice: what to add to the error where a wanted column is missing, given the names that there are.
 
     Raises:
-        InputError: the file can't be read or is empty; a wanted column is missing; one of these stands twice.
+        InputError: the file can't be read, is not what its name says or is empty; wanted columns are missing; one of
+            these stands twice.
     """
-    lines = list(io.StringIO(_text(path), newline=""))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    asked = {tidy(column): column for column in wanted}
+    used = {*asked, *known}
+    if path.suffix.lower() in TYPED:
+        table, decimal_comma = read_rows(path, content, used.__contains__ if wanted else everything), True
+    else:
+        table, decimal_comma = _csv(path, content, asked.keys())
+    faults = [Fault(one.row, "", one.message.partition(": ")[2] or one.reason) for one in table.unread]
+    if not table.all_names:
+        refuse(path, faults)
+    _check_header(path, [asked.get(name, name) for name in table.all_names], wanted, known, advice, table.header)
+    header = [asked.get(name, name) for name in table.names]
+    values = table.values
+    if path.suffix.lower() in TYPED:
+        for row, cells in zip(table.rows, values, strict=True):
+            nested = [place for place, cell in enumerate(cells) if isinstance(cell, (list, dict))]
+            faults += [Fault(row, header[place], NESTED) for place in nested if table.names[place] in used]
+        values = [list(map(as_text, cells)) for cells in values]
+    bad = {row: what for row, fields in zip(table.rows, values, strict=True) if (what := _no_text("".join(fields)))}
+    faults += [Fault(row, "", what) for row, what in bad.items()]
+    kept = [(row, fields) for row, fields in zip(table.rows, values, strict=True) if row not in bad]
+    index = pd.Index([row for row, _ in kept], dtype="int64", name=ROW)
+    frame = pd.DataFrame([fields for _, fields in kept], index=index, columns=header, dtype="str")
+    return Delimited(path, frame, decimal_comma, tuple(faults), 1 if table.header else 0)
+
+
+def _no_text(text: str) -> str:
+    """What is wrong with a row's characters; empty where nothing is."""
+    return "not UTF-8" if SURROGATE.search(text) else "a zero character" if "\0" in text else ""
+
+
+def _check_header(
+    path: Path,
+    header: list[str],
+    wanted: Sequence[str],
+    known: Sequence[str],
+    advice: Callable[[Sequence[str]], str],
+    is_line: bool,
+) -> None:
+    """Raise unless the header has each wanted column once; a header line that is a row of values is not shown."""
+    if not header:
+        raise InputError(f"{path}: empty; expected a header{' with ' if wanted else ''}{', '.join(wanted)}")
+    for column in (*wanted, *known):
+        if header.count(column) > 1:
+            raise InputError(f"{path}: two columns are called {column!r}; give one of them another name")
+    missing = [column for column in wanted if column not in header]
+    if missing and is_line and any(NUMBER.fullmatch(name) or is_missing(name) for name in header):
+        raise InputError(f"{path}: no column {missing[0]!r}; its first line looks like a row of values, not a header")
+    if missing:
+        unknown, there = ", ".join(map(repr, missing)), ", ".join(map(visible, header))
+        raise InputError(f"{path}: columns: unknown {unknown}; allowed: {there}{advice(header)}")
+
+
+# ---- CSV
+
+
+def _csv(path: Path, content: bytes, asked: Iterable[str]) -> tuple[FileRows, bool]:
+    """The rows, by the separator that makes most of the columns asked for, and of several such most columns; whether a
+    comma may be a decimal one."""
+    text = decoded(content)[0]
+    if "\0" in text:
+        raise InputError(f"{path}: not text (byte {content.index(0)} is zero)")
+    lines = list(io.StringIO(text, newline=""))
     csv.field_size_limit(2**31 - 1)
     readings = [(separator, *first_record(lines, separator)) for separator in SEPARATORS]
-    asked = {tidy(column): column for column in wanted}
-    separator, after, names = max(readings, key=lambda one: (len(asked.keys() & {*one[2]}), len(one[2])))
-    header = [asked.get(name, name) for name in names]
-    _check_header(path, header, wanted, known)
-    rows, values, faults = [], [], []
-    for record in records(lines, after, separator, len(header)):
-        fields = record.fields or _short_row(record.fault, separator, len(header))
-        if not fields and record.fault is not None:
-            faults.append(Fault(record.line, "", record.fault.message.partition(": ")[2]))
-        elif SURROGATE.search("".join(fields)):
-            faults.append(Fault(record.line, "", "not UTF-8"))
+    separator, after, names = max(readings, key=lambda one: (len({*asked} & {*one[2]}), len(one[2])))
+    rows, values, unread = [], [], []
+    for line, own, fault in records(lines, after, separator, len(names)):
+        fields = own or _short_row(fault, separator, len(names))
+        if not fields and fault is not None:
+            unread.append(fault)
         else:
-            rows.append(record.line)
+            rows.append(line)
             values.append(fields)
-    frame = pd.DataFrame(values, index=pd.Index(rows, dtype="int64", name=ROW), columns=header, dtype="str")
-    return Delimited(path, frame, separator != ",", tuple(faults))
+    return FileRows(names, rows, values, tuple(unread), names, header=True), separator != ","
 
 
 def _short_row(fault: Unread | None, separator: str, width: int) -> list[str]:
@@ -93,31 +185,6 @@ def _short_row(fault: Unread | None, separator: str, width: int) -> list[str]:
         return []
     fields = next(csv.reader([fault.text], delimiter=separator))
     return fields + [""] * (width - len(fields)) if len(fields) < width else []
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    text = decoded(content)[0]
-    if "\0" in text:
-        raise InputError(f"{path}: not text (byte {content.index(0)} is zero)")
-    return text
-
-
-def _check_header(path: Path, header: list[str], wanted: Sequence[str], known: Sequence[str]) -> None:
-    """Raise unless the header has each wanted column once; a header that is a row of values is not shown."""
-    if not header:
-        raise InputError(f"{path}: empty; expected a header{' with ' if wanted else ''}{', '.join(wanted)}")
-    for column in (*wanted, *known):
-        if header.count(column) > 1:
-            raise InputError(f"{path}: two columns are called {column!r}; give one of them another name")
-    for column in wanted:
-        if column not in header and any(NUMBER.fullmatch(name) or is_missing(name) for name in header):
-            raise InputError(f"{path}: no column {column!r}; its first line looks like a row of values, not a header")
-        if column not in header:
-            raise one_of(f"{path}: columns", column, map(visible, header))
 
 
 # ---- cells
@@ -156,9 +223,10 @@ def refuse(path: Path, faults: Sequence[Fault]) -> None:
     """Raise an `InputError` that names every fault by its row, the first ones in full; none is no error."""
     if not faults:
         return
-    ordered = sorted(faults)
+    nested = {(fault.row, fault.column) for fault in faults if fault.what == NESTED}
+    ordered = sorted(fault for fault in faults if fault.what == NESTED or (fault.row, fault.column) not in nested)
     text = "; ".join(map(str, ordered[:MOST_FAULTS]))
-    rest = {fault.row for fault in ordered[MOST_FAULTS:]}
+    rest = {fault.row for fault in ordered[MOST_FAULTS:]} - {0}
     raise InputError(f"{path}: {text}" + (f"; more of the like in {spans(rest)}" if rest else ""))
 
 

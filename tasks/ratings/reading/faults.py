@@ -1,4 +1,4 @@
-"""The faults of an export for people: a table of all, or one line for the first."""
+"""The faults of an export for people: a table of all, or a line for the first of each kind."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def faults_of(rejected: pd.DataFrame) -> pd.DataFrame:
     return rejected[~rejected["reason"].isin(EXPECTED)]
 
 
-def describe_faults(faults: pd.DataFrame) -> str:
-    """One line: the first fault of each kind in each column, by file and row."""
+def describe_faults(faults: pd.DataFrame) -> list[str]:
+    """A line for the first fault of each kind in each column, by file and row."""
     firsts = faults.drop_duplicates(["file", "reason", "column"])
-    return "; ".join(dict.fromkeys(describe_fault(entry, faults) for _, entry in firsts.iterrows()))
+    return list(dict.fromkeys(describe_fault(entry, faults) for _, entry in firsts.iterrows()))
 
 
 def describe_fault(entry: pd.Series, faults: pd.DataFrame) -> str:

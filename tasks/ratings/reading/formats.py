@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,9 @@ KEY = "@key"
 ROWS_TO_FIT = 20
 """So many lines under a header tell which separator it has."""
 LARGEST_SHEET = 2_000_000_000
-"""Bytes that a sheet of a workbook may have unpacked."""
+"""Bytes that a workbook may have unpacked."""
+MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
+"""Of a sheet, as Excel has it."""
 
 
 class Unread(NamedTuple):
@@ -55,7 +58,7 @@ class FileRows:
     names: the columns that were read, as `tidy` has them; twice where the file has them twice. rows: what each row is
     called. values: its cells, one a name; texts (CSV) or what the format has (None, numbers, lists, dicts …).
     all_names: of all columns of the file; where its header is missing, cells of somebody. header: whether they come
-    from a first line.
+    from a first line. texts: whether all cells are texts that a file can hold.
     """
 
     names: list[str]
@@ -64,6 +67,7 @@ class FileRows:
     unread: tuple[Unread, ...] = ()
     all_names: Sequence[str] = ()
     header: bool = False
+    texts: bool = False
 
 
 Wanted = Callable[[str], bool]
@@ -115,7 +119,9 @@ def _csv(path: Path, content: bytes, wanted: Wanted) -> FileRows:
         else:
             rows.append(line)
             values.append(fields if whole else [fields[place] for place in places])
-    return FileRows([header[place] for place in places], rows, values, tuple(unread), header, header=any(header))
+    return FileRows(
+        [header[place] for place in places], rows, values, tuple(unread), header, header=any(header), texts=True
+    )
 
 
 def decoded(content: bytes) -> tuple[str, int | None]:
@@ -290,11 +296,10 @@ def _parquet(path: Path, content: bytes, wanted: Wanted) -> FileRows:
         file = pq.ParquetFile(io.BytesIO(content))
         all_names = list(map(tidy, file.schema_arrow.names))
         own = [name for name in file.schema_arrow.names if wanted(tidy(name))]
-        if len(set(own)) == len(own):
-            table = file.read(columns=own)
-            columns = [_values(table.column(name)) for name in own]
-        else:  # a name that stands twice is the caller's to refuse
-            columns = [[] for _ in own]
+        if len(set(own)) < len(own):  # which of them is wanted, nobody can say
+            return FileRows(list(map(tidy, own)), [], [], (), all_names)
+        table = file.read(columns=own)
+        columns = [_values(table.column(name)) for name in own]
     except (pa.ArrowException, OSError):
         raise InputError(f"{path}: not Parquet, or damaged") from None
     values = list(zip(*columns, strict=True))
@@ -319,19 +324,44 @@ def _excel(path: Path, content: bytes, wanted: Wanted, sheet: str | None) -> Fil
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         if sheet is not None and sheet not in book.sheetnames:
             raise one_of(f"{path}: sheet", sheet, book.sheetnames)
-        lines = list(enumerate(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), 1))
+        cells_of = book[sheet or book.sheetnames[0]]
+        cells_of.reset_dimensions()  # what a file says of its size may be wrong
+        lines = list(enumerate(cells_of.iter_rows(max_row=MOST_ROWS, max_col=MOST_COLUMNS, values_only=True), 1))
     except (InputError, MemoryError):
         raise
     except Exception:  # the library raises what it happens to meet in a damaged file
         raise InputError(f"{path}: not Excel (.xlsx), or damaged") from None
     lines = [(row, cells) for row, cells in lines if any(cell not in (None, "") for cell in cells)]
-    header = [tidy("" if cell is None else str(cell)) for cell in lines[0][1]] if lines else []
-    places = [place for place, name in enumerate(header) if name and wanted(name)]
-    values = [[_cell(cells[place] if place < len(cells) else None) for place in places] for _, cells in lines[1:]]
-    rows = [row for row, _ in lines[1:]]
-    return FileRows([header[place] for place in places], rows, values, (), header, header=any(header))
+    if not lines:
+        return FileRows([], [], [])
+    header = [tidy(as_text(cell)) for cell in lines[0][1]]
+    while header and not header[-1]:
+        header.pop()
+    places = [place for place, name in enumerate(header) if wanted(name)]
+    rows, values, unread = [], [], []
+    for row, cells in lines[1:]:
+        if any(cell not in (None, "") for cell in cells[len(header) :]):
+            what = f"cells beyond the {len(header)} columns that the header has"
+            unread.append(Unread(row, FIELDS, what, f"row {row}: {what}", "\x1f".join(map(as_text, cells))))
+            continue
+        rows.append(row)
+        values.append([_cell(cells[place]) if place < len(cells) else None for place in places])
+    return FileRows([header[place] for place in places], rows, values, tuple(unread), header, header=any(header))
 
 
 def _cell(value: Any) -> Any:
     """A cell's value; a whole number as one, since Excel has no other kind than decimals."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def as_text(value: Any) -> str:
+    """A value as a CSV file would have it; lists and objects as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bytes):
+        return value.decode(errors="surrogateescape")
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

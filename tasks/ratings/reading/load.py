@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from configs.codebook import Codebook
-from configs.errors import InputError, one_of
+from configs.errors import InputError, lines_of, together, unknown
+from configs.load import load_codebooks
+from configs.paths import also_looked
 from configs.schema import Study
 from tasks.ratings.reading.answers import CONFLICTING, NO_ANSWER_AT_ALL, REPEATED
 from tasks.ratings.reading.columns import ATTENTION
@@ -58,13 +60,18 @@ def load_ratings(
     `read_export`.
 
     Raises:
-        InputError: a missing file or column, or a fault of a row; of each kind of fault the first is told. What a
+        InputError: a missing file or column, or faults of rows; of each kind of fault the first is told. What a
             questionnaire drops by itself is counted: failed attention checks, empty rows, label rows, and of two
             ratings of the same the second.
     """
     codebooks = list(codebooks)
     check_scales(codebooks)
-    valid = {codebook.name: _load(narrowed(codebook, dimensions), codebooks, folder, read) for codebook in codebooks}
+    valid, faults = dict[str, Valid](), list[str]()
+    for codebook in codebooks:
+        valid[codebook.name], own = _load(narrowed(codebook, dimensions), codebooks, folder, read)
+        faults += own
+    if faults:
+        raise together(str(folder), faults, "kinds of faults, the first of each:")
     data = stack(
         ratings=[with_prompts(one.ratings.table, one.responses.table) for one in valid.values()],
         participants=[one.participants.table for one in valid.values()],
@@ -143,18 +150,15 @@ def narrowed(codebook: Codebook, dimensions: Sequence[str]) -> Codebook:
 
 
 def _load(
-    codebook: Codebook, siblings: Sequence[Codebook], folder: Path, read: Callable[..., Source] = read_strictly
-) -> Valid:
-    """One codebook's tables, without a fault."""
+    codebook: Codebook, siblings: Sequence[Codebook], folder: Path, read: Callable[..., Source]
+) -> tuple[Valid, list[str]]:
+    """One codebook's tables, and a line for the first of each kind of their faults."""
     sources = read_export(codebook, {file: folder / file for file in codebook.files}, read)
     codebook = with_cuts(codebook, sources["ratings"])
     others = [sibling for sibling in siblings if sibling.name != codebook.name]
     valid = validate(codebook, sources, lambda text: f"{codebook.name}:{text}", others)
     rejected = rejected_of(codebook, valid, ids_of(codebook, sources))
-    faults = faults_of(rejected[rejected["reason"] != CONFLICTING])
-    if len(faults):
-        raise InputError(describe_faults(faults))
-    return valid
+    return valid, describe_faults(faults_of(rejected[rejected["reason"] != CONFLICTING]))
 
 
 def _dropped(codebook: Codebook, valid: Valid) -> dict[str, int]:
@@ -181,35 +185,57 @@ def check_codebook(study: Study, codebook: Codebook) -> None:
     """See that the study's dimensions, scales and attributes are those of the questionnaire.
 
     Raises:
-        InputError: a dimension or an attribute that the codebook doesn't have, a scale of another length.
+        InputError: each dimension and attribute that the codebook doesn't have, each scale of another length.
     """
+    faults: list[str] = []
+
+    def tell(place: str, text: str) -> None:
+        faults.append(f"{study.name}: {place} ({codebook.name}): {text}")
+
     for dimension in study.dimensions:
         if dimension not in codebook.ratings.dimensions:
-            raise one_of(f"{study.name}: dimensions ({codebook.name})", dimension, codebook.ratings.dimensions)
+            tell("dimensions", unknown(dimension, codebook.ratings.dimensions))
     categories = codebook.ratings.categories
     if codebook.ratings.sides:
         for name, experiment in study.experiments.items():
             for key, condition in experiment.conditions.items():
                 if condition.aggregation == "all" and condition.within != "participant":
-                    place = f"{study.name}: experiments.{name}.conditions.{key}.within"
-                    raise InputError(f"{place}: {codebook.name} has comparisons, so only participant is allowed")
+                    tell(f"experiments.{name}.conditions.{key}.within", "comparisons, so only participant is allowed")
     for name, scale in study.scales.items():
         if len(scale) != categories:
-            place = f"{study.name}: scales.{name} ({codebook.name})"
-            raise InputError(f"{place}: {len(scale)} entries for {categories} categories")
+            tell(f"scales.{name}", f"{len(scale)} entries for {categories} categories")
     named = [(f"strata.{name}.attribute", stratum.attribute) for name, stratum in study.strata.items()]
     for key, attribute in [*named, *(("survey.reference", attribute) for attribute in study.survey.reference)]:
         if attribute not in codebook.participants.attributes:
-            place = f"{study.name}: {key} ({codebook.name})"
-            raise one_of(place, attribute, codebook.participants.attributes)
+            tell(key, unknown(attribute, codebook.participants.attributes))
+    if faults:
+        raise together(study.name, faults)
+
+
+def fitting_codebooks(study: Study) -> list[Codebook]:
+    """The study's codebooks.
+
+    Raises:
+        InputError: the faults of all of them, or everything in which the study does not fit them.
+    """
+    codebooks, faults = load_codebooks(study.ratings.codebooks), list[str]()
+    for codebook in codebooks:
+        try:
+            check_codebook(study, codebook)
+        except InputError as error:
+            faults += lines_of(error)
+    if faults:
+        raise together(study.name, faults)
+    return codebooks
 
 
 def check_strata(study: Study, participants: pd.DataFrame) -> None:
     """See that somebody declares each value that a stratum or the survey's reference names.
 
     Raises:
-        InputError: nobody does; the message has the values that so many declare that a report shows them.
+        InputError: each value that nobody does, with those that so many declare that a report shows them.
     """
+    faults: list[str] = []
     named = [(f"strata.{name}.values", stratum.attribute, stratum.values) for name, stratum in study.strata.items()]
     named += [(f"survey.reference.{name}", name, (value,)) for name, value in study.survey.reference.items()]
     for place, attribute, values in named:
@@ -217,18 +243,20 @@ def check_strata(study: Study, participants: pd.DataFrame) -> None:
         shown = sorted(term for term, n in declared.items() if n >= study.survey.min_participants)
         for value in values:
             if value not in declared:
-                raise one_of(f"{study.name}: {place} (no participant declares it)", value, shown)
+                faults.append(f"{study.name}: {place} (no participant declares it): {unknown(value, shown)}")
+    if faults:
+        raise together(study.name, faults)
 
 
 def files_of(codebooks: Iterable[Codebook], folder: Path) -> list[Path]:
     """Every file that the codebooks read.
 
     Raises:
-        InputError: one is missing.
+        InputError: those that are missing.
     """
     files = dict.fromkeys(folder / file for codebook in codebooks for file in codebook.files)
     paths = list(dict.fromkeys(path for file in files for path in matching(file)))
-    if missing := [path for path in paths if not path.is_file()]:
-        faults = (f"{path}: no such file; ratings.folder says where the export lies" for path in missing)
-        raise InputError("\n".join(faults))
+    said = f"no such file; ratings.folder says where the export lies{also_looked(folder)}"
+    if missing := [f"{path}: {said}" for path in paths if not path.is_file()]:
+        raise together(str(folder), missing if folder.is_dir() else missing[:1])
     return paths

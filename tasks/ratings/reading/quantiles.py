@@ -26,10 +26,25 @@ def with_cuts(codebook: Codebook, source: Source) -> Codebook:
     texts = texts[np.array(by_text(texts, label), dtype=int) > 0]
     cuts = quantile_cuts(np.array(by_text(texts, as_number), dtype=float), table.numbers)
     if len(cuts) + 1 < table.numbers.quantiles:
-        found = f"{len(texts):,} ratings make only {len(cuts) + 1} different groups"
+        found = f"so many of {len(texts):,} ratings are the same that they make {len(cuts) + 1}"
         raise InputError(f"{codebook.name}: ratings.numbers.quantiles: {table.numbers.quantiles}, but {found}")
     numbers = Numbers(low=table.numbers.low, high=table.numbers.high, cuts=cuts)
     return codebook.model_copy(update={"ratings": table.model_copy(update={"numbers": numbers})})
+
+
+def refuse_quantiles(codebook: Codebook, source: Source) -> None:
+    """See that categories don't depend on what else is in an export: in a collection they would move.
+
+    Raises:
+        InputError: they do; the message has the cuts that would be the same for this one.
+    """
+    numbers = with_cuts(codebook, source).ratings.numbers
+    if numbers and numbers != codebook.ratings.numbers:
+        cuts = ", ".join(f"{cut:g}" for cut in numbers.cuts)
+        raise InputError(
+            f"{codebook.name}: ratings.numbers.quantiles: a collection needs categories that stay as they are; "
+            f"write cuts: [{cuts}], which are the quantiles of this export"
+        )
 
 
 def quantile_cuts(values: np.ndarray, numbers: Numbers) -> tuple[float, ...]:

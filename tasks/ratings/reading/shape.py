@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.codebook import ExportColumn, ExportTable, normal, tidy
-from tasks.ratings.reading.formats import KEY, FileRows, Unread
+from tasks.ratings.reading.formats import KEY, FileRows, Unread, as_text
 from tasks.runtime.fingerprint import fingerprint
 
-ROW, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@number", "=", "#", "*"
+ROW, FILE_NAME, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@file", "@number", "=", "#", "*"
 WITH_TEXT_BEFORE = re.compile(rf"^(?P<text>[^.@=#]+)(?P<place>{KEY}|{ROW})$")
 """`Ann@key`: a key or a row's number with a text before it."""
 PARALLEL = "lists of different lengths"
@@ -27,7 +27,10 @@ FILE = 10**13
 
 
 class _Absent:
-    """No such place."""
+    """No such place; as a text, nothing."""
+
+    def __str__(self) -> str:
+        return ""
 
 
 ABSENT = _Absent()
@@ -81,21 +84,14 @@ def base_columns(table: ExportTable, columns: Iterable[ExportColumn]) -> list[st
     stacked = [tidy(name) for name in (table.stack[0] if table.stack else ())]
     paths = [part for column in columns for part in column.parts] + list(table.only)
     paths += [path for step in table.each for path in _paths(step)]
-    paths = [path for path in map(_place, paths) if not _begins_with_any(path, stacked)]
-    paths += [_place(path) for one in table.stack for path in one.values()]
-    own = [path for path in dict.fromkeys(paths) if not path.startswith((TEXT, "@")) or path == KEY]
-    return [path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own]
+    paths = [path for path in map(_looked_at, paths) if not _begins_with_any(path, stacked)]
+    paths += [_looked_at(path) for one in table.stack for path in one.values()]
+    own = [path for path in paths if not path.startswith((TEXT, "@")) or path == KEY]
+    return list(dict.fromkeys(path.partition(f".{KEY}")[0].partition(f".{NUMBER}")[0] for path in own))
 
 
-def _place(part: str) -> str:
-    """Where a part of a column is read: itself, or what its digest is of, or what its text stands before."""
-    path = tidy(part).removeprefix(DIGEST)
-    before = WITH_TEXT_BEFORE.match(path)
-    return before["place"] if before else path
-
-
-def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) -> Shaped:
-    """The rows of the table, a cell for each column: a text, or what the format has."""
+def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn], file: str = "") -> Shaped:
+    """The rows of the table, a cell for each column: a text, or what the format has; `file`: what `@file` says."""
     stacked = [tidy(name) for name in (table.stack[0] if table.stack else ())]
     steps = [tuple(map(tidy, _paths(step))) for step in table.each]
     after = [paths for paths in steps if any(_begins_with_any(path, stacked) for path in paths)]
@@ -103,28 +99,27 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
     only = {tidy(name): frozenset(map(normal, texts)) for name, texts in table.only.items()}
     separators = {tidy(path): separator for path, separator in table.separators.items()}
     asked = [tuple(map(tidy, column.parts)) for column in columns]
+    different = list(dict.fromkeys(part for parts in asked for part in parts))
     numbered: list[tuple[int, int, list[Any]]] = []
     left_out: list[tuple[int, int, str]] = []
     unread, found = [], set[str]()
     for row, values in zip(rows.rows, rows.values, strict=True):
-        record = dict(zip(rows.names, values, strict=True))
+        record = {ROW: row, FILE_NAME: file} | dict(zip(rows.names, values, strict=True))
         try:
             whole = _exploded([record], before, separators)
-            records = list(_exploded(_stacked(whole, table, row), after, separators))
+            records = list(_exploded(_stacked(whole, table), after, separators))
         except ValueError as error:
             unread.append(Unread(row, str(error), "", f"row {row}: {error}", ""))
             continue
         for number, one in enumerate(records):
-            said = {name: as_text(_cell(one, row, name)) for name in only}
+            said = {name: as_text(_cell(one, name)) for name in only}
+            given = {part: _cell(one, part) for part in different}
             if any(normal(said[name]) not in texts for name, texts in only.items()):
-                left_out.append((row, number, "\x1f".join(said.values())))
+                left_out.append((row, number, "\x1f".join([*said.values(), *map(as_text, given.values())])))
                 continue
-            cells = []
-            for parts in asked:
-                given = [_cell(one, row, part) for part in parts]
-                found.update(part for part, value in zip(parts, given, strict=True) if value is not ABSENT)
-                cells.append(_together([None if value is ABSENT else value for value in given]))
-            numbered.append((row, number, cells))
+            there = {part: value for part, value in given.items() if value is not ABSENT}
+            found.update(there)
+            numbered.append((row, number, [_together([there.get(part) for part in parts]) for parts in asked]))
     most = max([number for _, number, _ in numbered] + [number for _, number, _ in left_out], default=0) + 1
     per_row = 10 ** math.ceil(math.log10(most))
     return Shaped(
@@ -133,8 +128,15 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn]) 
         values=[cells for _, _, cells in numbered],
         unread=tuple(one._replace(row=one.row * per_row) for one in (*rows.unread, *unread)),
         left_out=tuple(Unread(row * per_row + number, NOT_WANTED, "", "", text) for row, number, text in left_out),
-        missing=list(dict.fromkeys(part for parts in asked for part in parts if part not in found)) if numbered else [],
+        missing=[part for part in different if part not in found] if numbered else [],
     )
+
+
+def _looked_at(part: str) -> str:
+    """The place that a part of a column looks at: itself, or what its digest is of, or what its text stands before."""
+    path = tidy(part).removeprefix(DIGEST)
+    before = WITH_TEXT_BEFORE.match(path)
+    return before["place"] if before else path
 
 
 def _paths(step: str | Sequence[str]) -> tuple[str, ...]:
@@ -188,29 +190,29 @@ def _elements(value: Any) -> list[tuple[str | None, int, Any]]:
     return [(None, number, one) for number, one in enumerate(value if isinstance(value, list) else [value], 1)]
 
 
-def _stacked(records: Iterable[dict[str, Any]], table: ExportTable, row: int) -> Iterator[dict[str, Any]]:
+def _stacked(records: Iterable[dict[str, Any]], table: ExportTable) -> Iterator[dict[str, Any]]:
     """Each record once for every set of columns in which anything stands."""
     if not table.stack:
         yield from records
         return
     for record in records:
         for names in table.stack:
-            found = {tidy(name): _cell(record, row, tidy(path)) for name, path in names.items()}
+            found = {tidy(name): _cell(record, tidy(path)) for name, path in names.items()}
             read = [found[tidy(name)] for name, path in names.items() if not path.startswith(TEXT)]
             if not read or any(as_text(value) for value in read):
                 yield record | {name: value for name, value in found.items() if value is not ABSENT}
 
 
-def _cell(record: Mapping[str, Any], row: int, part: str) -> Any:
+def _cell(record: Mapping[str, Any], part: str) -> Any:
     if part.startswith(TEXT):
         return part[len(TEXT) :]
     if part.startswith(DIGEST) and part not in record:
-        text = tidy(as_text(value := resolve(record, part[len(DIGEST) :])))
+        text = as_text(value := resolve(record, part[len(DIGEST) :]))
         return value if value is ABSENT else text and fingerprint(text)
     if part not in record and (before := WITH_TEXT_BEFORE.match(part)):
-        value = as_text(_cell(record, row, before["place"]))
+        value = as_text(_cell(record, before["place"]))
         return value and before["text"] + value
-    return row if part == ROW else resolve(record, part)
+    return resolve(record, part)
 
 
 def _together(values: list[Any]) -> Any:
@@ -255,16 +257,3 @@ def _opened(value: Any) -> Any:
         except (ValueError, RecursionError):
             continue
     return value
-
-
-def as_text(value: Any) -> str:
-    """A value as a CSV file would have it; lists and objects as JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or value is ABSENT or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bytes):
-        return value.decode(errors="surrogateescape")
-    if isinstance(value, (bool, list, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)

@@ -19,9 +19,9 @@ import pandas as pd
 from configs.codebook import ExportColumn, ExportTable, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.files import read_file
-from tasks.ratings.reading.formats import SURROGATE, FileRows, Unread, not_utf8, read_rows
+from tasks.ratings.reading.formats import SURROGATE, FileRows, Unread, as_text, not_utf8, read_rows
 from tasks.ratings.reading.label_rows import LABEL_ROW, label_rows
-from tasks.ratings.reading.shape import FILE, FROM_ONE_FILE, Places, as_text, base_columns, is_plain, shaped
+from tasks.ratings.reading.shape import FILE, FROM_ONE_FILE, Places, base_columns, is_plain, shaped
 from tasks.runtime.fingerprint import content_digest, fingerprint
 
 AS_IT_IS = ExportTable(file="table.csv")
@@ -114,8 +114,12 @@ def _begins(path: str, name: str) -> bool:
 
 def _plain(path: Path, rows: FileRows, wanted: list[ExportColumn]) -> Source:
     places = [rows.names.index(tidy(column)) for column in wanted]
-    cells = [[values[place] for place in places] for values in rows.values]
-    source = _as_texts(path, rows.rows, cells, wanted, rows.unread)
+    if rows.texts:
+        frame = _frame(rows.values, rows.names, rows.rows).iloc[:, places].set_axis(list(map(str, wanted)), axis=1)
+        source = Source(path, frame, rows.unread)
+    else:
+        cells = [[values[place] for place in places] for values in rows.values]
+        source = _as_texts(path, rows.rows, cells, wanted, rows.unread)
     labels = label_rows(source.frame, (one.row for one in source.unread))
     if not labels:
         return source
@@ -140,7 +144,7 @@ def _shaped(path: Path, rows: FileRows, wanted: list[ExportColumn], table: Expor
         )
         named += tuple(one for one in rows.unread if one.row in labels)
         rows = replace(rows, rows=own[0], values=own[1], unread=unread)
-    made = shaped(rows, table, wanted)
+    made = shaped(rows, table, wanted, path.stem)
     if made.missing:
         raise InputError(f"{path}: no column {_quoted(made.missing)}; wanted: {_quoted(wanted)}")
     source = _as_texts(path, made.numbers, made.values, wanted, made.unread)

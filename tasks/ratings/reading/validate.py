@@ -47,6 +47,7 @@ CONTRADICTORY = "contradicts an earlier row (counts as not declared)"
 ANOTHER_TEXT = "another text for the same response (the first counts)"
 WITHOUT_ROW = "raters without a row among the participants (their ratings count, they declare nothing)"
 NOBODY = "rows about nobody that say nothing"
+COMPARED = "comparisons (what is compared is a prompt of its own, in which each side has a rating)"
 TABLES = ("responses", "participants", "ratings")
 
 
@@ -106,11 +107,12 @@ def validate(
     references = References(responses={*usable, *known.responses}, rejected=seen - usable)
     ratings = usable_ratings(codebook, sources["ratings"], siblings, rename, references)
     participants, without_row = _with_all_raters(codebook, participants, ratings, known)
+    compared_rows = 0
     if codebook.ratings.sides:
-        frame = sources["ratings"].frame
-        compared = side_by_side(codebook.ratings, frame, ratings.table, responses.table)
+        compared_rows = len(ratings.table)
+        compared = side_by_side(codebook.ratings, sources["ratings"].frame, ratings.table, responses.table)
         ratings, responses = replace(ratings, table=compared.ratings), replace(responses, table=compared.responses)
-    noted = {WITHOUT_ROW: without_row, **merged_texts(codebook, sources)}
+    noted = {WITHOUT_ROW: without_row, COMPARED: compared_rows, **merged_texts(codebook, sources)}
     return Valid(responses, participants, ratings, {what: n for what, n in noted.items() if n})
 
 

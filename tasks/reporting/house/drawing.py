@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Study
-from tasks.reporting.house.glyphs import FONT, legible, print_png
+from tasks.reporting.house.glyphs import FONT, is_wide, legible, print_png
 from tasks.reporting.house.words import MINUS, arrow, finite, label_sentence, title_of
 from tasks.runtime.files import write_atomically
 
@@ -31,6 +31,8 @@ STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 SVG_DPI, PNG_DPI = 72, 160
+NOT_IN_XML = re.compile(b"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f]|\\xef\\xbf[\\xbe\\xbf]")
+"""Control characters, and two that are none, in UTF-8."""
 _style_lock = threading.Lock()
 
 
@@ -102,7 +104,11 @@ def _printed(canvas: Any, kind: str, instead: Mapping[int, str] | None = None) -
 
 
 def _slim(svg: bytes) -> bytes:
-    """Without indents, with coordinates to a hundredth of a point, and with fonts as wide where there is no DejaVu."""
+    """Without indents, with coordinates to a hundredth of a point, and with fonts as wide where there is no DejaVu.
+
+    Characters of labels that no SVG may hold are �.
+    """
+    svg = NOT_IN_XML.sub("\ufffd".encode(), svg)
     svg = svg.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, Geneva, sans-serif")
     shorter = re.sub(rb"<[^>]+>", lambda tag: re.sub(rb"(\d\.\d\d)\d+", rb"\1", tag[0]), svg)  # not what is read
     return re.sub(rb"\n\s+", b"\n", shorter)
@@ -118,19 +124,32 @@ def new_canvas(width: float, height: float) -> Any:
     return canvas
 
 
+SECOND_HALF = "\ufdd0"
+"""Stands after a letter as wide as two, while a text is measured; it is no character of any text."""
+
+
+def _measured(text: str) -> str:
+    """The text with `SECOND_HALF` after each wide letter, so that its length is its width."""
+    return "".join(letter + SECOND_HALF * is_wide(letter) for letter in text)
+
+
 def wrapped(text: str, width: int, lines: int = 3) -> str:
     """Text over a few lines; an opening minus stays with what it is taken from."""
-    if len(text) > width and f" {MINUS} " in text:
+    measured = _measured(text)
+    if len(measured) > width and f" {MINUS} " in text:
         first, _, second = text.partition(f" {MINUS} ")
         return "\n".join(wrapped(side, width, 2) for side in (first, f"{MINUS}\u00a0{second}"))
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
+    rows = textwrap.wrap(measured, width, max_lines=lines, placeholder=" …")
+    return "\n".join(rows).replace(SECOND_HALF, "") or text
 
 
 def cut(text: str, width: int) -> str:
     """Text on one line; a long one loses its middle, since names often differ at their ends."""
     line = " ".join(text.split())
-    end = width // 3
-    return line if len(line) <= width else f"{line[: width - end - 1].rstrip()}…{line[-end:].lstrip()}"
+    measured, end = _measured(line), width // 3
+    if len(measured) <= width:
+        return line
+    return f"{measured[: width - end - 1].rstrip()}…{measured[-end:].lstrip()}".replace(SECOND_HALF, "")
 
 
 def in_lines(items: Sequence[Any], most: int = 3) -> list[Sequence[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,18 @@ from tasks.reporting.house.drawing import (
 )
 from tasks.reporting.house.effects import asked, trusted
 from tasks.reporting.house.tables import Row
-from tasks.reporting.house.words import MINUS, finite, with_ends
+from tasks.reporting.house.words import MINUS, finite, p_is, with_ends
+from tasks.runtime.progress import Report, tell
 from tasks.survey.intervals import Z95
 
-LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH = 0.235, 1.95, 3.0, 1.95
-"""Inches: a line, the labels, the axes, and the numbers beside them."""
+LINE, LABEL_WIDTH, AXES_WIDTH, TEXT_WIDTH, LETTER = 0.235, 1.95, 3.0, 1.95, 0.063
+"""Inches: a line, the labels, the axes, the numbers beside them at least, and a letter of these."""
+LABEL_LETTERS = (26, 40, 54)
+"""How long labels may be: no longer than tells them apart, on a figure that is as much wider."""
 MOST_DIGITS = 6
 """After the point, in the numbers beside a plot."""
-MOST_FORESTS, MOST_LINES = 60, 60
-"""So many plots are drawn of any table, of groups of so many effects."""
+MOST_LINES, FEW_LINES = 60, 20
+"""Effects of a page; up to so many, their shares of the weight are whole percents."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +63,34 @@ def lines(effects: Sequence[tuple[str, float, float]], tau2: float) -> list[Fore
     return [ForestLine(*item, weight / sum(weights)) for item, weight in zip(effects, weights, strict=True)]
 
 
-def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: str) -> Any:
-    """The canvas; below the effects stand the intervals of `pooled`, a row of pooled.csv, each on its own line."""
+def draw_forest(effects: Sequence[ForestLine], pooled: Row, heading: str, axis: str, page: slice = slice(None)) -> Any:
+    """The canvas; below the effects stand the intervals of `pooled`, a row of pooled.csv, each on its own line.
+
+    page: which of the effects this figure has. All pages of a pool have the same axis and the same lines below.
+    """
+    whole, effects = effects, effects[page]
     below, heading = _below(pooled), wrapped(heading, 76, 2)
+    if len(effects) < len(whole):
+        heading += f"\nEffects {page.start + 1} to {page.stop} of {len(whole)}"
     height = LINE * (len(effects) + len(below) + 0.6)
     title_lines = heading.count("\n") + 1
     top, bottom = 0.2 + 0.19 * title_lines, 0.3 + 0.18 * (axis.count("\n") + 1)
-    canvas = new_canvas(LABEL_WIDTH + AXES_WIDTH + TEXT_WIDTH, height + top + bottom)
+    numbers, letters = _numbers(whole, 0 if len(whole) <= FEW_LINES else 1), _letters(whole)
+    label_width = LABEL_WIDTH * letters / LABEL_LETTERS[0]
+    beside = max(TEXT_WIDTH, 0.15 + LETTER * max(map(len, numbers)))
+    canvas = new_canvas(label_width + AXES_WIDTH + beside, height + top + bottom)
     canvas.set_layout_engine("none")
     width, tall = canvas.get_size_inches()
-    axes = canvas.add_axes((LABEL_WIDTH / width, bottom / tall, AXES_WIDTH / width, height / tall))
+    axes = canvas.add_axes((label_width / width, bottom / tall, AXES_WIDTH / width, height / tall))
     held = [value for kind, *values in below if kind.startswith(("Pooled, Wald", "Published")) for value in values]
-    ends = [0.0, *(end for line in effects for end in line.ends), *filter(finite, held)]  # wider intervals may leave
+    ends = [0.0, *(end for line in whole for end in line.ends), *filter(finite, held)]  # wider intervals may leave
     low, high = axis_limits(ends, [end for end in trusted(pooled) if finite(end)], 1e-9)
     _lines(axes, effects)
     for y, (kind, *values) in enumerate(below, start=len(effects)):
         _summary(axes, y + 0.6, kind, values, low, high)
     _frame(axes, len(effects), below, low, high, axis)
-    _texts(axes, effects, below)
+    names = [*(cut(line.label, letters) for line in effects), *(kind for kind, *_ in below)]
+    _texts(axes, len(effects), names, [*numbers[page], *(readable(*values) for _, *values in below)])
     canvas.text(0.1 / width, 1 - 0.1 / tall, heading, va="top", fontweight="bold", fontsize=9.5)
     return canvas
 
@@ -139,14 +153,22 @@ def _frame(axes: Any, k: int, below: Sequence[Any], low: float, high: float, axi
     axes.set_xlabel(axis, fontsize=8.5)
 
 
-def _texts(axes: Any, effects: Sequence[ForestLine], below: Sequence[Any]) -> None:
-    """Names on the left; estimates with their intervals, and weights, on the right."""
-    names = [*(cut(line.label, 26) for line in effects), *(kind for kind, *_ in below)]
-    places = [*range(len(effects)), *(y + 0.6 for y in range(len(effects), len(names)))]
+def _letters(effects: Sequence[ForestLine]) -> int:
+    """How long labels must be to tell the effects apart, of `LABEL_LETTERS`."""
+    names = {line.label for line in effects}
+    return next((n for n in LABEL_LETTERS if len({cut(name, n) for name in names}) == len(names)), LABEL_LETTERS[-1])
+
+
+def _numbers(effects: Sequence[ForestLine], digits: int) -> list[str]:
+    """What stands beside each effect: its estimate with the interval, and its weight to so many digits."""
+    return [f"{readable(line.estimate, *line.ends)}  {100 * line.weight:.{digits}f}%" for line in effects]
+
+
+def _texts(axes: Any, k: int, names: Sequence[str], numbers: Sequence[str]) -> None:
+    """Names on the left, numbers on the right, of k effects and of what stands below."""
+    places = [y if y < k else y + 0.6 for y in range(len(names))]
     axes.set_yticks(places, names, fontsize=8.5)
-    texts = [f"{readable(line.estimate, *line.ends)}  {100 * line.weight:.0f}%" for line in effects]
-    texts += [readable(*values) for _, *values in below]
-    for y, text in zip(places, texts, strict=True):
+    for y, text in zip(places, numbers, strict=True):
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
@@ -175,23 +197,51 @@ def forest_name(pooled: Row) -> str:
 # ---- of any table
 
 
-def draw_forests(effects: pd.DataFrame, pooled: pd.DataFrame, by: Sequence[str], method: str, folder: Path) -> int:
-    """`folder/forest-001.svg` and `.png`, a plot a group of `by`; how many, `MOST_FORESTS` at most.
+def draw_forests(
+    effects: pd.DataFrame, pooled: pd.DataFrame, by: Sequence[str], method: str, folder: Path, most: int
+) -> pd.DataFrame:
+    """`folder/forest-001.svg` and `.png`, a plot a group of `by`, its further pages in `forest-001-2.svg` and so on.
 
-    effects: `by`, `NAME`, estimate, std_error, and `WEIGHT` where errors don't say it. Groups of more than `MOST_LINES`
-    effects have none.
+    effects: `by`, `NAME`, estimate, std_error, and `WEIGHT` where errors don't say it. The rows of `pooled` that are
+    not drawn come back: those whose pages are more than what is left of the `most` figures.
     """
     groups = dict(list(effects.groupby(list(by), sort=False))) if by else {(): effects}
-    small = pooled[pooled["k"].between(1, MOST_LINES)].head(MOST_FORESTS)
-    keys = small[list(by)].itertuples(index=False, name=None) if by else [()] * len(small)
+    keys = pooled[list(by)].itertuples(index=False, name=None) if by else [()] * len(pooled)
+    left, not_drawn = most, []
     with house_style():
-        for number, (row, key) in enumerate(zip(small.to_dict("records"), keys, strict=True), start=1):
-            own = groups[key]
-            known = list(own[[NAME, "estimate", "std_error"]].itertuples(index=False, name=None))
-            drawn = lines(known, row["tau2"])
-            if WEIGHT in own:
-                drawn = [replace(line, weight=share) for line, share in zip(drawn, own[WEIGHT], strict=True)]
+        for number, (row, key) in enumerate(zip(pooled.to_dict("records"), keys, strict=True), start=1):
+            own = pages(len(groups[key]))
+            if len(own) > left:
+                not_drawn.append(number - 1)
+                continue
+            left -= len(own)
+            drawn = _lines_of(groups[key], row["tau2"])
             heading = ", ".join(map(str, key)) or "All effects"
-            canvas = draw_forest(drawn, row, heading, f"Estimate\n{TITLES[method]}")
-            write_canvas(canvas, folder / f"forest-{number:03d}")
-    return len(small)
+            for place, page in enumerate(own, start=1):
+                tell(Report("forest plots", number, len(pooled), "groups"))
+                canvas = draw_forest(drawn, row, heading, f"Estimate\n{_heterogeneity(row, method)}", page)
+                write_canvas(canvas, folder / f"forest-{number:03d}{f'-{place}' if place > 1 else ''}")
+    return pooled.iloc[not_drawn]
+
+
+def pages(count: int) -> list[slice]:
+    """As few pages as hold `count` effects, of about the same length."""
+    needed = math.ceil(count / MOST_LINES)
+    ends = [round(count * number / needed) for number in range(needed + 1)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
+
+
+def _lines_of(own: pd.DataFrame, tau2: float) -> list[ForestLine]:
+    known = list(own[[NAME, "estimate", "std_error"]].itertuples(index=False, name=None))
+    drawn = lines(known, tau2)
+    if WEIGHT not in own:
+        return drawn
+    return [replace(line, weight=share) for line, share in zip(drawn, own[WEIGHT], strict=True)]
+
+
+def _heterogeneity(pooled: Row, method: str) -> str:
+    """`REML; Q = 152 (df = 12, p < .001), I² = 92.2%, τ² = 0.313`; the method alone where one effect stands alone."""
+    if not finite(pooled["q"]):
+        return TITLES[method]
+    q = f"Q = {pooled['q']:.4g} (df = {pooled['k'] - 1:.0f}, p {p_is(pooled['q_p'])})"
+    return f"{TITLES[method]}; {q}, I² = {pooled['i2']:.1f}%, τ² = {pooled['tau2']:.3g}"

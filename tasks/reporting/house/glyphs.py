@@ -6,10 +6,12 @@ In an SVG text stays text, and who reads it has the fonts. A PNG must have each 
 from __future__ import annotations
 
 import logging
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import accumulate
 from typing import IO, Any
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ OTHERS = (
     *("Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Sans", "FreeSans", "Unifont"),
 )
 """Families that are looked for where the font lacks a character."""
+MOST_CODES = 26
+"""So many letters wide a text of codes may be; a longer one no wider than the text itself."""
 
 
 @contextmanager
@@ -59,10 +63,10 @@ def print_png(canvas: Any, file: IO[bytes], instead: Mapping[int, str]) -> None:
 
     class Renderer(RendererAgg):
         def draw_text(self, gc: Any, x: Any, y: Any, s: str, *more: Any, **options: Any) -> None:
-            super().draw_text(gc, x, y, s.translate(instead), *more, **options)
+            super().draw_text(gc, x, y, in_codes(s, instead), *more, **options)
 
         def get_text_width_height_descent(self, s: str, *more: Any) -> Any:
-            return super().get_text_width_height_descent(s.translate(instead), *more)
+            return super().get_text_width_height_descent(in_codes(s, instead), *more)
 
     class Canvas(FigureCanvasAgg):
         def get_renderer(self) -> RendererAgg:
@@ -70,6 +74,29 @@ def print_png(canvas: Any, file: IO[bytes], instead: Mapping[int, str]) -> None:
             return self.renderer
 
     (Canvas if instead else FigureCanvasAgg)(canvas).print_png(file)
+
+
+def is_wide(letter: str) -> bool:
+    """Whether a letter is as wide as two, such as those of Chinese."""
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
+def in_codes(text: str, instead: Mapping[int, str]) -> str:
+    """The text with codes for its unknown characters; without some in its middle where it would become too wide."""
+    parts = [instead.get(ord(letter), letter) for letter in text]
+    if len(parts) == sum(map(len, parts)):
+        return text
+    width = sum(1 + is_wide(letter) for letter in text)
+    room, start, end = max(width, MOST_CODES), parts, parts[:0]
+    if sum(map(len, parts)) > room:
+        end = _fitting(parts[::-1], room // 3)[::-1]
+        start = [*_fitting(parts, room - 1 - sum(map(len, end))), "…"]
+    return "".join([*start, *end])
+
+
+def _fitting(parts: list[str], room: int) -> list[str]:
+    """As many of the first parts as have room."""
+    return [part for part, end in zip(parts, accumulate(map(len, parts)), strict=True) if end <= room]
 
 
 def _lacking(text: str, families: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 from scipy.linalg import lapack
 
+from tasks.survey.clmm.cholesky import factorise, invert
 from tasks.survey.clmm.crossing import Crossing
 
 
@@ -65,8 +66,8 @@ class ExactFactor:
 
     def __init__(self, crossing: Crossing, w: np.ndarray, sigma: np.ndarray) -> None:
         self._blocks = Blocks(crossing, w, sigma)
-        self._root, failed = lapack.dpotrf(_schur(self._blocks), lower=1, clean=0, overwrite_a=1)
-        if failed:
+        self._root = _schur(self._blocks)
+        if not factorise(self._root):
             raise FloatingPointError("the curvature of the random effects is not positive definite")
 
     @property
@@ -79,7 +80,8 @@ class ExactFactor:
         return x, (b - table @ x) / e
 
     def inverse(self) -> Inverse:
-        below = lapack.dpotri(self._root, lower=1)[0]
+        below = self._root.copy(order="F")
+        invert(below)
         return self._blocks.inverse(np.diagonal(below).copy(), _in_cells(self._blocks, below))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
 from tasks.survey.intervals import Z95
 
@@ -97,15 +98,13 @@ class Fit:
 
 def coefficient_table(names: list[str], estimates: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
     """The columns of `Fit.coefficients` from estimates and standard errors in log-odds (p,)."""
-    from scipy import stats
-
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         z = estimates / errors
         columns = {
             "estimate": estimates,
             "std_error": errors,
             "z": z,
-            "p": 2 * stats.norm.sf(np.abs(z)),
+            "p": 2 * ndtr(-np.abs(z)),
             "odds_ratio": np.exp(estimates),
             "ci_low": np.exp(estimates - Z95 * errors),
             "ci_high": np.exp(estimates + Z95 * errors),

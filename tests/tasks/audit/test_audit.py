@@ -530,11 +530,11 @@ def test_the_stage_reads_whom_the_kept_preferences_leave_out() -> None:
     own, store = StudyData.of(settings, data(many)), MemoryStore()
     kept = {"e": keep_preferences(settings, "e", own, store.make("ratings", "abc", lambda _: {}), store)}
     made = {"e": experiment_data(settings, own, settings.experiments["e"])}
-    table = filtered_table.fn(settings, own, kept)
+    table = filtered_table(settings, own, kept)
     pd.testing.assert_frame_equal(table, filtered_raters(settings, own, made))
     assert (of(table, "all")["left_out"], of(table, "x")["n_participants"]) == (6, 12)
     unfiltered = study({"open": {}})
-    assert filtered_table.fn(unfiltered, StudyData.of(unfiltered, data(RATERS)), {}) is None
+    assert filtered_table(unfiltered, StudyData.of(unfiltered, data(RATERS)), {}) is None
 
 
 # ---- weights of a population
@@ -580,6 +580,6 @@ def test_the_stage_weighs_as_the_kept_preferences_do() -> None:
     own, store = StudyData.of(settings, data(FIVE)), MemoryStore()
     kept = {"e": keep_preferences(settings, "e", own, store.make("ratings", "abc", lambda _: {}), store)}
     made = {"e": experiment_data(settings, own, settings.experiments["e"])}
-    pd.testing.assert_frame_equal(population_table.fn(settings, own, kept), population_weights(settings, own, made))
+    pd.testing.assert_frame_equal(population_table(settings, own, kept), population_weights(settings, own, made))
     plain = study({"open": {}})
-    assert population_table.fn(plain, StudyData.of(plain, data(FIVE)), {}) is None
+    assert population_table(plain, StudyData.of(plain, data(FIVE)), {}) is None

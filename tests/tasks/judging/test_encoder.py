@@ -247,12 +247,12 @@ def test_a_real_encoder_tells_what_words_do_not_and_is_proved_in_a_study(
                                                        "proof": {"draws": 20, "sample": 30}}})  # fmt: skip
     data = StudyData.of(settings, simulated)
     kept = Vectors(encoder, store.workspace("vectors.db"))
-    made = prepare_judge.fn(settings, data, store, lambda name: None)
+    made = prepare_judge(settings, data, store, lambda name: None)
     encoder.encode = lambda text: pytest.fail("encoded twice")  # type: ignore[method-assign]
     assert kept.of(study_judge(settings, data, store)[1].rated["response"].tolist()).shape[1] == 384
     table = made.tables[FEATURES]
     assert table["features"].tolist() == [one for one in ("words", "embeddings", "both") for _ in range(2)]
     assert table.groupby("dimension")["used"].sum().tolist() == [1, 1]
     assert set(table["n"]) == {30}
-    again = prepare_judge.fn(settings, data, store, lambda name: None)
+    again = prepare_judge(settings, data, store, lambda name: None)
     assert (again.proof.fresh, again.proof.key) == (False, made.proof.key)

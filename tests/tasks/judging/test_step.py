@@ -38,7 +38,7 @@ def study(paper: Study, **judge: Any) -> Study:
 
 
 def prepared(paper: Study, data: StudyData, folder: Path, **judge: Any) -> ProvenJudge:
-    made = prepare_judge.fn(study(paper, **judge), data, FolderStore(folder), lambda name: None)
+    made = prepare_judge(study(paper, **judge), data, FolderStore(folder), lambda name: None)
     made.close()
     return made
 
@@ -56,8 +56,8 @@ def test_the_key_comes_from_the_environment_then_from_prefect(monkeypatch: pytes
         def get(self) -> str:
             return "of Prefect"
 
-    monkeypatch.setattr(secret_keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: "http://x")}))
-    monkeypatch.setattr(secret_keys.Secret, "load", lambda name: Kept() if name == "openai-api-key" else None)
+    monkeypatch.setattr(secret_keys, "address_of_server", lambda: "http://x")
+    monkeypatch.setattr("prefect.blocks.system.Secret.load", lambda name: Kept() if name == "openai-api-key" else None)
     monkeypatch.setenv("OPENAI_API_KEY", "of the environment")
     assert endpoint_key(LlmJudgeSettings(**LLM), secret_keys.find_secret) == "of the environment"
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -66,7 +66,7 @@ def test_the_key_comes_from_the_environment_then_from_prefect(monkeypatch: pytes
 
 def test_without_a_key_only_an_address_of_ones_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(secret_keys, "PREFECT_API_URL", type("Url", (), {"value": staticmethod(lambda: None)}))
+    monkeypatch.setattr(secret_keys, "address_of_server", lambda: None)
     with pytest.raises(InputError, match="judge m: needs a key in OPENAI_API_KEY, or in Prefect's Secret block openai"):
         endpoint_key(LlmJudgeSettings(**LLM), secret_keys.find_secret)
     assert endpoint_key(LlmJudgeSettings(**LLM, base_url="http://localhost:8000/v1"), secret_keys.find_secret) == "none"
@@ -115,7 +115,7 @@ def test_what_is_no_key_is_told_without_showing_it() -> None:
 def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_showing_it(url: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault) as direct:
         LlmJudgeSettings(**LLM, base_url=url)
-    with pytest.raises(InputError, match=rf"^demo: judge\.llm\.base_url: .*{fault}") as loaded:
+    with pytest.raises(InputError, match=rf"^demo: judge\.base_url: .*{fault}") as loaded:
         load_study("demo", {"judge": {**LLM, "base_url": url}})
     assert "pa55" not in f"{direct.value}{loaded.value}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,8 +13,9 @@ from configs.errors import InputError
 from flows import meta_analysis
 from flows.cli import main
 from tasks.meta_analysis.pooling import MORE, STATISTICS, pool
-from tasks.meta_analysis.read_effects import NAME, read_effects
+from tasks.meta_analysis.read_effects import NAME, EffectColumns, read_effects
 from tasks.reporting.house.forest import MOST_LINES
+from tests.tasks.ratings.every_format import FORMATS, write_table
 
 HEADER = "contrast,estimate,std_error\n"
 SEVERAL = "contrast,study,estimate,std_error\na,s,1,0.5\na,t,3,0.5\nb,s,2,1\n"
@@ -166,7 +169,7 @@ def test_groups_that_differ_by_blanks_are_one_and_a_note_says_so(
     assert main(["meta", str(path), "--by", "contrast"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in printed[1:3]] == [["a", "2"], ["b", "2"]]
-    assert printed[3] == "contrast: blanks around a group's name don't count, first in row 3"
+    assert printed[7] == "contrast: blanks around a group's name don't count, first in row 3"
 
 
 def test_an_effect_alone_in_its_group_is_printed_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,9 +219,208 @@ def test_the_tables_lie_beside_the_effects_where_nothing_else_is_said(tmp_path: 
     assert run_flow(str(write(tmp_path, SEVERAL)), ["contrast"]) == tmp_path / "effects-pooled"
 
 
-def test_groups_too_large_to_read_have_no_forest_plot(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write(tmp_path, "estimate,std_error\n" + "0.1,0.1\n" * (MOST_LINES + 1))
+# ---- columns of other names
+
+
+def effects_of_metafor(shared_reference: Path) -> list[dict[str, Any]]:
+    data = json.loads((shared_reference / "metafor_dat_bcg.json").read_text())["data"]
+    return [
+        {"trial": f"t{n}", "yi": yi, "vi": vi} for n, (yi, vi) in enumerate(zip(data["yi"], data["vi"], strict=True))
+    ]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_metafors_own_columns_give_metafors_numbers_from_every_format(
+    tmp_path: Path, kind: str, shared_reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_table(tmp_path / f"bcg.{kind}", effects_of_metafor(shared_reference))
+    columns = ["--estimate", "yi", "--variance", "vi", "--label", "trial"]
+    assert main(["meta", str(path), *columns, "--method", "reml", "--output", str(tmp_path), "--figures", "1"]) == 0
+    theirs = json.loads((shared_reference / "metafor_dat_bcg.json").read_text())["REML_z"]
+    pooled = pd.read_csv(tmp_path / "pooled.csv").iloc[0]
+    names = {
+        "estimate": "beta",
+        "std_error": "se",
+        "ci_low": "ci.lb",
+        "tau2": "tau2",
+        "q": "QE",
+        "q_p": "QEp",
+        "i2": "I2",
+    }
+    expected = {name: theirs[key] for name, key in names.items()}
+    assert pooled[list(names)].to_dict() == pytest.approx(expected, rel=1e-9)
+    assert pd.read_csv(tmp_path / "leave_one_out.csv")["without"].tolist() == [f"t{n}" for n in range(13)]
+    header, values = (line.split() for line in capsys.readouterr().out.splitlines()[3:5])
+    assert header == ["k", "q", "q_df", "q_p", "i2", "i2_low", "i2_high", "tau2", "tau2_low", "tau2_high"]
+    assert values[:5] == ["13", "152.2", "12", "1.997e-26", "92.22"]  # metafor's QE, k - 1, QEp and I^2
+    assert values[7] == f"{theirs['tau2']:.4g}"
+
+
+def test_a_standard_error_is_the_root_of_a_variance(tmp_path: Path) -> None:
+    path = write(tmp_path, "name;d;var;s e\na;0,5;0,25;0,5\nb;1;4;2\n")
+    by_variance = read_effects(path, [], columns=EffectColumns("d", variance="var", label="name")).table
+    assert by_variance["std_error"].tolist() == [0.5, 2.0]
+    pd.testing.assert_frame_equal(
+        read_effects(path, [], columns=EffectColumns("d", std_error="s e", label="name")).table, by_variance
+    )
+
+
+def test_every_fault_of_a_variance_is_told_by_its_own_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "yi,vi\n1,-0.04\n1,0\nx,1e101\n1,1e-101\n1,inf\n1,\n1,1e-100\n1,1e100\n")
+    with pytest.raises(InputError) as error:
+        read_effects(path, [], columns=EffectColumns("yi", variance="vi"))
+    assert str(error.value) == (
+        f"{path}: row 2, column vi: must be above 0, got -0.04; row 3, column vi: must be above 0, got 0; "
+        "row 4, column vi: must be from 1e-100 to 1e+100, got 1e+101; row 4, column yi: not a number: 'x'; "
+        "row 5, column vi: must be from 1e-100 to 1e+100, got 1e-101; row 6, column vi: must be finite, got inf; "
+        "row 7, column vi: missing; leave the row out if it has no effect"
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "arguments", "advice"),
+    [
+        ("trial,yi,vi", [], "unknown 'estimate', 'std_error'; allowed: trial, yi, vi; try --estimate yi --variance vi"),
+        ("yi,vi,sei", [], "; try --estimate yi --std-error sei"),
+        ("studlab,TE,seTE,lower", [], "; try --estimate TE --std-error seTE"),
+        ("Effect,SE", [], "; try --estimate Effect --std-error SE"),
+        (
+            "term,estimate,std.error",
+            [],
+            "unknown 'std_error'; allowed: term, estimate, std.error; try --std-error std.error",
+        ),
+        ("estimate,variance", [], "; try --variance variance"),
+        ("y,std_error", [], "unknown 'estimate'; allowed: y, std_error"),
+        ("yi,vi", ["--estimate", "y"], "unknown 'y', 'std_error'; allowed: yi, vi; try --estimate yi --variance vi"),
+        ("yi,v", ["--estimate", "yi"], "unknown 'std_error'; allowed: yi, v"),
+        ("yi,vi", ["--estimate", "yi", "--variance", "vi", "--label", "trial"], "unknown 'trial'; allowed: yi, vi"),
+    ],
+)
+def test_columns_that_other_tools_write_are_told_with_the_options_to_type(
+    tmp_path: Path, header: str, arguments: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, f"{header}\n{','.join('1' for _ in header.split(','))}\n")
+    assert main(["meta", str(path), *arguments]) == 2
+    assert capsys.readouterr().err.endswith(f"{advice}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--std-error", "s", "--variance", "v"], "--std-error, --variance: one of them, since each says how sure"),
+        (["--estimate", "s", "--variance", "s"], "--estimate s: the same column as its error"),
+        (["--estimate", "std_error"], "--estimate std_error: the same column as its error"),
+        (["--estimate", "yi", "--by", "yi"], "--by yi: a number, not a group"),
+        (["--variance", "vi", "--by", "vi"], "--by vi: a number, not a group"),
+        (["--variance", "vi", "--shares", "vi"], "--shares vi: a number, not what effects share"),
+        (["--estimate", "yi", "--by", "estimate"], "--by estimate: the results have a column of this name"),
+        (["--label", "g", "--by", "g"], "--label g: --by names it, so that all effects of a group would have one name"),
+    ],
+)
+def test_columns_that_contradict_each_other_are_one_line(
+    tmp_path: Path, arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["meta", str(write(tmp_path, SEVERAL)), *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"pluralign: {line}")
+
+
+def test_a_named_label_takes_the_place_of_a_column_study(tmp_path: Path, run_flow) -> None:
+    path = write(tmp_path, "study,study,site,yi,sei\n1,2,a,1,0.5\n1,2,b,3,0.5\n")
+    folder = run_flow(str(path), [], estimate="yi", std_error="sei", label="site", variance="")
+    assert pd.read_csv(folder / "leave_one_out.csv")["without"].tolist() == ["a", "b"]
+
+
+def test_a_covariance_may_be_a_sheet_and_faults_of_a_table_without_a_header_line_are_of_its_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    effects = write(tmp_path, "study,estimate,std_error\ns,1,1\nt,3,2\n")
+    matrix = write_table(tmp_path / "v.xlsx", [{"of": "s", "s": 1, "t": 0.5}, {"of": "t", "s": 0.5, "t": 4}])
+    assert main(["meta", str(effects), "--covariance", str(matrix), "--output", str(tmp_path)]) == 0
+    assert pd.read_csv(tmp_path / "pooled.csv")["mean_correlation"].tolist() == [0.25]  # 0.5 / (1 · 2)
+    matrix = write_table(tmp_path / "v.json", [{"": "s", "s": 1, "z": 0.5}])
+    assert main(["meta", str(effects), "--covariance", str(matrix)]) == 2
+    line = "columns: no column of 't'; columns: no row of 't'; columns, column z: no effect is called 'z'"
+    assert capsys.readouterr().err == f"pluralign: {matrix}: {line}\n"
+
+
+# ---- what is printed and drawn
+
+
+def test_heterogeneity_is_printed_for_every_pool_of_two_and_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # a: weights 1 / .5² = 4, mean 2, Q = 4 · 1 + 4 · 1 = 8; χ² with df 1 is beyond 8 in 2 (1 - Φ(√8)) = .00468;
+    # τ² = (Q - 1) / (Σw - Σw² / Σw) = 7 / (8 - 32 / 8) = 1.75; I² = (Q - 1) / Q = 87.5%
+    assert main(["meta", str(write(tmp_path, SEVERAL)), "--by", "contrast"]) == 0
+    estimates, heterogeneity, _ = capsys.readouterr().out.replace("\n1 of 2", "\n\n1 of 2").split("\n\n")
+    assert [line.split()[:2] for line in estimates.splitlines()[1:]] == [["a", "2"], ["b", "1"]]
+    assert estimates.splitlines()[2].split()[-3:] == ["–"] * 3
+    header, *rows = heterogeneity.splitlines()
+    assert len(rows) == 1
+    numbers = dict(zip(header.split(), rows[0].split(), strict=True))
+    assert {name: numbers[name] for name in ("contrast", "k", "q", "q_df", "q_p", "i2", "tau2")} == {
+        "contrast": "a", "k": "2", "q": "8", "q_df": "1", "q_p": "0.004678", "i2": "87.5", "tau2": "1.75",
+    }  # fmt: skip
+    assert float(numbers["tau2_low"]) < 1.75 < float(numbers["tau2_high"])
+
+
+def test_effects_that_share_something_and_effects_alone_have_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "study,lab,estimate,std_error\ns,x,1,0.5\nt,x,3,0.5\nu,y,2,1\n")
+    assert main(["meta", str(path), "--shares", "lab"]) == 0
+    _, heterogeneity, beside = capsys.readouterr().out.split("\n\n")
+    assert heterogeneity.splitlines()[1].split()[0:3:2] == ["3", "2"]  # k and its degrees of freedom
+    assert "cr2_df" in beside
+    assert main(["meta", str(write(tmp_path, TWO)), "--by", "g"]) == 0
+    assert "q_df" not in capsys.readouterr().out
+
+
+def test_a_groups_name_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["meta", str(write(tmp_path, SEVERAL.replace("\na,", "\n\x1b[31ma,"))), "--by", "contrast"]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\\x1b[31ma" in printed
+
+
+def test_a_pool_of_many_effects_goes_on_to_further_pages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = "".join(f"s{n},0.{n:03d},0.1\n" for n in range(1, MOST_LINES + 2))
+    path = write(tmp_path, f"study,estimate,std_error\n{rows}")
+    assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
+    figures = tmp_path / "out" / "figures"
+    assert sorted(file.name for file in figures.glob("*.svg")) == ["forest-001-2.svg", "forest-001.svg"]
+    first, second = ((figures / f"forest-001{page}.svg").read_text() for page in ("", "-2"))
+    # 61 effects: 30 and 31
+    assert "Effects 1 to 30 of 61" in first
+    assert "Effects 31 to 61 of 61" in second
+    assert [">s30<" in first, ">s31<" in first, ">s31<" in second, ">s30<" in second] == [True, False, True, False]
+    for page in (first, second):
+        assert "(df = 60, p " in page
+        assert "Pooled, HKSJ 95% CI" in page
+        assert "  1.6%" in page  # 1 / 61
+    assert caplog.records == []
+    assert not (tmp_path / "out" / "not_drawn.csv").exists()
+
+
+def test_groups_without_a_forest_plot_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    many = "".join(f"m,s{n},1,1\n" for n in range(MOST_LINES + 1))
+    path = write(tmp_path, f"{SEVERAL}{many}c,u,1,1\n\x07d,u,1,1\n")  # a 2, b 1, m 61, c 1, \x07d 1
+    out = tmp_path / "out"
     with caplog.at_level("INFO", logger="tasks.reporting.pooled_file"):
-        assert main(["meta", str(path), "--output", str(tmp_path / "out")]) == 0
-    assert "forest plots of 0 of 1 groups" in caplog.text
-    assert not (tmp_path / "out" / "figures").exists()
+        assert main(["meta", str(path), "--by", "contrast", "--output", str(out), "--figures", "3"]) == 0
+    # a and b leave one figure; m needs two, c takes it, and nothing is left for the last
+    assert caplog.messages == ["forest plots of 3 of 5 groups (--figures 3); left out: m; \\x07d"]
+    assert sorted(file.stem for file in (out / "figures").glob("*.svg")) == ["forest-001", "forest-002", "forest-004"]
+    assert pd.read_csv(out / "not_drawn.csv").to_numpy().tolist() == [["m", 61], ["\x07d", 1]]
+    assert main(["meta", str(path), "--by", "contrast", "--output", str(out)]) == 0
+    assert not (out / "not_drawn.csv").exists()
+    assert len(list((out / "figures").glob("*.svg"))) == 6
+
+
+def test_of_many_groups_without_a_plot_a_file_names_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = "".join(f"g{n},1,1\n" for n in range(25))
+    path, out = write(tmp_path, f"{HEADER}{rows}"), tmp_path / "out"
+    with caplog.at_level("INFO", logger="tasks.reporting.pooled_file"):
+        assert main(["meta", str(path), "--by", "contrast", "--output", str(out), "--figures", "1"]) == 0
+    assert caplog.messages[0].endswith("; g20 and 4 more, all of them in not_drawn.csv")
+    assert pd.read_csv(out / "not_drawn.csv")["contrast"].tolist() == [f"g{n}" for n in range(1, 25)]

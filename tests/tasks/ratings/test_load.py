@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from configs.codebook import Codebook
-from configs.errors import InputError
+from configs.errors import InputError, lines_of
 from configs.load import load_codebook, load_study
 from configs.schema import Study
 from tasks.ratings.reading.attention import failed_checks
-from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, load_ratings
+from tasks.ratings.reading.load import Data, check_codebook, check_strata, files_of, fitting_codebooks, load_ratings
 from tasks.ratings.study_data import members
 from tests.tasks.ratings.by_hand import (
     CHECKS,
@@ -315,6 +315,43 @@ def test_a_study_that_does_not_fit_its_codebook_is_told_where(overrides: dict[st
     check_codebook(load_study("paper"), EN)
     with pytest.raises(InputError, match=message):
         check_codebook(load_study("paper", overrides), EN)
+
+
+def test_the_first_fault_of_each_kind_is_a_line_of_its_own_for_all_files_and_codebooks(export: Path) -> None:
+    edit(export / EN.ratings.file, ",disagree", ",disagre")
+    edit(export / EN.participants.file, "18-30", "17")
+    write_export(export, DE, [rating("p1", "r1", "oui", **CHECKS)], [german("p1")], [response("r1"), response("r2")])
+    with pytest.raises(InputError) as caught:
+        read(export, EN, DE)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == f"{export}: {len(lines)} kinds of faults, the first of each:"
+    places = [line.partition("; ")[0] for line in lines]
+    assert set(places[:2]) == {
+        f"{EN.ratings.file}: row 3, column rating_toxicity: unknown 'disagre'",
+        f"{EN.participants.file}: row 2, column age: unknown answer",
+    }
+    assert f"{DE.ratings.file}: row 2, column rating_toxicity: unknown 'oui'" in places
+
+
+def test_all_that_does_not_fit_the_codebooks_is_told_at_once(simulated: Data) -> None:
+    overrides = {"scales.5-point": [1, 2, 3], "strata.female.attribute": "sex", "strata.male.attribute": "hair"}
+    with pytest.raises(InputError) as caught:
+        fitting_codebooks(load_study("paper", overrides | {"ratings.codebooks": ["survey-app-en", "survey-app-de"]}))
+    lines = [line.partition("; ")[0] for line in lines_of(caught.value)]
+    assert lines == [
+        f"paper: {what}"
+        for name in ("survey-app-en", "survey-app-de")
+        for what in (
+            f"scales.5-point ({name}): 3 entries for 5 categories",
+            f"strata.female.attribute ({name}): unknown 'sex'",
+            f"strata.male.attribute ({name}): unknown 'hair'",
+        )
+    ]
+    with pytest.raises(InputError, match=r"^paper: 2 faults\n  paper: strata\.female\.values .*'women'.*\n.*'men'"):
+        check_strata(
+            load_study("paper", {"strata.female.values": ["women"], "strata.male.values": ["men"]}),
+            simulated.participants,
+        )
 
 
 def test_a_stratum_that_nobody_declares_is_told_with_what_there_is(simulated: Data) -> None:

@@ -1,4 +1,4 @@
-"""What public data sets need of reading: lists that are one text, keys with a text before them, rows that say nothing."""
+"""What public data sets need of reading: lists that are one text, keys with a text before them, rows without a word."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from configs.codebook import Codebook
 from configs.errors import InputError
+from tasks.ratings.landing.landing import land
+from tasks.ratings.landing.snapshot import Collection, snapshot_data
 from tasks.ratings.reading.load import Data, load_ratings
 
 
@@ -24,6 +26,7 @@ def said(data: Data) -> set[tuple[str, str, int]]:
     return {(who.partition(":")[2], what, int(label)) for who, what, label in rows}
 
 
+BEHIND = "rows that the codebook leaves behind (only)"
 FUNNY = {
     "file": "items.json",
     "each": [["raters", "labels"]],
@@ -56,7 +59,13 @@ def test_lists_in_texts_of_different_lengths_are_a_fault_of_their_row(tmp_path: 
 def test_a_separator_of_what_is_no_list_is_refused() -> None:
     with pytest.raises(ValueError, match="separators: unknown 'label'; allowed: raters, labels"):
         Codebook.model_validate(
-            {"name": "x", "version": 1, "source": "", "language": "en", "ratings": FUNNY | {"separators": {"label": ","}}}
+            {
+                "name": "x",
+                "version": 1,
+                "source": "",
+                "language": "en",
+                "ratings": FUNNY | {"separators": {"label": ","}},
+            }
         )
 
 
@@ -110,7 +119,7 @@ def test_a_row_without_an_id_and_without_an_answer_is_dropped_and_counted(tmp_pa
 @pytest.mark.parametrize("row", ["x,,1,", ",i1,0,"], ids=["no response", "no rater"])
 def test_a_rating_without_an_id_is_still_a_fault(tmp_path: Path, row: str) -> None:
     (tmp_path / "turns.csv").write_text(f"rater,answer,label,more\nx,i1,1,\n{row}\n")
-    with pytest.raises(InputError, match="row 3, column (rater|answer): empty id"):
+    with pytest.raises(InputError, match=r"row 3, column (rater|answer): empty id"):
         load(tmp_path, {"ratings": WIDE})
 
 
@@ -118,4 +127,21 @@ def test_what_only_leaves_behind_is_counted(tmp_path: Path) -> None:
     (tmp_path / "turns.csv").write_text("rater,answer,label,status\nx,i1,1,done\nx,i2,0,draft\ny,i1,0,done\n")
     data = load(tmp_path, {"ratings": WIDE | {"only": {"status": "done"}}})
     assert said(data) == {("x", "i1", 2), ("y", "i1", 1)}
-    assert data.dropped["rows that the codebook leaves behind (only)"] == 1
+    assert data.dropped[BEHIND] == 1
+
+
+def test_rows_that_only_leaves_behind_land_and_are_counted_once_however_often(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, rows in ((first, "x,i1,1,done\nx,i2,0,draft\n"), (second, "x,i2,0,draft\ny,i1,0,done\ny,i2,1,draft\n")):
+        folder.mkdir()
+        (folder / "turns.csv").write_text(f"rater,answer,label,status\n{rows}")
+    ratings = WIDE | {"only": {"status": "done"}}
+    book = Codebook.model_validate(
+        {"name": "made-up", "version": 1, "source": "", "language": "en", "ratings": ratings}
+    )
+    collection = Collection(tmp_path / "collection")
+    assert land(collection, [first], [book], b"k" * 32).dropped[BEHIND] == 1
+    land(collection, [second], [book], b"k" * 32)
+    landed = snapshot_data(collection.latest(), ["funny"], [book])
+    assert len(landed.ratings) == 2
+    assert landed.dropped[BEHIND] == 2  # what x left as a draft came twice

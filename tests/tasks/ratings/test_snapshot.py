@@ -168,25 +168,25 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def test_a_studys_ratings_are_those_of_the_snapshot_and_say_so(tmp_path: Path, study: Study) -> None:
     store, collection = FolderStore(tmp_path / "home" / "store"), collection_of(study, tmp_path / "home")
-    first = read_ratings.fn(study, store)
+    first = read_ratings(study, store)
     assert first.record["snapshot"] == collection.find().id
     assert first.record["dropped"] == {}
-    assert not read_ratings.fn(study, store).fresh
+    assert not read_ratings(study, store).fresh
     path = tmp_path / "export" / EN.ratings.file
     path.write_text(path.read_text().replace("neutral", "agree"))
     land(collection, [tmp_path / "export"], [EN, DE], KEY)
-    second = read_ratings.fn(study, store)
+    second = read_ratings(study, store)
     assert second.key != first.key
     assert second.record["snapshot"] == collection.find().id
     named = study.ratings.model_copy(update={"snapshot": first.record["snapshot"]})
-    assert read_ratings.fn(study.model_copy(update={"ratings": named}), store).key == first.key
+    assert read_ratings(study.model_copy(update={"ratings": named}), store).key == first.key
 
 
 def test_a_studys_ratings_are_those_of_the_export_but_for_pseudonyms(tmp_path: Path, study: Study) -> None:
     folder = study.ratings.model_copy(update={"collection": None, "folder": str(tmp_path / "export")})
     store = FolderStore(tmp_path / "home" / "store")
-    landed = load_data(study, read_ratings.fn(study, store))
-    read = load_data(study, read_ratings.fn(study.model_copy(update={"ratings": folder}), store))
+    landed = load_data(study, read_ratings(study, store))
+    read = load_data(study, read_ratings(study.model_copy(update={"ratings": folder}), store))
     columns = ["order", "response_id", "prompt_id", *study.dimensions]
     pd.testing.assert_frame_equal(
         landed.ratings[columns], read.ratings.sort_values("order", ignore_index=True)[columns]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation, Study
@@ -18,7 +18,15 @@ from tasks.ratings.landing.snapshot import Collection, snapshot_data
 from tasks.ratings.reading.load import Data, load_ratings
 from tasks.simulation.simulate import simulate_export
 from tasks.survey.rater_indices import COLUMNS, rater_indices
-from tasks.survey.raters import area_under_curve, careless_raters, rater_fits, rater_names, raters_table
+from tasks.survey.raters import (
+    area_under_curve,
+    at_least,
+    careless_raters,
+    rater_fits,
+    rater_names,
+    raters_table,
+    wilson,
+)
 from tasks.survey.tables import RaterFits, RaterIndices
 from tests.conftest import make_data
 
@@ -170,3 +178,13 @@ def test_the_doubtful_end_of_every_index_is_the_one_that_counts() -> None:
 
 def test_there_is_no_table_where_there_is_nobody() -> None:
     assert list(fits(indices([]))) == list(RaterFits.to_schema().columns)
+
+
+def test_the_binomial_test_and_wilsons_interval_are_scipys_to_the_bit() -> None:
+    for n in (1, 2, 9, 40, 1200):
+        for count in range(0, n + 1, max(n // 40, 1)):
+            test, interval = binomtest(count, n, 0.05, alternative="greater"), binomtest(count, n)
+            assert at_least(count, n, 0.05) == test.pvalue
+            assert wilson(count, n) == tuple(interval.proportion_ci(method="wilson"))
+    # by hand, 1 of 2 at a half: P(X >= 1) = 1 - 1/4
+    assert at_least(1, 2, 0.5) == 0.75

@@ -13,6 +13,7 @@ import pytest
 from configs.errors import InputError
 from flows.cli import main
 from tasks.survey.clmm.formula import Formula, clmm, parse, read_table
+from tests.tasks.ratings.every_format import FORMATS, write_table
 from tests.tasks.survey.clmm.simulated import ratings
 
 
@@ -463,6 +464,23 @@ def test_a_table_reads_the_same_whatever_separates_its_fields(write: Callable[[s
     pd.testing.assert_frame_equal(read_table(write(content), ["y", "x"]), expected)
     if separator != ",":
         pd.testing.assert_frame_equal(read_table(write(content.replace(".", ",")), ["y", "x"]), expected)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_fit_is_the_same_from_every_format(write: Callable[[str], Path], tmp_path: Path, kind: str) -> None:
+    table = ratings(2).round(12)  # openpyxl writes 16 digits
+    path = write_table(tmp_path / f"ratings.{kind}", table.to_dict("records"))
+    formula = "rating ~ x0 + x1 + (1|rater) + (1|item)"
+    expected = clmm(formula, read_table(write(table.to_csv(index=False))))
+    assert clmm(formula, read_table(path, list(table.columns))).as_dict() == expected.as_dict()
+
+
+def test_a_truth_value_a_number_and_a_missing_cell_are_the_same_from_every_format(tmp_path: Path) -> None:
+    rows = [{"y": 1, "t": True, "x": 0.5}, {"y": 2, "t": False, "x": None}, {"y": 3, "t": True, "x": 1.5}]
+    tables = [read_table(write_table(tmp_path / f"table.{kind}", rows)) for kind in FORMATS]
+    for table in tables:
+        assert table.dtypes.map(str).tolist() == ["int64", "bool", "float64"]
+        assert table.fillna(-1).to_numpy().tolist() == [[1, True, 0.5], [2, False, -1], [3, True, 1.5]]
 
 
 def test_rows_of_a_file_are_called_by_their_lines(write: Callable[[str], Path]) -> None:
