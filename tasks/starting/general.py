@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
 from tasks.starting.labels import Scale, scale_of
 from tasks.starting.nested import plans
-from tasks.starting.roles import ID, Roles, find_roles
-from tasks.starting.tables import FlatTable, flat
+from tasks.starting.roles import ID, Roles, find_roles, scales_by_dimension
+from tasks.starting.tables import FlatTable, encoded, flat, without_label_rows
 
 TAKEN = frozenset({"participant_id", "response_id", "prompt_id", "order", "language", "all", "prompt", "response"})
 """What tables of a study call columns of their own."""
@@ -68,6 +68,13 @@ class _Notes:
     assumed: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
 
+    def told_direction(self, name: str, better: str, clear: bool) -> None:
+        """Which direction of a dimension is better, and whether its name says so."""
+        if clear:
+            self.assumed.append(f"{name}: {better} is better, by its name")
+        else:
+            self.unclear.append(f"better.{name}: whether more is better is not said; taken: {better}")
+
 
 def general_draft(tables: Sequence[UserTable]) -> Draft:
     """The draft.
@@ -93,7 +100,7 @@ def general_draft(tables: Sequence[UserTable]) -> Draft:
 
 def _as_it_stands(table: UserTable) -> FlatTable:
     """A row for each of the file's, with what is within objects in columns of their own."""
-    whole = next((plan for plan in plans(table.rows) if not plan.each), None)
+    whole = next((plan for plan in plans(without_label_rows(table.rows)) if not plan.each), None)
     return flat(table, {}, whole.columns) if whole else flat(table)
 
 
@@ -149,7 +156,7 @@ def _pattern(folder: Path, suffix: str, paths: Sequence[Path]) -> str:
 def _candidates(table: UserTable, plain: FlatTable, others: Sequence[FlatTable]) -> list[_Candidate]:
     """The ways to read a file as ratings, each with what speaks for it."""
     flats: list[tuple[FlatTable, dict[str, Any]]] = [(plain, {})]
-    for plan in plans(table.rows):
+    for plan in plans(without_label_rows(table.rows)):
         if plan.each:
             shape = {"each": [list(step) if isinstance(step, tuple) else step for step in plan.each]}
             flats.append((flat(table, shape, plan.columns), shape))
@@ -277,26 +284,27 @@ def _rated(
     for column, name in names.items():
         better[name], clear = _direction(column, scale)
         titles[name] = _title(name)
-        if not clear:
-            notes.unclear.append(f"better.{name}: whether more is better is not said; taken: {better[name]}")
-        else:
-            notes.assumed.append(f"{name}: {better[name]} is better, by its name")
-    if scale.numbers is not None:
-        ratings["numbers"] = dict(scale.numbers)
-    else:
-        ratings["labels"] = dict(scale.labels)
-    missing = _once(scale.missing, scale.labels)
-    ratings |= {"missing": missing} if missing else {}
+        notes.told_direction(name, better[name], clear)
+    _put_scale(ratings, scale, notes)
     ratings |= {"attention": roles.attention} if roles.attention else {}
-    notes.assumed.append(f"{', '.join(names.values())}: {scale.said or 'labels as they stand'}")
-    if scale.unclear:
-        notes.unclear.append(f"ratings.labels: {scale.unclear}")
     for column, answer in roles.attention.items():
         notes.assumed.append(
             f"attention check '{visible(column)}': '{visible(answer)}' passes, since eight of ten gave it"
         )
     if roles.dimension:
         ratings.pop("ignored") if not ratings["ignored"] else None
+
+
+def _put_scale(ratings: dict[str, Any], scale: Scale, notes: _Notes) -> None:
+    if scale.numbers is not None:
+        ratings["numbers"] = dict(scale.numbers)
+    else:
+        ratings["labels"] = dict(scale.labels)
+    missing = _once([*ratings.get("missing", ()), *scale.missing], scale.labels)
+    ratings |= {"missing": missing} if missing else {}
+    notes.assumed.append(f"{', '.join(ratings['dimensions'])}: {scale.said or 'labels as they stand'}")
+    if scale.unclear:
+        notes.unclear.append(f"ratings.labels: {scale.unclear}")
 
 
 def _once(texts: Iterable[str], taken: Iterable[str]) -> list[str]:
@@ -407,6 +415,72 @@ def _slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
 
 def _title(name: str) -> str:
     return name.replace("-", " ").capitalize()
+
+
+# ---- drafts that leave the scale open
+
+
+def with_scale(draft: Draft, tables: Sequence[UserTable]) -> Draft:
+    """A draft of a format that leaves labels to its users, with the labels that the user's tables have, and which
+    direction is better where the draft does not say.
+
+    Raises:
+        InputError: no dimension has a scale.
+    """
+    ratings = dict(draft.codebook["ratings"])
+    notes = _Notes(list(draft.assumed), list(draft.unclear))
+    better = dict(draft.better)
+    if "labels" not in ratings and "numbers" not in ratings:
+        roles = _of_draft(ratings, tables)
+        if not roles.dimensions:
+            raise InputError(f"{ratings['file']}: no scale can be seen in {', '.join(map(str, ratings['dimensions']))}")
+        scale, columns = _common_scale(roles, notes)
+        ratings["dimensions"] = {name: one for name, one in ratings["dimensions"].items() if one in columns}
+        if roles.dimension:
+            others = [text for text in roles.looks[roles.dimension].column.said if text not in columns]
+            ratings["ignored"] = _once([*ratings.get("ignored", ()), *others], columns)
+        _put_scale(ratings, scale, notes)
+        for name, column in ratings["dimensions"].items():
+            if name not in better:
+                better[name], clear = _direction(column if roles.dimension else name, scale)
+                notes.told_direction(name, better[name], clear)
+    return replace(
+        draft,
+        codebook=draft.codebook | {"ratings": ratings},
+        better=better,
+        assumed=tuple(notes.assumed),
+        unclear=tuple(notes.unclear),
+    )
+
+
+def _of_draft(ratings: Mapping[str, Any], tables: Sequence[UserTable]) -> Roles:
+    """The columns that a draft says hold ratings, with the scales that they seem to be on."""
+    own = [table for table in tables if table.name == ratings["file"] or PurePath(table.name).match(ratings["file"])]
+    own = [table for table in own if table.sheet == ratings.get("sheet", table.sheet)]
+    shape = {key: ratings[key] for key in ("each", "separators", "stack", "only") if key in ratings}
+    dimension, rating = ratings.get("dimension", ""), ratings.get("rating", "")
+    wanted = [dimension, rating] if dimension else list(ratings["dimensions"].values())
+    plain = not shape and all(name in table.rows.names for name in wanted for table in own)
+    flats = [flat(table) if plain else flat(table, shape, wanted) for table in own]
+    whole = FlatTable(
+        {"file": ratings["file"]},
+        {
+            name: flats[0].columns[name]
+            if len(flats) == 1
+            else encoded(name, (one.columns[name].levels[code] for one in flats for code in one.columns[name].codes))
+            for name in wanted
+        },
+        sum(one.rows for one in flats),
+    )
+    roles = Roles(whole, {name: Look(column) for name, column in whole.columns.items()})
+    roles.dimension, roles.rating = dimension, rating
+    if dimension:
+        scales = scales_by_dimension(roles.looks[dimension], roles.looks[rating], sure=False)
+        roles.dimensions = {text: scales[text] for text in ratings["dimensions"].values() if text in scales}
+    else:
+        found = {name: scale_of(look.column.said) for name, look in roles.looks.items()}
+        roles.dimensions = {name: scale for name, scale in found.items() if scale is not None}
+    return roles
 
 
 # ---- responses

@@ -21,7 +21,7 @@ from tasks.ratings.reading.load import Data, check_codebook, check_strata
 from tasks.ratings.reading.rejected import visible
 from tasks.starting.bridges import BRIDGES
 from tasks.starting.draft import Draft
-from tasks.starting.general import general_draft
+from tasks.starting.general import general_draft, with_scale
 from tasks.starting.languages import language_of
 from tasks.starting.reading import read_data
 from tasks.starting.study import Purpose, StudyDraft, answerable, study_draft, with_one_experiment
@@ -144,7 +144,7 @@ def _draft(opened: Opened) -> tuple[str, Draft]:
     for bridge in BRIDGES:
         draft = bridge.draft(opened.tables)
         if draft is not None:
-            return bridge.title, draft
+            return bridge.title, with_scale(draft, opened.tables)
     return "", general_draft(opened.tables)
 
 
@@ -243,18 +243,27 @@ def _put(path: Path, settings: Mapping[str, Any], comments: Mapping[Key, Sequenc
 def _noted(
     comments: Mapping[Key, Sequence[str]], unclear: Sequence[str], study: StudyDraft | None = None
 ) -> dict[Key, list[str]]:
-    """The comments, with what could not be told above the keys that it is about."""
+    """The comments, with what could not be told above the keys that it is about: those of a codebook, or of a study."""
     noted = {key: list(sentences) for key, sentences in comments.items()}
     for one in unclear:
-        key, _, sentence = one.partition(": ")
-        path = tuple(key.split("."))
-        if path[0] == "better" and len(path) == 2:
-            path = ("dimensions", path[1])
+        path, sentence = _about(one)
+        if (path[0] == "dimensions") == (study is None):  # which direction is better stands in the study
+            continue
         noted.setdefault(path, []).append(f"UNCLEAR: {visible_long(sentence)}")
     if study is not None:
         for key, reason in study.why_not.items():
             noted.setdefault(("evaluation",), []).append(f"{_of_what(key, study)}: {visible_long(reason)}")
     return noted
+
+
+def _about(unclear: str) -> tuple[Key, str]:
+    """The key that a sentence of what is unclear begins with, as in `ratings.labels: …`, and the rest; at the top of a
+    codebook where it begins with none."""
+    key, colon, sentence = unclear.partition(": ")
+    path = tuple(key.split("."))
+    if not colon or path[0] not in (*Codebook.model_fields, "better"):
+        return ("ratings",), unclear
+    return ("dimensions", path[1]) if path[0] == "better" and len(path) == 2 else path, sentence
 
 
 def _of_what(key: str, study: StudyDraft) -> str:
@@ -318,9 +327,7 @@ def _found(data: Data, codebook: Codebook, sample: str) -> str:
 def _unclear_lines(unclear: Sequence[str], places: Mapping[str, Mapping[Key, int]], folder: Path) -> list[str]:
     lines = ["unclear:"] if unclear else []
     for one in unclear:
-        key, _, sentence = one.partition(": ")
-        path = tuple(key.split("."))
-        path = ("dimensions", path[1]) if path[0] == "better" and len(path) == 2 else path
+        path, sentence = _about(one)
         where = next(
             (
                 f" (line {lines_of[known]} of {folder / file})"
@@ -330,7 +337,7 @@ def _unclear_lines(unclear: Sequence[str], places: Mapping[str, Mapping[Key, int
             ),
             "",
         )
-        lines.append(f"  {visible_long(sentence or one)}{where}")
+        lines.append(f"  {visible_long(sentence)}{where}")
     return lines
 
 

@@ -196,20 +196,21 @@ def _find_long(roles: Roles) -> None:
         for other, values in free.items():
             if other == name or not values.like(RATING) or values.is_text:
                 continue
-            scales = _by_dimension(look, values)
+            scales = scales_by_dimension(look, values)
             if len(scales) > 1:
                 roles.dimension, roles.rating, roles.dimensions = name, other, scales
                 return
 
 
-def _by_dimension(look: Look, values: Look) -> dict[str, Scale]:
+def scales_by_dimension(look: Look, values: Look, sure: bool = True) -> dict[str, Scale]:
+    """Long tables: text of the dimension's column → the scale of its ratings; `sure`: only where its order is seen."""
     scales = {}
     for level, text in enumerate(look.column.levels):
         rows = look.column.codes == level
         counts = np.bincount(values.column.codes[rows], minlength=len(values.column.levels))
         own = {one: int(n) for one, n in zip(values.column.levels, counts, strict=True) if n and one.strip()}
         scale = scale_of(own) if text.strip() else None
-        if scale is not None and scale.sure:
+        if scale is not None and (scale.sure or not sure):
             scales[text] = scale
     return scales
 

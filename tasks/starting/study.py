@@ -174,10 +174,10 @@ def _scales(categories: int) -> dict[str, list[int | None]]:
     """The questionnaire's scale, and the coarser ones that it can become."""
     full: list[int | None] = [*range(1, categories + 1)]
     half, middle = categories // 2, categories % 2
-    scales = {f"{categories}-point" if categories > 2 else "binary": full}
+    scales: dict[str, list[int | None]] = {f"{categories}-point" if categories > 2 else "binary": full}
     if categories >= 5:
         side = half if middle else categories // 3
-        scales["3-point"] = [1] * side + [2] * (categories - 2 * side) + [3] * side
+        scales["3-point"] = [*[1] * side, *[2] * (categories - 2 * side), *[3] * side]
     if categories > 2:
         scales["binary"] = [1] * half + [None] * middle + [2] * half
     return scales

@@ -325,6 +325,40 @@ def test_texts_for_no_answer_are_missing(tmp_path):
     assert made.data.ratings["helpfulness"].notna().all()
 
 
+def test_a_known_format_that_leaves_its_labels_to_its_users_gets_those_of_the_data(tmp_path):
+    records = [
+        {
+            "id": f"rec{p}",
+            "status": "completed",
+            "prompt": sentence(p // 2, "question"),
+            "response": sentence(p, "answer"),
+            "quality.responses": [(n * n + p) % 5 + 1 for n in range(4)],
+            "quality.responses.users": [f"u{n}" for n in range(4)],
+            "quality.responses.status": ["submitted"] * 4,
+        }
+        for p in range(12)
+    ]
+    made = init(tmp_path, records, "records.json")
+    assert made.printed.splitlines()[0].endswith(": Argilla")
+    assert dict(made.codebook.ratings.labels) == {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
+    assert made.study.dimensions["quality"].better == "higher"
+    assert len(made.data.ratings) == 48
+
+
+def test_a_direction_that_no_word_tells_is_marked_in_the_study_at_the_line_that_is_told(tmp_path):
+    made = init(
+        tmp_path,
+        [
+            {("zeal" if key == "helpfulness" else key): one for key, one in row.items()}
+            for row in flat(levels=("never", "often", "always"))
+        ],
+    )
+    lines = (tmp_path / "out" / "study.yaml").read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if line.strip().startswith("zeal:"))
+    assert "UNCLEAR: whether more is better is not said; taken: higher" in lines[number - 2]
+    assert f"(line {number} of " in made.printed
+
+
 # ---- what the study is for
 
 
