@@ -221,6 +221,12 @@ class Look:
         stamps = self.numeric and bool((self.numbers > 1e9).mean() > 0.5)
         return stamps or (bool(some) and sum(bool(TIME.match(text.strip())) for text in some) > len(some) / 2)
 
+    def share_of_rows_like(self, other: Look) -> float:
+        """In which share of the rows both columns say the same."""
+        places = {text: place for place, text in enumerate(other.column.levels)}
+        ours = np.array([places.get(text, -1) for text in self.column.levels], dtype=int)
+        return float((ours[self.column.codes] == other.column.codes).mean()) if self.rows else 0.0
+
     def like(self, pattern: re.Pattern[str]) -> bool:
         """Whether its name says so."""
         return bool(pattern.search(self.words))

@@ -36,6 +36,8 @@ ALIKE = (
     ("d", "4", "fourth"),
 )
 MOST_SIDES, MOST_ANSWERS = 8, 25
+MOSTLY = 0.9
+"""Share of rows."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def find_sides(looks: Mapping[str, Look]) -> Sides | None:
         own = [looks[name] for name in group.values()]
         if not 2 <= len(group) <= MOST_SIDES or not all(map(_is_side, own)) or ID.search(stem.replace("#", "").strip()):
             continue
+        if own[0].share_of_rows_like(own[1]) > MOSTLY:
+            continue  # the same on all sides: what was asked
         alike = with_same_indices(groups, stem)
         ids = next((one for other, one in alike.items() if other != stem and _are_ids(looks, one)), {})
         if {"chosen", "rejected"} <= set(group):

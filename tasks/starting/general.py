@@ -21,7 +21,7 @@ from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
 from tasks.starting.labels import Scale, scale_of
 from tasks.starting.nested import plans
-from tasks.starting.roles import ID, Roles, find_roles, scales_by_dimension
+from tasks.starting.roles import FIRST_TURN, ID, Roles, find_roles, scales_by_dimension
 from tasks.starting.tables import FlatTable, encoded, flat, without_label_rows
 
 TAKEN = frozenset({"participant_id", "response_id", "prompt_id", "order", "language", "all", "prompt", "response"})
@@ -166,7 +166,7 @@ def _candidates(table: UserTable, plain: FlatTable, others: Sequence[FlatTable])
         who, what = _links(one, others)
         if sides := find_sides(looks):
             roles = find_roles(one, who, apart=sides.columns)
-            found.append(_Candidate(roles, sides, score=roles.score + 6))
+            found.append(_Candidate(roles, sides, score=roles.score + 6 - len(shape)))
             continue
         roles = find_roles(one, who, what)
         nested = 0.1 * len(shape)
@@ -249,6 +249,13 @@ def _draft(candidate: _Candidate, others: Sequence[FlatTable], notes: _Notes) ->
     codebook |= {"participants": participants} if participants else {}
     codebook |= {"responses": responses} if responses else {}
     _tell_left_out(roles, candidate, notes)
+    if any(part.startswith("=") or part in candidate.stack_names[-1:] for part in roles.response):
+        notes.unclear.append(
+            "ratings.stack: whether the columns below each other rate several responses, or are several questions "
+            "about one; taken: several responses"
+        )
+    if any(name.endswith(FIRST_TURN) for name in roles.used):
+        notes.assumed.append("of chats, the first question and the first answer are read")
     return Draft(codebook, better, titles, assumed=tuple(notes.assumed), unclear=tuple(notes.unclear))
 
 
@@ -406,6 +413,7 @@ def _slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
     for place, column in enumerate(columns, 1):
         tokens = re.findall(r"[a-z0-9]+", words(column.rpartition(".")[2] if drop else column))
         shorter = [token for token in re.findall(r"[a-z0-9]+", words(column)) if token not in drop]
+        shorter = shorter if any(not token.isdigit() for token in shorter) else []
         slug = "-".join(shorter or tokens)[:40].strip("-") or f"column-{place}"
         if slug in TAKEN or slug in names.values():
             slug = next(f"{slug}-{n}" for n in range(1, 10_000) if f"{slug}-{n}" not in names.values())

@@ -56,7 +56,13 @@ def plans(rows: FileRows) -> list[Unfolding]:
     steps += [tuple(one for one in lists if path == one or path.startswith(f"{one}.")) for path in lists]
     scalars = [path for path, place in places.items() if place.kinds["scalars"] and not place.kinds["scalar"]]
     steps += _parallel(scalars, places, lists)
-    found = [Unfolding(each, _columns(each, leaves, lists, maps)) for each in dict.fromkeys(steps)]
+    chats = [path for path in lists if "." not in path and _is_chat(records, path)]
+    turns = [f"{path}.{turn}.content" for path in chats for turn in (0, 1)]
+    found = [
+        Unfolding(each, (*_columns(each, leaves, lists, maps), *(turns if not each else ())))
+        for each in dict.fromkeys(steps)
+        if not set(each) & set(chats)
+    ]
     return [plan for plan in found if plan.columns][:MOST_PLANS]
 
 
@@ -110,6 +116,16 @@ def _walk(value: Any, path: str, maps: set[str], depth: int = 0) -> Iterator[tup
             if isinstance(one, dict):
                 for key, part in one.items():
                     yield from _walk(part, f"{path}.{key}", maps, depth + 1)
+
+
+def _is_chat(records: Sequence[dict[str, Any]], path: str) -> bool:
+    """Whether lists are what a user and an assistant said in turn, the user first."""
+    lists = [record[path] for record in records if isinstance(record.get(path), list)]
+    turns = [one[:2] for one in lists]
+    return bool(turns) and all(
+        len(two) == 2 and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in two)
+        for two in turns
+    )
 
 
 def _parallel(scalars: Sequence[str], places: dict[str, _Place], lists: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -45,6 +45,8 @@ RATING = re.compile(
 ID = re.compile(r"\b(ids?|uuid|guid|key|code|pid|hash|nr|no)$")
 MOST_ATTRIBUTE_LEVELS, MOST_NAMED_LEVELS = 40, 150
 MOST_DIMENSIONS = 30
+FIRST_TURN = ".0.content"
+"""How the place of what a chat begins with ends."""
 FEW_RATERS = 20
 """Fewer show nothing about columns whose names say nothing."""
 
@@ -270,6 +272,8 @@ def _says(look: Look, pattern: re.Pattern[str]) -> bool:
 def _is_prompt(look: Look) -> bool:
     """Whether its name says that it is what was asked; of `prompt_response`, the last word counts."""
     last = look.words.split()[-1:] or [""]
+    if look.name.endswith(FIRST_TURN):
+        return True
     return not ID.search(look.words) and bool(
         PROMPT.search(last[0]) or (look.like(PROMPT) and not RESPONSE_TEXT.search(last[0]))
     )

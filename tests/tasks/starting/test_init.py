@@ -242,6 +242,43 @@ def test_a_chosen_and_a_rejected_response_need_no_answer(tmp_path):
     assert ratings_of == {1: 352, 2: 352}
 
 
+def test_two_chats_side_by_side_are_compared_by_their_first_answers(tmp_path):
+    def chat(p: int, answer: int) -> list[dict[str, str]]:
+        return [
+            {"role": "user", "content": sentence(p, "question")},
+            {"role": "assistant", "content": sentence(answer, "answer")},
+        ]
+
+    records = [
+        {
+            "question_id": p,
+            "model_a": "this",
+            "model_b": "that",
+            "winner": ("model_a", "model_b", "tie (bothbad)")[p * p % 3],
+            "judge": f"j{p % 9}",
+            "conversation_a": chat(p, 2 * p),
+            "conversation_b": chat(p, 2 * p + 1),
+        }
+        for p in range(60)
+    ]
+    made = init(tmp_path, records, "arena.json")
+    assert len(made.data.ratings) == 120
+    assert set(made.data.responses["prompt"]) == {sentence(p, "question") for p in range(60)}
+    assert set(made.data.responses["response"]) == {sentence(k, "answer") for k in range(120)}
+
+
+def test_a_row_a_person_and_a_column_a_thing_is_a_survey_and_it_says_what_it_took(tmp_path):
+    rows = [
+        {"ResponseId": f"R_{n}", "gender": "woman"} | {f"Q1_{k}": (n * k + n) % 5 + 1 for k in range(1, 7)}
+        for n in range(30)
+    ]
+    made = init(tmp_path, rows)
+    assert len(made.data.ratings) == 30 * 6
+    assert made.data.responses["response_id"].tolist() == ["1", "2", "3", "4", "5", "6"]
+    assert "or are several questions about one; taken: several responses (line " in made.printed
+    assert made.study.experiments == {}
+
+
 # ---- people
 
 
