@@ -14,6 +14,8 @@ import pytest
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation, Study
 from tasks.ratings.reading.load import Data, load_ratings
+from tasks.runtime.store import FolderStore
+from tasks.runtime.tracking import make_mlflow_database
 from tasks.simulation.simulate import simulate_export
 
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
@@ -76,6 +78,19 @@ def _shared(name: str) -> Path:
         reason = f"{path} is absent; PLURALIGN_SHARED says where the shared folder lies"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+    """A store that all workers of this session share: what is costly is made by the first that needs it."""
+    own = tmp_path_factory.getbasetemp()
+    return FolderStore((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once")
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(made_once: FolderStore) -> Path:
+    """A folder with `mlflow.db` without any run, and `mlflow.version`; to be copied. To make it takes seconds."""
+    return made_once.make("databases", "mlflow", lambda folder: make_mlflow_database(folder / "mlflow.db")).path
 
 
 @pytest.fixture(scope="session")

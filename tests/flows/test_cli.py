@@ -9,6 +9,7 @@ import pytest
 
 from flows.cli import main
 from tests.flows.conftest import Place
+from tests.watch import PATIENCE
 
 
 @pytest.mark.parametrize("command", ["run", "meta", "trace", "design"])
@@ -52,7 +53,7 @@ def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Pl
     }.items():
         (place.folder / "export" / name).write_text(text)
     process = place.start("survey", "spica", "--set", "ratings.folder=export")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     last = output.splitlines()[-1]
     assert last == "pluralign: ratings.csv: row 2, column appropriateness: unknown '9'; allowed: 1, 2, 3, 4, 5"
@@ -71,7 +72,7 @@ def test_an_audit_of_a_study_that_has_nothing_to_audit_says_what_is_missing(sett
 @pytest.mark.slow
 def test_an_audit_ends_with_its_table(place: Place):
     process = place.start("audit", place.study, "--output", "here")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     lines = output.splitlines()
     start = next(n for n, line in enumerate(lines) if line.split()[:2] == ["condition", "stratum"])

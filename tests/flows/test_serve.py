@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from configs.schema import Simulation
 from flows.cli import main
 from tasks.simulation.simulate import simulate_export
 from tests.flows.conftest import STUDY, Place, new_place
+from tests.watch import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 READY = "Ctrl-C ends all."
@@ -115,16 +116,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def until(done: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `done` gives, as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := done():
-            return result
-        time.sleep(0.2)
-    pytest.fail(f"not within {seconds:.0f} seconds: {what}")
 
 
 def trains(family: list[psutil.Process]) -> bool:
@@ -216,7 +207,7 @@ def test_it_says_where_everything_is_and_how_to_join(served: Served) -> None:
     damaged = {path.name for path in served.home.rglob("*.damaged")}
     assert damaged == {"prefect.db.damaged", "mlflow.db.damaged"}  # kept, and the start went on
     again = served.place.start("serve", "--port", str(free_port()), "--mlflow-port", str(free_port()))
-    output, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 2, output
     assert "`pluralign serve` already runs here" in output
 
@@ -266,12 +257,12 @@ def test_the_deployments_are_there_with_their_schedules_and_the_trigger(served: 
     assert [schedule["active"] for schedule in found["study"]["schedules"]] == [False]
     assert len(served.ask("/automations/filter", {})) == 1
     planned = {"deployments": {"id": {"any_": [found["sweep-inbox"]["id"]]}}}
-    until(lambda: served.ask("/flow_runs/filter", planned), 90, "a run that the cron schedule made")
+    until(lambda: served.ask("/flow_runs/filter", planned), "a run that the cron schedule made")
 
 
 def followed(served: Served, count: int) -> tuple[dict[str, str], float]:
     """Status of each cell after `count` studies have run, and seconds from the last landing to the last one's start."""
-    until(lambda: len([run for run in served.runs("follow") if run["end_time"]]) == count, 180, f"{count} studies")
+    until(lambda: len([run for run in served.runs("follow") if run["end_time"]]) == count, f"{count} studies")
     study, follow = served.runs("study")[0], served.runs("follow")[0]
     assert (follow["state"]["name"], study["state"]["name"]) == ("Completed", "Completed"), follow["state"]["message"]
     query = {"filter": {"event": {"name": ["pluralign.ratings.landed"]}}}
@@ -292,7 +283,7 @@ def test_an_export_in_the_inbox_lands_and_the_study_that_follows_runs(served: Se
     (inbox / "empty").mkdir()
     (inbox / "nonsense.csv").write_text("a,b\n1,2\n")
     served.trigger("sweep-inbox", quiet_seconds=0)
-    until(lambda: (inbox / "done" / "first.txt").exists(), 60, "the landing")
+    until(lambda: (inbox / "done" / "first.txt").exists(), "the landing")
     cells, seconds = followed(served, 1)
     assert cells == {"control": "control", "female": "trained", "male": "trained"}
     print(f"{seconds:.1f} s from the landing to the start of the study")
@@ -329,14 +320,14 @@ def test_a_run_shows_its_progress_its_table_and_its_figures(served: Served) -> N
 
 def test_ctrl_c_ends_everything_within_seconds_and_runs_do_not_seem_to_go_on(served: Served) -> None:
     served.trigger("study", study="small.yaml")
-    until(lambda: trains(served.family()), 60, "training")
+    until(lambda: trains(served.family()), "training")
     family = served.family()
     started = time.monotonic()
     os.killpg(served.process.pid, signal.SIGINT)
-    output, _ = served.process.communicate(timeout=30)
+    output, _ = served.process.communicate(timeout=SLACK)
     assert served.process.returncode == 0, output
     assert "Traceback" not in output
-    until(lambda: none_left(family), 3, "the end of all processes")
+    until(lambda: none_left(family), "the end of all processes", 3)
     print(f"{time.monotonic() - started:.1f} s to end {len(family)} processes")
     with sqlite3.connect(served.home / "prefect" / "prefect.db") as database:
         states = dict(database.execute("SELECT name, state_type FROM flow_run WHERE state_type != 'SCHEDULED'"))
@@ -354,4 +345,4 @@ def test_started_again_it_has_each_deployment_once_and_ends_even_if_it_is_killed
         again.process.kill()
         again.process.wait()
     assert len(family) >= 4
-    until(lambda: none_left(family), 20, "the end of all processes")
+    until(lambda: none_left(family), "the end of all processes", 20)
