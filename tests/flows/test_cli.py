@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,8 @@ def test_bad_settings_are_one_clear_line_before_anything_starts(arguments, line,
 
 
 @pytest.mark.slow
-def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Place):
+def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Place, databases: Path):
+    place.has(databases)
     (place.folder / "export").mkdir()
     for name, text in {
         "ratings.csv": "participant_id,response_id,appropriateness,political_party,religiosity\nana,r1,9,X,Y\n",

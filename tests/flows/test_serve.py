@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 READY = "Ctrl-C ends all."
 BUSY_TRIES = 20
 SLACK = 30.0
-"""Seconds allowed on top of what is promised, for a machine that is shared."""
+"""Seconds allowed at least on top of what is promised, for a machine that is shared."""
 
 
 @dataclass
@@ -47,6 +47,13 @@ class Served:
     mlflow_port: int
     process: subprocess.Popen[str]
     output: str
+    seconds: float
+    """That it took to start."""
+
+    @property
+    def slack(self) -> float:
+        """Seconds allowed on top of what is promised; more on a machine that is as busy as its start has shown."""
+        return max(SLACK, 2 * self.seconds)
 
     def ask(self, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
@@ -102,13 +109,14 @@ class Served:
 
 def start(place: Place, *arguments: str) -> Served:
     port, mlflow_port = free_port(), free_port()
+    began = time.monotonic()
     process = place.start("serve", "--port", str(port), "--mlflow-port", str(mlflow_port), *arguments)
     lines: list[str] = []
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
         if READY in line:
-            return Served(place, port, mlflow_port, process, "".join(lines))
+            return Served(place, port, mlflow_port, process, "".join(lines), time.monotonic() - began)
     pytest.fail(f"ended before it was ready:\n{''.join(lines)}")
 
 
@@ -262,7 +270,8 @@ def test_the_deployments_are_there_with_their_schedules_and_the_trigger(served: 
 
 def followed(served: Served, count: int) -> tuple[dict[str, str], float]:
     """Status of each cell after `count` studies have run, and seconds from the last landing to the last one's start."""
-    until(lambda: len([run for run in served.runs("follow") if run["end_time"]]) == count, f"{count} studies")
+    ended = lambda: len([run for run in served.runs("follow") if run["end_time"]]) == count  # noqa: E731
+    until(ended, f"{count} studies", 2 * PATIENCE)
     study, follow = served.runs("study")[0], served.runs("follow")[0]
     assert (follow["state"]["name"], study["state"]["name"]) == ("Completed", "Completed"), follow["state"]["message"]
     query = {"filter": {"event": {"name": ["pluralign.ratings.landed"]}}}
@@ -287,7 +296,7 @@ def test_an_export_in_the_inbox_lands_and_the_study_that_follows_runs(served: Se
     cells, seconds = followed(served, 1)
     assert cells == {"control": "control", "female": "trained", "male": "trained"}
     print(f"{seconds:.1f} s from the landing to the start of the study")
-    assert seconds < 15 + SLACK
+    assert seconds < 15 + served.slack
     assert "a single file needs one codebook" in (inbox / "refused" / "nonsense.csv.txt").read_text()
     assert {path.name for path in inbox.glob("[!.]*")} == {"done", "empty", "first.part", "refused"}
     for path in (served.home / "serve").glob("*.log"):
@@ -302,7 +311,7 @@ def test_more_ratings_run_only_what_they_change(served: Served) -> None:
     cells, seconds = followed(served, 2)
     print(f"{seconds:.1f} s from the landing to the start of the study")
     assert cells == {"control": "control", "female": "cached", "male": "trained"}
-    assert seconds < 15 + SLACK
+    assert seconds < 15 + served.slack
 
 
 def test_a_run_shows_its_progress_its_table_and_its_figures(served: Served) -> None:
@@ -324,7 +333,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_runs_do_not_seem_to_go_on(ser
     family = served.family()
     started = time.monotonic()
     os.killpg(served.process.pid, signal.SIGINT)
-    output, _ = served.process.communicate(timeout=SLACK)
+    output, _ = served.process.communicate(timeout=served.slack)
     assert served.process.returncode == 0, output
     assert "Traceback" not in output
     until(lambda: none_left(family), "the end of all processes", 3)
