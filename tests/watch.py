@@ -28,5 +28,5 @@ def until(found: Callable[[], Found], what: str, seconds: float = PATIENCE) -> F
     while not (result := found()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} seconds: {what}")
-        time.sleep(0.05)
+        time.sleep(0.1)
     return result

@@ -127,6 +127,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
     """A Prefect server of this worker's own."""
+    import flows  # noqa: F401, I001  # before Prefect, to which it says whose lines belong in a run's log
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):

@@ -37,27 +37,26 @@ def log(tracker: Tracker, adapter: Path, scores: str = "s1", toxicity: float = 0
     ).result()  # fmt: skip
 
 
-def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(tmp_path, adapter):
+def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(kept, adapter):
     from mlflow import MlflowClient
 
-    home = tmp_path / "home"
-    first = log(Tracker("demo", home), adapter)
+    first = log(Tracker("demo", kept), adapter)
     assert first
-    quiet = Tracker("demo", home)  # the next run of the study
+    quiet = Tracker("demo", kept)  # the next run of the study
     assert log(quiet, adapter) == first
     assert quiet._mlflow is None  # known already: MLflow is not even opened
-    assert log(Tracker("demo", home), adapter, scores="s2", toxicity=0.25) == first
+    assert log(Tracker("demo", kept), adapter, scores="s2", toxicity=0.25) == first
 
-    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{kept}/mlflow.db")
     run = client.get_run(first)
     assert run.data.metrics == {"score.toxicity": 0.25, "loss": 0.6}
     assert [point.value for point in client.get_metric_history(first, "loss")] == [0.7, 0.6]
     assert run.data.tags["pluralign.cells"] == "llama/scale/5-point, llama/disagreement/all"
 
-    other = Tracker("other", home)  # a study that shares the run has a run of its own below its own parent
+    other = Tracker("other", kept)  # a study that shares the run has a run of its own below its own parent
     assert log(other, adapter) != first
-    (home / "mlflow.db").unlink()
-    assert log(Tracker("demo", home), adapter) != first
+    (kept / "mlflow.db").unlink()
+    assert log(Tracker("demo", kept), adapter) != first
 
 
 def test_a_page_has_an_address_where_a_server_shows_the_runs(kept, monkeypatch):
