@@ -20,7 +20,6 @@ from tasks.methods.dpo import DpoSettings
 from tasks.methods.grpo import GrpoSettings
 from tasks.methods.kto import KtoSettings
 from tasks.methods.run import Run
-from tasks.runtime.local.child import SettledWarm
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.store import FolderStore, StoredFile
 from tasks.simulation.language import prompts, replies
@@ -75,15 +74,6 @@ def some_rewards() -> pd.DataFrame:
         {"prompt": prompt, "response": response, "dimension": "kindness", "reward": float("feel" in response), "n": 3}
         for prompt, response in texts()
     ])  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def settled() -> None:
-    """The trainers are imported, and left alone by the full collection that each training run ends with.
-
-    Among all that a test process has imported, one such collection takes longer than the training of a tiny model.
-    """
-    SettledWarm().get("", lambda: None)
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))

@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.models import settled  # noqa: F401
 from tests.real_model import smollm2  # noqa: F401
 
 STUDY = """
@@ -127,7 +126,6 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
     """A Prefect server of this worker's own."""
-    import flows  # noqa: F401, I001  # before Prefect, to which it says whose lines belong in a run's log
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):

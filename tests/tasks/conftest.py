@@ -1,3 +1,3 @@
-from tests.models import any_base, llama, pool, precise, settled, store
+from tests.models import any_base, llama, pool, precise, store
 
-__all__ = ["any_base", "llama", "pool", "precise", "settled", "store"]
+__all__ = ["any_base", "llama", "pool", "precise", "store"]
