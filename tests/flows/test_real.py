@@ -25,7 +25,7 @@ def run_small(
 
     monkeypatch.setenv("PLURALIGN_HOME", str(home))
     small = {
-        "survey.draws": 100, "judge.kind": "embedded", "judge.proof.draws": 100,
+        "survey.draws": 100,
         "ratings.folder": str(shared_data / "spica"), "architectures": ["tiny-falcon"], "evaluation.max_prompts": 8,
         "recipe.pretraining.steps": 120, "recipe.dpo.max_pairs": 16, "recipe.max_new_tokens": 24, **more,
     }  # fmt: skip
