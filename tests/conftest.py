@@ -14,6 +14,8 @@ import pytest
 from configs.load import load_codebook, load_study
 from configs.schema import Simulation, Study
 from tasks.ratings.reading.load import Data, load_ratings
+from tasks.runtime.store import FolderStore
+from tasks.runtime.tracking import make_mlflow_database
 from tasks.simulation.simulate import simulate_export
 
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
@@ -25,6 +27,8 @@ for number in (
 ):  # ignored after `nohup make test &`, and inherited
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+import flows  # noqa: E402, F401  # before Prefect, to which it says whose lines belong in a run's log
+
 FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "kill", "plan", "runners", "study")}
 """The files that use the finished study: one worker takes them all, so that it runs only once."""
 SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "shared"))
@@ -76,6 +80,30 @@ def _shared(name: str) -> Path:
         reason = f"{path} is absent; PLURALIGN_SHARED says where the shared folder lies"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+    """A store that all workers of this session share: what is costly is made by the first that needs it."""
+    own = tmp_path_factory.getbasetemp()
+    return FolderStore((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once")
+
+
+@pytest.fixture(scope="session")
+def settled() -> None:
+    """The trainers are imported, and left alone by the full collection that each training run ends with.
+
+    Among all that a test process has imported, one such collection takes longer than the training of a tiny model.
+    """
+    from tasks.runtime.local.child import SettledWarm
+
+    SettledWarm().get("", lambda: None)
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(made_once: FolderStore) -> Path:
+    """A folder with `mlflow.db` without any run, and `mlflow.version`; to be copied. To make it takes seconds."""
+    return made_once.make("databases", "mlflow", lambda folder: make_mlflow_database(folder / "mlflow.db")).path
 
 
 @pytest.fixture(scope="session")

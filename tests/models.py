@@ -77,14 +77,14 @@ def some_rewards() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))
-def any_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
+def any_base(request: pytest.FixtureRequest, made_once: FolderStore, settled: None) -> tuple[Architecture, Base]:
     """A base of each of the seven families."""
-    return built(request.param, tmp_path_factory)
+    return built(request.param, made_once)
 
 
 @pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
-    return built("llama", tmp_path_factory)
+def llama(made_once: FolderStore, settled: None) -> tuple[Architecture, Base]:
+    return built("llama", made_once)
 
 
 @pytest.fixture
@@ -97,9 +97,13 @@ def precise(llama: Any) -> Iterator[Any]:
     base.model.float().load_state_dict(before)
 
 
-def built(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Base]:
-    folder = tmp_path_factory.mktemp("bases") / family
-    build_base(family, Tiny(), RECIPE.pretraining, texts(), RECIPE.max_length, 0, folder)
+def built(family: str, made_once: FolderStore) -> tuple[Architecture, Base]:
+    """A family's tiny base, whose folder is not to be changed; the first that needs it pre-trains it."""
+
+    def build(folder: Path) -> dict[str, Any]:
+        return build_base(family, Tiny(), RECIPE.pretraining, texts(), RECIPE.max_length, 0, folder)
+
+    folder = made_once.make("bases", family, build).path
     return architecture(family), load_base(architecture(family), str(folder), None)
 
 

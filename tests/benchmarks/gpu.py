@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
         dpo={"batch_size": min(32, options.pairs), "learning_rate": 2e-5},
     )  # fmt: skip
     tables = [some_pairs(responses, options, seed) for seed in range(options.conditions)]
-    mine, runs = ours(base, recipe, tables, place / "ours")
+    with closing(Pool(FolderStore(place / "ours"), place / "ours" / "slots", workers=1)) as pool:
+        mine, runs = ours(base, recipe, tables, pool)
+        answers = answer(base, recipe, responses, pool)
     theirs, peak = stock(base, recipe, tables, place)
     steps = -(-options.pairs // recipe.dpo.batch_size)
     tokens = 2 * options.length * steps * recipe.dpo.batch_size  # as long as they may be; the texts fill them
@@ -85,7 +88,6 @@ def measure(size: str, options: argparse.Namespace, place: Path) -> None:
           f"{recipe.dpo.batch_size} pairs at once")  # fmt: skip
     print(f"  DPO step: {rate:,.0f} tokens/s, model FLOPs utilisation {shares[0]:.1%}, hardware {shares[1]:.1%}, "
           f"peak {max(run.peak_gpu_bytes for run in runs) / 2**30:.1f} GiB")  # fmt: skip
-    answers = answer(base, recipe, responses, place)
     print(f"  evaluation: {answers['rate']:,.0f} tokens/s, peak {answers['peak_gpu_bytes'] / 2**30:.1f} GiB")
     print(f"  {options.conditions} conditions end to end: ours {mine:.1f} s, stock TRL {theirs:.1f} s (peak "
           f"{peak / 2**30:.1f} GiB): {theirs / mine:.2f} times faster", flush=True)  # fmt: skip
@@ -134,10 +136,9 @@ def some_pairs(texts: list[tuple[str, str]], options: argparse.Namespace, seed: 
     })  # fmt: skip
 
 
-def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], folder: Path) -> tuple[float, list[TrainingRun]]:
-    """Wall seconds of all conditions through one slot, and the records of their runs."""
-    store, records = FolderStore(folder), []
-    pool = Pool(store, folder / "slots", workers=1)
+def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], pool: Pool) -> tuple[float, list[TrainingRun]]:
+    """Wall seconds of all conditions through a pool's slot, its start among them, and the records of their runs."""
+    store, records = pool.slots[0].store, []
     started = time.perf_counter()
     for number, table in enumerate(tables):
 
@@ -148,9 +149,7 @@ def ours(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], folder: Path
         data = StoredFile(stage=kept.stage, key=kept.key, name="table.parquet")
         job = Train(base=base, method="dpo", data=data, digest=str(number), recipe=recipe, seed=0)
         records.append(train_adapter(job, store, pool).record)
-    seconds = time.perf_counter() - started
-    pool.close()
-    return seconds, records
+    return time.perf_counter() - started, records
 
 
 def stock(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], place: Path) -> tuple[float, int]:
@@ -176,15 +175,12 @@ def stock(base: BaseRef, recipe: Recipe, tables: list[pd.DataFrame], place: Path
     return time.perf_counter() - started, peak
 
 
-def answer(base: BaseRef, recipe: Recipe, texts: list[tuple[str, str]], place: Path) -> dict[str, float]:
-    """Evaluation of the base on as many prompts as a batch takes; one prompt before that loads it."""
+def answer(base: BaseRef, recipe: Recipe, texts: list[tuple[str, str]], pool: Pool) -> dict[str, float]:
+    """Evaluation of the base on as many prompts as a batch takes; one prompt before that warms up."""
     table = pd.DataFrame({"prompt": [prompt for prompt, _ in texts[::2]]}).head(recipe.generation_batch)
     table = table.assign(prompt_id=[str(n) for n in range(len(table))])
-    store = FolderStore(place / "answers")
-    pool = Pool(store, place / "slots", workers=1)
     for part in (table.head(1), table):
-        answers = answer_prompts(base, None, Prompts.of(part), recipe, store, pool)
-    pool.close()
+        answers = answer_prompts(base, None, Prompts.of(part), recipe, pool.slots[0].store, pool)
     tokens = read_answers(answers)["tokens"].sum()
     return {**answers.record.model_dump(), "rate": tokens / answers.record.seconds}
 

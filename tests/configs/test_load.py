@@ -329,10 +329,10 @@ def laughs(levels: int, last: str) -> str:
 
 @pytest.mark.parametrize("last", ["title", "extends", "architectures", "recipe", "7"])
 def test_aliases_that_explode_are_refused_at_once(last: str, tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     path = write(tmp_path, laughs(12, last))
     assert "aliases make more than 100,000 values of it" in fault(path)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_what_is_wrong_is_quoted_shortly_however_big_it_is(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tasks.runtime.tracking import make_mlflow_database
 from tests.real_model import smollm2  # noqa: F401
 
 STUDY = """
@@ -135,15 +133,15 @@ def prefect() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def databases(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def databases(prefect: None, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `prefect.db` and `mlflow.db`, both without any run."""
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL as SERVER
 
-    folder = tmp_path_factory.mktemp("databases")
+    folder = tmp_path_factory.mktemp("databases") / "whole"
+    shutil.copytree(mlflow_database, folder)
     served = SERVER.value().removeprefix("sqlite+aiosqlite:///")
     with closing(sqlite3.connect(served)) as source, closing(sqlite3.connect(folder / "prefect.db")) as copy:
         source.backup(copy)
-    make_mlflow_database(folder / "mlflow.db")
     return folder
 
 
@@ -151,19 +149,22 @@ def databases(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The small study, run whole; FINISHED in tests/conftest.py names the files that use it."""
     place = new_place(tmp_path_factory.mktemp("finished")).has(databases)
-    state = run(place)
+    state = run(place, workers=2)
     assert state.is_completed(), state.message
     return place
 
 
-def run(place: Place, **overrides: object):
-    """Run the small study of a place in this process; the final state."""
+def run(place: Place, workers: int = 1, **overrides: object):
+    """Run the small study of a place in this process; the final state.
+
+    `workers`: child processes that train, each of which takes seconds to import what trains.
+    """
     from flows.study import run_study
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
         patch.chdir(place.folder)
-        return run_study(place.study, overrides or None, return_state=True)
+        return run_study(place.study, overrides or None, workers=workers, return_state=True)
 
 
 def read(place: Place, table: str) -> pd.DataFrame:
@@ -171,26 +172,23 @@ def read(place: Place, table: str) -> pd.DataFrame:
     return pd.read_csv(place.tables / f"{table}.csv")
 
 
-def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """What is found, once there is something."""
-    end = time.monotonic() + seconds
-    while not (result := found()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return result
-
-
 def log_of(run: str) -> list[tuple[int, str]]:
     """Level and message of the product's lines in the log of a flow run."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
+    mine, logs = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])), []
     with get_client(sync_client=True) as client:
-        logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])))
+        while page := client.read_logs(mine, offset=len(logs)):  # the server gives no more than two hundred at once
+            logs += page
     return [(line.level, line.message) for line in logs if not line.name.startswith("prefect")]
 
 
-def artifact_of(run: str) -> Any:
+def artifact_of(run: str, key: str) -> Any:
+    """A flow run's artifact of that key; a run has several, which Prefect gives in the order of their random ids."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
-        return next((item for item in client.read_artifacts() if str(item.flow_run_id) == run), None)
+        return next(iter(client.read_artifacts(artifact_filter=mine)), None)

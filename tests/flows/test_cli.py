@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from configs.load import load_study
 from flows.cli import main
 from tests.flows.conftest import Place
+from tests.watch import PATIENCE
 
 
 @pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design", "export", "inspect"])
@@ -45,7 +47,8 @@ def test_bad_settings_are_one_clear_line_before_anything_starts(arguments, line,
 
 
 @pytest.mark.slow
-def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Place):
+def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Place, databases: Path):
+    place.has(databases)
     (place.folder / "export").mkdir()
     for name, text in {
         "ratings.csv": "participant_id,response_id,appropriateness,political_party,religiosity\nana,r1,9,X,Y\n",
@@ -53,7 +56,7 @@ def test_a_label_outside_the_codebook_is_one_clear_line_with_its_place(place: Pl
     }.items():
         (place.folder / "export" / name).write_text(text)
     process = place.start("survey", "spica", "--set", "ratings.folder=export")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     last = output.splitlines()[-1]
     assert last == "pluralign: ratings.csv: row 2, column appropriateness: unknown '9'; allowed: 1, 2, 3, 4, 5"
@@ -72,7 +75,7 @@ def test_an_audit_of_a_study_that_has_nothing_to_audit_says_what_is_missing(sett
 @pytest.mark.slow
 def test_an_audit_ends_with_its_table(place: Place):
     process = place.start("audit", place.study, "--output", "here")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     lines = output.splitlines()
     start = next(n for n, line in enumerate(lines) if line.split()[:2] == ["condition", "stratum"])

@@ -12,7 +12,8 @@ from flows.cli import FAILED
 from flows.outcome import Outcome
 from tasks.judging.llm.client import most_tokens
 from tests.endpoint import OK, Endpoint
-from tests.flows.conftest import Place, log_of, new_place, read, run, until
+from tests.flows.conftest import Place, log_of, new_place, read, run
+from tests.watch import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 ONE_BASE = {"architectures": ["tiny-gemma3"]}
@@ -88,7 +89,7 @@ def test_below_its_floor_the_study_stops_before_anything_is_trained_and_shows_th
     assert "so nothing was trained or judged" in html
     assert 'id="judge"' in html
     stopped = str(state.state_details.flow_run_id)
-    assert until(lambda: (30, outcome.stopped) in log_of(stopped))  # a warning in the run's log in Prefect
+    until(lambda: (30, outcome.stopped) in log_of(stopped), "a warning in the run's log in Prefect")
 
 
 def test_the_ceiling_fails_the_cells_that_meet_it_and_the_next_run_asks_only_for_the_rest(
@@ -116,6 +117,6 @@ def test_the_command_says_why_it_stopped(judged: tuple[Place, Endpoint]) -> None
     place, endpoint = judged
     chosen = json.dumps(settings(endpoint, proof={"floor": {"agreement": 0.9}}))
     process = place.start("run", place.study, "--set", f"judge={chosen}", "--set", "architectures=[tiny-gemma3]")
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == FAILED, said
     assert "pluralign: m is below the floor that the study sets for its judge" in said

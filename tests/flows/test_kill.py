@@ -16,6 +16,7 @@ import pytest
 
 from tasks.runtime.processes import existing, runs_on
 from tests.flows.conftest import Place
+from tests.watch import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def follow(process: subprocess.Popen[str], until: str) -> list[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     return output
 
 
@@ -113,19 +114,19 @@ def test_killing_a_child_fails_one_cell_with_its_reason_and_the_next_run_makes_u
     pd.testing.assert_frame_equal(*pooled)
 
 
-@pytest.mark.parametrize("stop", [
-    lambda pid: os.killpg(pid, signal.SIGINT),  # Ctrl-C in a terminal: all of its group, Prefect's server too
-    lambda pid: os.kill(pid, signal.SIGINT),
-    lambda pid: os.killpg(pid, signal.SIGTERM),  # as timeout and systemd do
-    lambda pid: os.kill(pid, signal.SIGHUP),
+@pytest.mark.parametrize(("stop", "workers"), [
+    (lambda pid: os.killpg(pid, signal.SIGINT), "2"),  # Ctrl-C in a terminal: all of its group, Prefect's server too
+    (lambda pid: os.kill(pid, signal.SIGINT), "2"),
+    (lambda pid: os.killpg(pid, signal.SIGTERM), "1"),  # as timeout and systemd do; from here on as interrupted
+    (lambda pid: os.kill(pid, signal.SIGHUP), "1"),
 ], ids=["ctrl-c", "interrupt", "terminate", "hang-up"])  # fmt: skip
-def test_stopping_it_ends_it_and_its_children_soon(warm, stop):
-    process = warm.start("run", "small.yaml", "--workers", "2")
+def test_stopping_it_ends_it_and_its_children_soon(warm, stop, workers):
+    process = warm.start("run", "small.yaml", "--workers", workers)
     follow(process, "cell 2 of 14")
     children = [*children_of(process.pid), *children_of(process.pid, "tasks.serving.temporary")]
     started = time.monotonic()
     stop(process.pid)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     assert "stopped; run the same command again" in output
     assert time.monotonic() - started < 20

@@ -18,6 +18,7 @@ from configs.schema import Simulation
 from tasks.simulation.simulate import simulate_export
 from tests.endpoint import Endpoint
 from tests.flows.conftest import STUDY, Place, new_place
+from tests.watch import PATIENCE
 
 MARK = "zq7x"
 PASSWORD, KEY, DECLARED = f"{MARK}-user:{MARK}-password", f"{MARK}-judge-key", f"{MARK}-declared"
@@ -122,12 +123,12 @@ def place(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pl
         arguments, ended = set[str](), threading.Event()
         watch = threading.Thread(target=command_lines, args=(process.pid, arguments, ended))
         watch.start()
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE)
         ended.set()
         watch.join()
         assert process.returncode == 0, output
         told = known.start("trace", "small", "demographics/female - male/toxicity")
-        trace, _ = told.communicate(timeout=60)
+        trace, _ = told.communicate(timeout=PATIENCE)
     return place, endpoint, [str(swept.message), output, trace, *arguments]
 
 

@@ -12,6 +12,7 @@ from configs.load import load_codebook
 from flows.cli import main
 from tests.flows.conftest import STUDY, Place
 from tests.tasks.ratings.by_hand import Row, person, rating, response, write_export
+from tests.watch import PATIENCE
 
 BOOK = load_codebook("survey-app-en")
 IDS = ["5f3c2a1b9d8e7f6a5b4c3d2e", "Zoë-Müller-1987"]
@@ -206,7 +207,7 @@ def test_the_command_tells_what_became_of_every_row(databases: Path, ours: Place
     ours.has(databases)
     make_export(ours.folder / "export", whole(IDS[0], "r2", "oui"), whole(IDS[0], "r2", ""))
     process = ours.start("land", "export", "--study", "small.yaml")
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     lines = output.splitlines()
     assert "df_ratings.csv, ratings: 5 rows, 3 kept, 1 rejected, 1 dropped" in lines
@@ -216,7 +217,7 @@ def test_the_command_tells_what_became_of_every_row(databases: Path, ours: Place
     assert lines[-1] == f"landing: {folder}"
     assert len((folder / "rejected.csv").read_text().splitlines()) == 6
     strict = ours.start("land", "export", "--study", "small.yaml", "--strict")
-    output, _ = strict.communicate(timeout=180)
+    output, _ = strict.communicate(timeout=PATIENCE)
     assert strict.returncode == 2, output
     assert output.splitlines()[-1].startswith(
         "pluralign: 1 of 9 rows can't be used; the first: df_ratings.csv: row 5, "

@@ -11,25 +11,32 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of both studies of the SPICA ratings, which read them and pre-train a base on them once."""
+    return tmp_path_factory.mktemp("home")
+
+
 def run_small(
-    study: str, more: dict[str, object], shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: str, more: dict[str, object], shared_data: Path, home: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study of the SPICA ratings on one tiny architecture and few prompts, into `tmp_path`/out."""
+    """A study of the SPICA ratings on one tiny architecture and few prompts."""
     from flows.study import run_study
 
-    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PLURALIGN_HOME", str(home))
     small = {
+        "survey.draws": 100,
         "ratings.folder": str(shared_data / "spica"), "architectures": ["tiny-falcon"], "evaluation.max_prompts": 8,
         "recipe.pretraining.steps": 120, "recipe.dpo.max_pairs": 16, "recipe.max_new_tokens": 24, **more,
     }  # fmt: skip
-    state = run_study(study, small, str(tmp_path / "out"), return_state=True)
+    state = run_study(study, small, str(output), workers=1, return_state=True)
     assert state.is_completed(), state.message
 
 
 def test_real_ratings_go_through_every_stage_to_a_report_that_says_the_models_are_tiny(
-    prefect: None, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect: None, shared_data: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_small("spica", {"recipe.grpo.prompts": 4}, shared_data, tmp_path, monkeypatch)
+    run_small("spica", {"recipe.grpo.prompts": 4}, shared_data, home, tmp_path / "out", monkeypatch)
     facts = json.loads((tmp_path / "out" / "study.json").read_text())
     assert facts["counts"]["ratings"] == 6000
     assert facts["label"] == "tiny models"
@@ -56,9 +63,9 @@ def test_real_ratings_of_single_texts_go_through_the_survey(
 
 
 def test_real_groups_are_served_in_every_way_the_study_names(
-    prefect: None, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect: None, shared_data: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_small("spica-groups", {"raters.replicates": 0}, shared_data, tmp_path, monkeypatch)
+    run_small("spica-groups", {"raters.replicates": 0}, shared_data, home, tmp_path / "out", monkeypatch)
     service = pd.read_csv(tmp_path / "out" / "tables" / "service.csv")
     ways = {"own", "pooled", "equal", "robust", "least-regret", "merged", "control"}
     for experiment, groups in {

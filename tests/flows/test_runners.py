@@ -22,7 +22,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
-    finished: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Place, databases: Path, settled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, runners = MemoryStore(), []
 

@@ -18,12 +18,13 @@ import pytest
 from configs.errors import InputError
 from tasks.runtime.processes import children, existing, runs_on
 from tasks.serving.temporary import start_server
+from tests.watch import until
 
 COMMAND = """
 import json, time
 from tasks.serving.temporary import start_server
 print(json.dumps(start_server()), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -62,10 +63,7 @@ def test_it_asks_for_its_password_and_ends_with_its_command_however_that_ends(ho
     assert ask(address, password)[0] == 200
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 3
-    while any(map(runs_on, existing([server.pid]))):
-        assert time.monotonic() < deadline, "the server outlives its command"
-        time.sleep(0.05)
+    until(lambda: not any(map(runs_on, existing([server.pid]))), "the end of the server with its command")
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from tasks.methods import METHODS
 from tasks.methods.checkpoints import FILES, newest_checkpoint
 from tasks.methods.run import NotFinite, Run, Trained, margin_at_end
 from tasks.methods.step import Train, train_adapter
-from tasks.runtime.local.pool import Pool
+from tasks.runtime.in_process import InProcess
 from tasks.runtime.progress import Progress, Report, unheard
-from tasks.runtime.runner import JobFailed
+from tasks.runtime.runner import JobFailed, Runner
 from tasks.runtime.store import FolderStore
 from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
 
@@ -192,10 +192,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(llama, tmp_path, monkeypatch):
 def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, store, tmp_path):
     recipe = EVERY_STEP.model_copy(update={"dpo": RECIPE.dpo.model_copy(update={"epochs": 60})})
 
-    def train(store: FolderStore, pool: Pool) -> Any:
+    def train(store: FolderStore, runner: Runner) -> Any:
         data = kept(some_pairs(16), store)
         job = Train(base=as_folder(llama), method="dpo", data=data, digest="data", recipe=recipe, seed=0, card="card")
-        return train_adapter(job, store, pool)
+        return train_adapter(job, store, runner)
 
     def kill() -> None:
         while not list(store.root.glob(f"checkpoints/*/checkpoint-*/{FILES}")):
@@ -208,7 +208,7 @@ def test_a_killed_process_s_run_goes_on_from_its_checkpoint(llama, pool, store, 
         train(store, pool)
     killer.join()
     other = FolderStore(tmp_path / "whole")
-    with closing(Pool(other, tmp_path / "slots", workers=1)) as another:
+    with closing(InProcess(other)) as another:
         again, whole = train(store, pool), train(other, another)
     assert 0 < again.record.resumed_from < 120 == again.record.steps
     files = [Path(run.path) / "adapter" / "adapter_model.safetensors" for run in (again, whole)]

@@ -20,17 +20,25 @@ from tests.models import RECIPE, a_run, some_rewards
 from tests.tasks.methods.test_group_weights import EIGHT_STEPS, grouped
 
 
-@pytest.fixture
-def own(llama: Any, tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Path]:
-    """Each group's adapter, trained on its rows of `grouped` with the method that the test is of."""
-    method = request.node.callspec.params.get("method", "dpo") if hasattr(request.node, "callspec") else "dpo"
-    table, found = grouped(method), {}
-    for group in ("a", "b"):
-        rows = table[table[GROUP] == group].drop(columns=GROUP).reset_index(drop=True)
-        run = a_run(tmp_path / f"own-{group}")
-        METHODS[method].train(llama[1], llama[0], rows, EIGHT_STEPS, run, lambda _: None)
-        found[group] = run.adapter
+@pytest.fixture(scope="module")
+def own_of(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Method → each group's adapter, trained on its rows of `grouped`. Not to be changed."""
+    found: dict[str, dict[str, Path]] = {"dpo": {}, "kto": {}}
+    for method, own in found.items():
+        table = grouped(method)
+        for group in ("a", "b"):
+            rows = table[table[GROUP] == group].drop(columns=GROUP).reset_index(drop=True)
+            run = a_run(tmp_path_factory.mktemp(f"own-{method}-{group}"))
+            METHODS[method].train(llama[1], llama[0], rows, EIGHT_STEPS, run, lambda _: None)
+            own[group] = run.adapter
     return found
+
+
+@pytest.fixture
+def own(own_of: dict[str, dict[str, Path]], request: pytest.FixtureRequest) -> dict[str, Path]:
+    """Each group's adapter with the method that the test is of."""
+    method = request.node.callspec.params.get("method", "dpo") if hasattr(request.node, "callspec") else "dpo"
+    return own_of[method]
 
 
 def losses(llama: Any, own: dict[str, Path], folder: Path, method: str) -> dict[str, float]:

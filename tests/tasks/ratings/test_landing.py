@@ -45,6 +45,7 @@ from tests.tasks.ratings.by_hand import (
 from tests.tasks.ratings.by_hand import (
     EN as ALL_EN,
 )
+from tests.watch import PATIENCE, until
 
 DIMENSIONS = ["toxicity", "emotional-awareness"]
 EN, DE = (narrowed(codebook, DIMENSIONS) for codebook in (ALL_EN, ALL_DE))
@@ -874,10 +875,7 @@ def _kill_at(moment: str, tmp_path: Path, collection: Collection, export: Path) 
         target=_land_slowly, args=(moment, reached, collection, export)
     )
     child.start()
-    deadline = time.monotonic() + 60
-    while not reached.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert reached.exists()
+    until(reached.exists, f"the writing of {moment}")
     os.kill(child.pid or 0, signal.SIGKILL)
     child.join()
 
@@ -890,7 +888,7 @@ def _land_slowly(moment: str, reached: Path, collection: Collection, export: Pat
     def wait(path: Path) -> None:
         if path.name == moment:
             reached.touch()
-            time.sleep(60)
+            time.sleep(2 * PATIENCE)
 
     def slow_parquet(frame: pd.DataFrame, path: Path, **options: object) -> None:
         to_parquet(frame, path, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,16 @@ def full(name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def made_up(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Synthetic tables for any study, one of each kind that the report knows; nothing in them was measured."""
-    draw = random.Random(seed)
+    """Synthetic tables for any study, one of each kind that the report knows; nothing in them was measured.
+
+    They are the caller's own. Those of the same study are computed once.
+    """
+    return {name: table.copy() for name, table in _made_up(study.model_dump_json(), seed).items()}
+
+
+@cache
+def _made_up(settings: str, seed: int) -> dict[str, pd.DataFrame]:
+    study, draw = Study.model_validate_json(settings), random.Random(seed)
     tables = _survey_tables(study, draw) | _regression_tables(study) | {"audit": _audit_table(study)}
     tables |= _cell_tables(study, draw) | _effect_tables(study, draw)
     return {name: full(name, table) for name, table in tables.items()}

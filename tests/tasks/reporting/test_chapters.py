@@ -94,6 +94,7 @@ def test_a_study_of_other_ratings_never_speaks_of_the_paper(tmp_path: Path) -> N
         assert not re.search(r"paper|arxiv|Ali, Zhao", text, re.IGNORECASE), path.name
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_study_with_published_values_says_whose_they_are(tmp_path: Path) -> None:
     write_report(study(), every_table(), FACTS, tmp_path)
     assert "arXiv 2511.14476" in (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -152,6 +152,7 @@ def test_every_way_and_group_is_drawn_and_told_to_who_can_not_see() -> None:
     assert "Upright strokes" in drawings["served-serving"].caption
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("missing", ["voices", "judge_groups", "groups"])
 def test_a_table_that_is_missing_leaves_out_what_is_made_of_it(missing: str, tmp_path: Path) -> None:
     html, _ = written(SERVING, {name: table for name, table in KNOWN.items() if name != missing}, tmp_path)

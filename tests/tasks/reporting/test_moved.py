@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tasks.meta_analysis.moved import moved
 from tasks.reporting.report import write_report
 from tasks.reporting.run_facts import Earlier
 from tests.tasks.reporting.made_up import FACTS, made_up, study
+
+pytestmark = pytest.mark.usefixtures("unrendered")
 
 
 def report(folder: Path, ratings_digest: str = "other") -> str:

@@ -171,6 +171,7 @@ def test_nothing_is_said_of_budgets_where_no_experiment_extends_another() -> Non
     assert repeated(Results(study(), made_up(study()))) == {}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_an_experiment_that_extends_another_is_drawn_beside_it(tmp_path: Path) -> None:
     html, _ = written(twice(), made_up(twice()), tmp_path)
     assert 'id="figure-budget-scale-steps"' in html
@@ -266,6 +267,7 @@ def test_a_side_without_a_run_says_so() -> None:
     assert {line[-1] for line in against_control} == {"none"}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_every_link_within_the_report_leads_somewhere(tmp_path: Path) -> None:
     html, _ = written(study(), made_up(study()), tmp_path)
     ids = re.findall(r'\bid="([^"]*)"', html)
@@ -288,6 +290,7 @@ def test_a_latex_table_has_as_many_cells_as_columns() -> None:
     assert r"\begin{tabular}{lr}" in text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_papers_tables_are_written_beside_the_csv(tmp_path: Path) -> None:
     written(study(title=HOSTILE), made_up(study()), tmp_path)
     names = sorted(path.name for path in (tmp_path / "tables").glob("*.tex"))

@@ -51,6 +51,7 @@ def test_label_stands_in_the_banner_and_in_every_caption(whole: tuple[str, str, 
     assert all(caption.endswith("Simulated raters, tiny models.") for caption in captions)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_real_ratings_and_models_have_no_banner(tmp_path: Path) -> None:
     real = study(simulate=False, tiny=False)
     report = written(real, made_up(real), tmp_path)[0].split("<summary>Settings")[0]
@@ -72,6 +73,7 @@ def test_published_value_stands_beside_ours(whole: tuple[str, str, Path]) -> Non
     assert "Equality is not expected with simulated raters and tiny models" in whole[1]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_published_value_of_the_table_goes_before_that_of_the_settings(tmp_path: Path) -> None:
     row = pooled_row("groups", "female - male", "toxicity", -0.1) | {"published": -0.07, "published_p": "< .001"}
     _, text = written(study(), {"pooled": pd.DataFrame([row])}, tmp_path)
@@ -79,6 +81,7 @@ def test_published_value_of_the_table_goes_before_that_of_the_settings(tmp_path:
     assert "−0.035" not in text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_failed_cell_is_shown_with_its_reason_and_the_k_that_remains(tmp_path: Path) -> None:
     tables = made_up(study())
     tables["pooled"].loc[tables["pooled"]["contrast"] == "binary - control", "k"] = 2
@@ -88,6 +91,7 @@ def test_failed_cell_is_shown_with_its_reason_and_the_k_that_remains(tmp_path: P
     assert "| scale | binary − control | Toxicity | 2 of 3 |" in text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_conditions_with_the_same_training_are_named_as_one_run(tmp_path: Path) -> None:
     cells = made_up(study())["cells"]
     cells.loc[cells["condition"].isin(["female", "5-point"]), "training_run"] = "one-" + cells["architecture"]
@@ -96,6 +100,7 @@ def test_conditions_with_the_same_training_are_named_as_one_run(tmp_path: Path) 
     assert "| groups / female, scale / 5-point | 3 |" in text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
     health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
     assert "None of 15 trained cells is marked." in written(study(), {"health": health}, tmp_path)[1]
@@ -108,6 +113,7 @@ def test_marked_runs_raise_a_warning(tmp_path: Path) -> None:
     assert "| scale / binary | 82.0% | 50.0% | b |" in text  # (.99 + .5 + .97) / 3 = .82
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_an_untouched_architecture_that_hardly_answers_is_told_first(tmp_path: Path) -> None:
     health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0)
     health.loc[(health["architecture"] == "b") & (health["condition"] == "control"), "marked"] = "well-formed 0%"
@@ -118,6 +124,7 @@ def test_an_untouched_architecture_that_hardly_answers_is_told_first(tmp_path: P
     assert "None of 15 trained cells is marked." in text  # of those that were trained
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_an_untouched_architecture_whose_answers_are_mostly_cut_off_is_told_with_what_to_raise(tmp_path: Path) -> None:
     health = made_up(study())["health"].assign(well_formed=0.99, steps=40.0, cut_off=0.6)
     untouched = health["condition"] == "control"
@@ -140,17 +147,27 @@ def test_counts_are_found_under_either_spelling(whole: tuple[str, str, Path]) ->
 # ---- missing and odd tables
 
 
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """HTML and Markdown of every table, without figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.reporting.report.draw_all", lambda *_: [])
+        return written(study(), made_up(study()), tmp_path_factory.mktemp("everything"))
+
+
 @pytest.mark.parametrize("name", sorted(made_up(study())))
-def test_a_table_less_gives_a_report_all_the_same(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_table_less_gives_a_report_all_the_same(
+    name: str, everything: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("tasks.reporting.report.draw_all", lambda *_: [])
     tables = made_up(study())
     empty = written(study(), tables | {name: tables[name].iloc[:0]}, tmp_path)
     missing = written(study(), {key: table for key, table in tables.items() if key != name}, tmp_path)
-    everything = written(study(), tables, tmp_path)
     assert empty == missing
     assert len(missing[0]) <= len(everything[0])
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_survey_without_experiments_reports_the_survey_only(tmp_path: Path) -> None:
     survey = study(experiments={}, architectures=())
     names = ("participants", "disagreement", "cooccurrence", "reliability", "survey_contrasts")
@@ -162,6 +179,7 @@ def test_survey_without_experiments_reports_the_survey_only(tmp_path: Path) -> N
     assert "No models were trained" in html
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_nothing_trained_claims_no_training(tmp_path: Path) -> None:
     tables = {name: made_up(study())[name] for name in ("participants", "audit")}
     _, text = written(study(), tables, tmp_path)

@@ -22,10 +22,13 @@ from tasks.architectures.load import BaseRef
 from tasks.architectures.step import Pretrain, Pretrained
 from tasks.methods.step import Train, train_adapter
 from tasks.planning.bench import choose_runner
+from tasks.runtime.in_process import InProcess
 from tasks.runtime.local.pool import Pool
+from tasks.runtime.processes import existing, runs_on
 from tasks.runtime.runner import JobFailed
 from tasks.runtime.store import Artifact, FolderStore, StoredFile
 from tests.models import RECIPE, architecture, as_folder, kept, some_pairs, texts
+from tests.watch import PATIENCE, until
 
 
 def pretraining(steps: int, texts_key: str = "some") -> Pretrain:
@@ -88,7 +91,9 @@ def test_a_library_that_asks_a_question_in_a_child_gets_no_answer_and_takes_no_j
         "try: print('answered', input('run it? [y/N] '))\n"
         "except EOFError: print('nobody answers;', 'job:', jobs.readline())\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=PATIENCE
+    )
     assert "nobody answers; job: y" in ended.stdout
 
 
@@ -104,10 +109,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path):
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1]:
-        assert time.monotonic() < deadline, "the child outlived its parent"
-        time.sleep(0.1)
+    until(lambda: not any(map(runs_on, existing([pid]))), "the end of the child with its parent")
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ def test_a_gpu_is_one_study_s_until_it_closes(one_gpu, tmp_path):
     waiting.start()
     assert not got.wait(1.5)  # the first study's child keeps its base on the GPU between two jobs
     first.close()
-    assert got.wait(5)
+    assert got.wait(PATIENCE)
     waiting.join()
     second.close()
 
@@ -180,11 +182,11 @@ def test_only_processes_of_real_models_have_several(monkeypatch, tmp_path) -> No
 def test_a_run_over_two_processes_gives_the_adapter_of_one(llama, tmp_path):
     from safetensors.torch import load_file
 
-    weights = []
-    for processes in (1, 2):
-        store = FolderStore(tmp_path / str(processes))
-        with closing(Pool(store, tmp_path / "slots", workers=1)) as pool:
-            made = train_adapter(training(as_folder(llama, processes), some_pairs(16), store), store, pool)
+    weights, stores = [], [FolderStore(tmp_path / str(processes)) for processes in (1, 2)]
+    runners = InProcess(stores[0]), Pool(stores[1], tmp_path / "slots", workers=1)
+    for processes, store, runner in zip((1, 2), stores, runners, strict=True):
+        with closing(runner):
+            made = train_adapter(training(as_folder(llama, processes), some_pairs(16), store), store, runner)
         assert made.record.steps == 2
         assert (made.path / "adapter" / "README.md").read_text() == "card"
         weights.append(load_file(made.path / "adapter" / "adapter_model.safetensors"))
@@ -221,7 +223,7 @@ def test_a_closed_pool_starts_no_more_and_lets_go_of_who_waits(pool):
         waiting.start()
         time.sleep(0.2)
         pool.close()
-        assert failed.wait(5)
+        assert failed.wait(PATIENCE)
     waiting.join()
     with pytest.raises(JobFailed, match="the study was stopped"):
         pretrain(pool, steps=3)
@@ -240,6 +242,6 @@ def test_closing_ends_the_child_at_work_and_its_job_fails(pool):
     working.start()
     time.sleep(1)
     pool.close()
-    assert failed.wait(5)
+    assert failed.wait(PATIENCE)
     working.join()
     assert child.poll() is not None

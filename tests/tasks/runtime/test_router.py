@@ -12,6 +12,7 @@ import pytest
 
 from tasks.runtime.router import Router, Seconds, choose
 from tasks.runtime.runner import JobFailed
+from tests.watch import PATIENCE
 
 LOAD, JOB = 0.06, 0.02
 
@@ -135,5 +136,5 @@ def test_a_closed_router_gives_no_place_and_lets_go_of_who_waits() -> None:
         waiting = threading.Thread(target=wait)
         waiting.start()
         router.close()
-        assert failed.wait(5)
+        assert failed.wait(PATIENCE)
     waiting.join()

@@ -14,6 +14,7 @@ import pytest
 
 from tasks.runtime.files import locked, write_atomically
 from tasks.runtime.store import FolderStore, MemoryStore, Record, Store, StoredFile
+from tests.watch import PATIENCE, until
 
 BUILDER = """
 import sys, time
@@ -32,13 +33,6 @@ FolderStore(root).make("stage", "key", build)
 
 def builder(root: Path, seconds: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", BUILDER, str(root), str(seconds)])
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.01)
 
 
 def build(folder: Path) -> Record:
@@ -158,20 +152,20 @@ def test_an_artifact_of_an_earlier_version_has_no_digests_and_is_found(tmp_path:
 
 
 def test_a_build_killed_half_way_is_not_found_and_the_next_builds_it_whole(tmp_path: Path) -> None:
-    process = builder(tmp_path, 60)
-    wait_for(tmp_path / "stage" / "key.partial" / "half.txt")
+    process = builder(tmp_path, 2 * PATIENCE)
+    until((tmp_path / "stage" / "key.partial" / "half.txt").exists, "half an artifact")
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert FolderStore(tmp_path).find("stage", "key") is None
     started = time.monotonic()
     made = FolderStore(tmp_path).make("stage", "key", build)
-    assert time.monotonic() - started < 5  # the dead process holds no lock
+    assert time.monotonic() - started < PATIENCE  # the dead process holds no lock
     assert sorted(path.name for path in made.path.iterdir()) == ["record.json", "whole.txt"]
 
 
 def test_two_processes_at_once_build_one_key_once(tmp_path: Path) -> None:
     processes = [builder(tmp_path, 0.3), builder(tmp_path, 0.3)]
-    assert [process.wait(20) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     assert (tmp_path / "builds.txt").read_text() == "x"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.runtime.tracking import Tracker, make_mlflow_database
+from tasks.runtime.tracking import Tracker
+
+
+@pytest.fixture
+def kept(tmp_path: Path, mlflow_database: Path) -> Path:
+    """The test's folder, with MLflow's database, which takes seconds to make."""
+    return Path(shutil.copytree(mlflow_database, tmp_path, dirs_exist_ok=True))
 
 
 @pytest.fixture
@@ -30,36 +37,35 @@ def log(tracker: Tracker, adapter: Path, scores: str = "s1", toxicity: float = 0
     ).result()  # fmt: skip
 
 
-def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(tmp_path, adapter):
+def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(kept, adapter):
     from mlflow import MlflowClient
 
-    home = tmp_path / "home"
-    first = log(Tracker("demo", home), adapter)
+    first = log(Tracker("demo", kept), adapter)
     assert first
-    quiet = Tracker("demo", home)  # the next run of the study
+    quiet = Tracker("demo", kept)  # the next run of the study
     assert log(quiet, adapter) == first
     assert quiet._mlflow is None  # known already: MLflow is not even opened
-    assert log(Tracker("demo", home), adapter, scores="s2", toxicity=0.25) == first
+    assert log(Tracker("demo", kept), adapter, scores="s2", toxicity=0.25) == first
 
-    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{kept}/mlflow.db")
     run = client.get_run(first)
     assert run.data.metrics == {"score.toxicity": 0.25, "loss": 0.6}
     assert [point.value for point in client.get_metric_history(first, "loss")] == [0.7, 0.6]
     assert run.data.tags["pluralign.cells"] == "llama/scale/5-point, llama/disagreement/all"
 
-    other = Tracker("other", home)  # a study that shares the run has a run of its own below its own parent
+    other = Tracker("other", kept)  # a study that shares the run has a run of its own below its own parent
     assert log(other, adapter) != first
-    (home / "mlflow.db").unlink()
-    assert log(Tracker("demo", home), adapter) != first
+    (kept / "mlflow.db").unlink()
+    assert log(Tracker("demo", kept), adapter) != first
 
 
-def test_a_page_has_an_address_where_a_server_shows_the_runs(tmp_path, monkeypatch):
+def test_a_page_has_an_address_where_a_server_shows_the_runs(kept, monkeypatch):
     monkeypatch.delenv("PLURALIGN_MLFLOW_PAGES", raising=False)
-    tracker = Tracker("demo", tmp_path)
-    run = tracker.study_results("key", {}, tmp_path)
+    tracker = Tracker("demo", kept)
+    run = tracker.study_results("key", {}, kept)
     assert tracker.page(run, "report.html") == ""  # a file, and nobody shows it
     monkeypatch.setenv("PLURALIGN_MLFLOW_PAGES", "http://127.0.0.1:5000")
-    again = Tracker("demo", tmp_path)
+    again = Tracker("demo", kept)
     assert again.page(run, "report.html") == f"http://127.0.0.1:5000/#/experiments/1/runs/{run}/artifacts/report.html"
     assert again._mlflow is None  # known already
     assert again.page("", "report.html") == ""  # logging failed
@@ -83,7 +89,6 @@ def tables_of(file: Path) -> set[str]:
 
 def half_made(file: Path) -> None:
     """What a kill leaves: some tables are there, others and MLflow's note of its version are not."""
-    make_mlflow_database(file)
     with closing(sqlite3.connect(file)) as database:
         for name in ("alembic_version", "logged_models", "trace_info"):
             database.execute(f"DROP TABLE {name}")
@@ -92,10 +97,12 @@ def half_made(file: Path) -> None:
 
 
 def no_database(file: Path) -> None:
+    file.with_suffix(".version").unlink()
     file.write_text("not a database, but long enough to be read as one by whoever does not look " * 20)
 
 
 @pytest.mark.parametrize("spoil", [half_made, no_database])
+@pytest.mark.usefixtures("kept")
 def test_a_spoilt_database_without_runs_is_made_anew_and_logging_goes_on(spoil, tmp_path, adapter, caplog):
     file = tmp_path / "mlflow.db"
     spoil(file)
@@ -108,6 +115,7 @@ def test_a_spoilt_database_without_runs_is_made_anew_and_logging_goes_on(spoil, 
     assert not (tmp_path / "mlflow" / "other.json").exists()
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_database_that_holds_runs_is_never_made_anew(tmp_path, adapter, caplog):
     run = log(Tracker("demo", tmp_path), adapter)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
@@ -137,6 +145,7 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path):
     assert not list(tmp_path.glob(".mlflow.db.partial.*"))
 
 
+@pytest.mark.usefixtures("kept")
 def test_what_was_logged_is_found_again_when_the_memory_of_it_is_damaged(tmp_path, adapter, caplog):
     first = log(Tracker("demo", tmp_path), adapter)
     memory = tmp_path / "mlflow" / "demo.json"

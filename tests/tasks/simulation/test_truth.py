@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from configs.load import load_study
@@ -74,6 +75,22 @@ def test_what_participants_declare_has_probabilities_that_sum_to_one(population:
         assert min(sets.values()) >= 0
 
 
+def values_of(declared: Any) -> list[str]:
+    return declared if isinstance(declared, list) else [declared]
+
+
+@pytest.fixture(scope="module")
+def large_sample() -> tuple[pd.DataFrame, np.ndarray]:
+    """40,000 people of the population, and the factor of each one's slope under EVERYWHERE."""
+    people = draw_participants(40_000, np.random.default_rng(0))
+    factors = np.ones(len(people))
+    for attribute in ("gender", "political-spectrum", "ethnicity", "country", "age"):
+        for row, declared in enumerate(people[attribute]):
+            for value in values_of(declared):
+                factors[row] *= EVERYWHERE["toxicity"].get(attribute, {}).get(value, 1.0)
+    return people, factors
+
+
 @pytest.mark.parametrize(
     "stratum",
     [
@@ -84,19 +101,15 @@ def test_what_participants_declare_has_probabilities_that_sum_to_one(population:
     ],
     ids=lambda stratum: "/".join(stratum.values),
 )
-def test_the_mean_slope_is_that_of_a_large_sample_of_the_population(stratum: Stratum) -> None:
+def test_the_mean_slope_is_that_of_a_large_sample_of_the_population(
+    stratum: Stratum, large_sample: tuple[pd.DataFrame, np.ndarray]
+) -> None:
     """Every attribute has factors here, and the halves of the population differ in all of them but gender and age."""
-    people = draw_participants(40_000, np.random.default_rng(0))
-    factors, inside = np.ones(len(people)), np.zeros(len(people), dtype=bool)
-    for attribute in ("gender", "political-spectrum", "ethnicity", "country", "age"):
-        for row, declared in enumerate(people[attribute]):
-            values = declared if isinstance(declared, list) else [declared]
-            for value in values:
-                factors[row] *= EVERYWHERE["toxicity"].get(attribute, {}).get(value, 1.0)
-            inside[row] |= attribute == stratum.attribute and not set(values).isdisjoint(stratum.values)
+    people, factors = large_sample
+    inside = [not set(values_of(declared)).isdisjoint(stratum.values) for declared in people[stratum.attribute]]
     own = 1.5 * factors[inside]
     error = own.std() / np.sqrt(len(own))
-    simulation = Simulation(participants=40_000, slopes=EVERYWHERE)
+    simulation = Simulation(participants=len(people), slopes=EVERYWHERE)
     assert mean_slope(simulation, stratum, "toxicity") == pytest.approx(own.mean(), abs=4 * error)
 
 
