@@ -16,7 +16,8 @@ from tasks.starting.tables import TextColumn
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$")
 ADDRESS = re.compile(r"^(\d{1,3}\.){3}\d{1,3}$")
 TIME = re.compile(
-    r"^\d{4}-\d\d-\d\d([T ]\d\d?:\d\d.*)?$|^\d{1,2}[./]\d{1,2}[./]\d{2,4}( \d\d?:\d\d.*)?$|^\d\d?:\d\d(:\d\d)?$"
+    r"^\d{4}[-/.]\d\d?[-/.]\d\d?([T ]\d\d?:\d\d.*)?$|"
+    r"^\d{1,2}[./]\d{1,2}[./]\d{2,4}( \d\d?:\d\d.*)?$|^\d\d?:\d\d(:\d\d)?$"
 )
 LOOKED_AT = 500
 """So many different texts show what a column holds."""
@@ -51,8 +52,8 @@ FREE = _named(
 PARTICIPANT = _named(
     r"""
     participants? raters? annotators? workers? users? respondents? judges? label(l)?ers? coders? evaluators?
-    reviewers? persons? subjects? crowd~workers? assessors? voters? member completed~by response~id case~id
-    person(en)?~id teilnehmer\w* befragte\w* proband\w* pid vp vpn
+    reviewers? persons? subjects? contributors? crowd~workers? assessors? voters? member completed~by response~id
+    case~id person(en)?~id teilnehmer\w* befragte\w* proband\w* pid vp vpn
     """
 )
 NOT_THE_PARTICIPANT = _named(
@@ -107,7 +108,8 @@ RATED = _named(
     polite\w* empath\w* emotion\w* bias\w* fair\w* stereotyp\w* agree\w* satisf\w* prefer\w* likert stars?
     useful\w* clar\w* sarcas\w* iron\w* sentiment humou?r funny sexis\w* racis\w* creativ\w* informative\w*
     complex\w* verbos\w* overall severity intens\w* insult\w* threat\w* profan\w* abus\w* aggress\w* respect\w*
-    trust\w* like likes sensib\w* specific\w* interest\w* engag\w* valence arousal dominance bewert\w* toxiz\w*
+    accept accepted trust\w* like likes sensib\w* specific\w* interest\w* engag\w* valence arousal dominance
+    bewert\w* toxiz\w*
     hilfreich\w* qualit\w* angemessen\w* evaluation judgement judgment vote
     """
 )

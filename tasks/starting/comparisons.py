@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,12 +121,12 @@ def find_stack(looks: Mapping[str, Look]) -> Beside | None:
     groups = index_groups(looks)
     for stem, group in groups.items():
         own = [looks[name] for name in group.values()]
-        if not all(_is_rating(look) for look in own) or ID.search(stem):
+        if not _are_ratings(own) or ID.search(stem):
             continue
         alike = with_same_indices(groups, stem)
         texts = {other: one for other, one in alike.items() if all(_is_side(looks[name]) for name in one.values())}
         ids = {other: one for other, one in alike.items() if _are_ids(looks, one)}
-        ratings = {other: one for other, one in alike.items() if all(_is_rating(looks[name]) for name in one.values())}
+        ratings = {other: one for other, one in alike.items() if _are_ratings([looks[name] for name in one.values()])}
         named = any(look.like(RATED) for look in own)
         if texts or ids or (named and len(group) >= 2) or len(group) >= 5:
             return Beside({**texts, **ids, **ratings}, next(iter(texts), ""))
@@ -141,8 +142,18 @@ def _is_side(look: Look) -> bool:
     return (texts and not ID.search(look.words) and scale_of(look.column.said) is None) or (texts and look.is_text)
 
 
+def _are_ratings(looks: Sequence[Look]) -> bool:
+    """Whether columns hold ratings on one scale; in some of them everybody may have said the same."""
+    together: Counter[str] = Counter()
+    for look in looks:
+        together.update(look.column.said)
+    scale = scale_of(together)
+    plain = all(look.distinct and not ID.search(look.words) for look in looks)
+    return scale is not None and scale.sure and plain and 2 * sum(map(_is_rating, looks)) >= len(looks)
+
+
 def _is_rating(look: Look) -> bool:
-    scale = scale_of(look.column.said) if not look.is_text and look.distinct else None
+    scale = scale_of(look.column.said) if look.distinct else None
     return scale is not None and scale.sure and not ID.search(look.words) and not look.unique
 
 

@@ -14,6 +14,7 @@ from configs.codebook import PLATFORM_COLUMN, normal
 from configs.errors import InputError
 from tasks.ratings.reading.formats import FileRows
 from tasks.ratings.reading.rejected import visible
+from tasks.ratings.reading.shape import FILE_NAME
 from tasks.starting.attributes import attribute
 from tasks.starting.columns import DEMOGRAPHIC, HIGHER, LOWER, Look, fits, words
 from tasks.starting.comparisons import Sides, find_sides, find_stack
@@ -124,9 +125,10 @@ def _below_each_other(tables: Sequence[UserTable], notes: _Notes) -> list[UserTa
         pattern = _pattern(folder, suffix, [table.path for table in group])
         if len(group) > 1 and pattern:
             rows = [table.rows for table in group]
-            values = [value for one in rows for value in one.values]
+            values = [(*value, table.path.stem) for table in group for value in table.rows.values]
             unread = tuple(row for one in rows for row in one.unread)
-            both = FileRows(rows[0].names, list(range(1, len(values) + 1)), values, unread, rows[0].all_names)
+            names = [*rows[0].names, FILE_NAME]
+            both = FileRows(names, list(range(1, len(values) + 1)), values, unread, rows[0].all_names)
             name = (Path(group[0].name).parent / pattern).as_posix()
             whole.append(UserTable(group[0].path, name, both, group[0].sheet))
             notes.assumed.append(f"{len(group)} files with the same columns are one table: {visible(pattern)}")

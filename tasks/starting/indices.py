@@ -8,16 +8,22 @@ from collections.abc import Iterable, Mapping
 from tasks.starting.columns import words
 
 INDEX = re.compile(r"^(\d{1,3}|[a-h]|left|right|first|second|third|fourth|chosen|rejected|one|two)$")
+GRID = re.compile(r"^(?P<question>.+?)\s*\[(?P<row>.+)\]\s*$", re.DOTALL)
+"""A column of a question with rows: `How harmful is it? [the row's text]`."""
 NO_INDEX_BEFORE = frozenset({"turn", "name", "day", "week", "wave"})
 
 
 def index_groups(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Stem → index → column, of stems with two columns or more: `{"response #": {"a": "response_a", …}}`.
 
-    A column may be in several; the stem that has most columns is first.
+    A column may be in several; the stem that has most columns is first. Of a question with rows, the index is the row's
+    text.
     """
     groups: dict[str, dict[str, str]] = {}
     for name in names:
+        if grid := GRID.match(name):
+            groups.setdefault(f"{words(grid['question'])} #", {}).setdefault(grid["row"], name)
+            continue
         tokens = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", words(name)).split()
         for place, token in enumerate(tokens):
             follows = tokens[place + 1] if place + 1 < len(tokens) else ""

@@ -196,6 +196,10 @@ medium | moderate | mid
 high | severe | major
 very high | critical | extreme
 
+harmless | not harmful | safe | acceptable | inoffensive | not offensive | not toxic
+borderline | questionable | ambiguous | somewhat harmful | unclear | unsure
+harmful | unsafe | unacceptable | offensive | toxic | dangerous
+
 no | definitely not | n | nein | non | false | falsch | nope
 probably not | rather not | eher nein
 maybe | unsure | not sure | uncertain | unclear | partly | partially | somewhat | vielleicht | unsicher |

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from configs.codebook import normal
-from tasks.ratings.reading.shape import NUMBER
+from tasks.ratings.reading.shape import FILE_NAME, NUMBER
 from tasks.starting.columns import (
     AGE,
     ATTENTION,
@@ -37,7 +37,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DIMENSION = re.compile(
     r"\b(questions?|dimensions?|aspects?|criteri(on|a)|attributes?|metrics?|scale|categor(y|ies)|measures?|variables?|traits?|from"
     r" ?name|"
-    r"rating ?type|question ?id|quality|kind|frage|kriterium|skala)\b"
+    r"rating ?type|question ?id|names?|quality|kind|frage|kriterium|skala)\b"
 )
 RATING = re.compile(
     r"\b(ratings?|scores?|values?|answers?|labels?|responses?|grades?|points?|marks?|bewertung|wert|antwort)\b"
@@ -108,6 +108,7 @@ def find_roles(
         if (reason := "counts" if name.endswith(NUMBER) else _never_read(look)) and name not in roles.used:
             roles.left_out[name] = reason
     roles.participant = participant or _participant(roles)
+    roles.left_out.pop(roles.participant, None)
     _find_long(roles)
     _find_texts(roles)
     _find_ids(roles, items)
@@ -118,6 +119,8 @@ def find_roles(
 
 
 def _never_read(look: Look) -> str:
+    if look.name == FILE_NAME:
+        return "the name of the file"
     if not look.distinct:
         return "empty"
     if look.is_personal:
@@ -170,12 +173,29 @@ def _participant(roles: Roles) -> str:
         scores[name] = score + 0.5 * sum(determines(look.column, column) == 1 for column in asked[:6])
     if scores:
         return max(scores, key=lambda name: scores[name])
-    for name, look in looks.items():
+    texts = [look.column for look in roles.looks.values() if look.is_text]
+    by_answers = {}
+    for name, look in looks.items():  # what people say of themselves is the same in all of their rows
         own = [column for column in asked if column.name != name]
-        plain = not look.like(DEMOGRAPHIC) and not look.like(ITEM) and not look.like(PROMPT) and not look.unique
-        if plain and look.distinct > 2 and len(own) > 1 and all(determines(look.column, column) == 1 for column in own):
-            return name
-    return ""
+        plain = not look.like(DEMOGRAPHIC) and not look.like(PROMPT) and not look.unique and look.distinct > 2
+        of_an_item = look.like(ITEM) and not any(determines(look.column, text) < 0.5 for text in texts)
+        enough = len(own) > 1 or (len(own) == 1 and ID.search(look.words))
+        if plain and not of_an_item and enough and all(determines(look.column, column) == 1 for column in own):
+            by_answers[name] = look.distinct
+    if by_answers:
+        return min(by_answers, key=lambda name: by_answers[name])
+    return FILE_NAME if FILE_NAME in roles.looks and _is_a_file_each(roles.looks) else ""
+
+
+def _is_a_file_each(looks: dict[str, Look]) -> bool:
+    """Whether files of the same columns are of one rater each: the same texts or ids stand in several, once in each."""
+    files = looks[FILE_NAME].column
+    for look in looks.values():
+        if look.name != FILE_NAME and (look.is_text or look.like(ITEM) or look.words == "id") and look.distinct > 1:
+            once = len({*zip(files.codes.tolist(), look.column.codes.tolist(), strict=True)}) >= 0.95 * look.rows
+            if once and look.rows >= 1.5 * look.distinct:
+                return True
+    return False
 
 
 # ---- long tables
@@ -223,8 +243,9 @@ def scales_by_dimension(look: Look, values: Look, sure: bool = True) -> dict[str
 def _find_texts(roles: Roles) -> None:
     candidates = {}
     for name, look in _free(roles).items():
-        plain = not look.numeric and not look.like(FREE) and not look.like(DEMOGRAPHIC) and not look.is_nested
-        if plain and look.distinct > 1 and (look.is_text or (_names_a_text(look) and not _on_a_scale(look))):
+        free = look.like(FREE) and 2 * look.distinct > look.rows  # what raters remark differs from row to row
+        plain = not look.numeric and not free and not look.like(DEMOGRAPHIC) and not look.is_nested
+        if plain and look.distinct > 1 and (look.is_text or _names_a_text(look)) and not _on_a_scale(look):
             candidates[name] = look
     of_a_person = roles.looks[roles.participant].column if roles.participant else None
     if of_a_person is not None and len(of_a_person.codes) > len(of_a_person.said):
@@ -299,6 +320,8 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
             continue
         if any(one is not None and determines(look.column, one) < 1 for one in (text, asked)):
             continue
+        if text is not None and look.unique and len(text.said) < 0.8 * look.rows:
+            continue  # of the rating, not of what was rated
         score = 3.0 * look.like(ITEM) + 2.0 * bool(ID.search(look.words)) - 2.0 * look.unique - 2.0 * look.like(PROMPT)
         scores[name] = score + (1.0 if text is not None and determines(text, look.column) == 1 else 0.0)
     best = max(scores, key=lambda name: scores[name], default="")
@@ -321,10 +344,18 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
 def _find_prompt(roles: Roles) -> None:
     asked = roles.looks[roles.prompt_text].column if roles.prompt_text else None
     own = [roles.looks[part.lstrip("#")].column for part in roles.response if not part.startswith("=")]
+    text = roles.looks[roles.response_text].column if roles.response_text else None
     for name, look in _free(roles).items():
         if not (look.like(PROMPT) and ID.search(look.words) and _is_id(look)) or look.is_text:
             continue
         of_response = [one for one in own if determines(one, look.column) == 1]
+        if (
+            asked is not None
+            and text is not None
+            and determines(look.column, text) == 1
+            and len(text.said) > len(asked.said)
+        ):
+            continue  # of a response, whatever it is called
         if own and of_response and (asked is None or determines(look.column, asked) == 1):
             roles.prompt = (name,)
             return
@@ -342,7 +373,7 @@ def _find_dimensions(roles: Roles) -> None:
     several_raters = len(item) == 1 and len(item[0].said) < 0.9 * len(item[0].codes)
     found: dict[str, Scale] = {}
     for name, look in _free(roles).items():
-        if look.is_text or look.like(FREE) or not look.column.filled:
+        if (look.is_text and not _on_a_scale(look)) or look.like(FREE) or not look.column.filled:
             continue
         named = look.like(RATED)
         if ID.search(look.words) or (look.like(DEMOGRAPHIC) and not named) or look.is_platform:
@@ -400,7 +431,7 @@ def _find_attributes(roles: Roles) -> None:
     for name, look in _free(roles).items():
         own = None if who is None else determines(who, look.column)
         named = look.like(DEMOGRAPHIC)
-        if look.is_platform or (ID.search(look.words) and not named):
+        if look.is_platform or (ID.search(look.words) and not (named and not look.words.endswith(" id"))):
             roles.left_out[name] = "ids" if not look.is_platform else "a recruitment platform's ids"
         elif look.like(FREE) or (look.is_text and not named):
             roles.left_out[name] = "free text"

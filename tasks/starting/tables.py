@@ -305,8 +305,9 @@ def flat(table: UserTable, shape: Mapping[str, Any] | None = None, columns: Sequ
     own |= dict(shape or {})
     wanted = [ExportColumn(name) for name in columns]
     made = shaped(rows, ExportTable.model_validate(own), wanted)
-    cells = zip(*(list(map(as_text, values)) for values in made.values), strict=True)
-    found = {name: encoded(name, texts) for name, texts in zip(map(str, wanted), cells, strict=True)}
+    texts = [list(map(as_text, values)) for values in made.values]
+    cells = zip(*texts, strict=True) if texts else [()] * len(wanted)
+    found = {name: encoded(name, column) for name, column in zip(map(str, wanted), cells, strict=True)}
     return FlatTable(own, found, len(made.values), len(made.unread))
 
 
