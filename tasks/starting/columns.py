@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -139,6 +140,13 @@ def words(name: str) -> str:
     """`"PROLIFIC_PID"` → `"prolific pid"`, `"responseId"` → `"response id"`, `"q1.Age"` → `"q1 age"`."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return " ".join(re.split(r"[\W_]+", apart)).casefold().strip()
+
+
+def plain_letters(text: str) -> str:
+    """Lower-case letters without marks: `"Männlich"` → `"mannlich"`."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(letter)
+    )
 
 
 @dataclass(frozen=True)

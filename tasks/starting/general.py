@@ -16,7 +16,7 @@ from tasks.ratings.reading.formats import FileRows
 from tasks.ratings.reading.rejected import visible
 from tasks.ratings.reading.shape import FILE_NAME
 from tasks.starting.attributes import attribute
-from tasks.starting.columns import DEMOGRAPHIC, HIGHER, LOWER, Look, fits, words
+from tasks.starting.columns import DEMOGRAPHIC, HIGHER, LOWER, Look, fits, plain_letters, words
 from tasks.starting.comparisons import Sides, find_sides, find_stack
 from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
@@ -413,8 +413,8 @@ def _slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
     """TextColumn → a name for it in the study; no two the same."""
     names: dict[str, str] = {}
     for place, column in enumerate(columns, 1):
-        tokens = re.findall(r"[a-z0-9]+", words(column.rpartition(".")[2] if drop else column))
-        shorter = [token for token in re.findall(r"[a-z0-9]+", words(column)) if token not in drop]
+        tokens = re.findall(r"[a-z0-9]+", plain_letters(words(column.rpartition(".")[2] if drop else column)))
+        shorter = [token for token in re.findall(r"[a-z0-9]+", plain_letters(words(column))) if token not in drop]
         shorter = shorter if any(not token.isdigit() for token in shorter) else []
         slug = "-".join(shorter or tokens)[:40].strip("-") or f"column-{place}"
         if slug in TAKEN or slug in names.values():

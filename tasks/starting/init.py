@@ -20,6 +20,7 @@ from configs.load import load_codebook, load_study
 from tasks.ratings.reading.load import Data, check_codebook, check_strata
 from tasks.ratings.reading.rejected import visible
 from tasks.starting.bridges import BRIDGES
+from tasks.starting.columns import plain_letters
 from tasks.starting.draft import Draft
 from tasks.starting.general import general_draft, with_scale
 from tasks.starting.languages import language_of
@@ -135,7 +136,7 @@ def start(paths: Sequence[Path], output: Path | None = None, purpose: Purpose = 
 
 def _name(path: Path) -> str:
     stem = path.absolute().stem if path.suffix else path.absolute().name
-    slug = re.sub(r"[^a-z0-9]+", "-", stem.casefold()).strip("-")[:40].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", plain_letters(stem)).strip("-")[:40].strip("-")
     return slug or "ratings"
 
 

@@ -20,6 +20,7 @@ from tasks.ratings.reading.load import Data
 from tasks.ratings.reading.rejected import visible
 from tasks.ratings.reading.same_text import prompt_groups
 from tasks.ratings.study_data import StudyData, held_out
+from tasks.starting.columns import plain_letters
 from tasks.starting.draft import Draft
 
 Purpose = Literal["tiny", "small", "survey"]
@@ -163,7 +164,7 @@ def _groups(codebook: Codebook, data: Data) -> tuple[dict[str, Any], list[tuple[
 
 
 def _stratum_name(attribute: str, term: str, taken: Mapping[str, Any]) -> str:
-    slug = "-".join(re.findall(r"[a-z0-9]+", term.casefold()))[:40].strip("-")
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain_letters(term)))[:40].strip("-")
     for name in (slug, f"{attribute}-{slug}"[:60].strip("-")):
         if name and not name.isdigit() and name not in (*taken, "all", "control"):
             return name

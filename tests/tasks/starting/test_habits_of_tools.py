@@ -59,7 +59,7 @@ def test_agreement_in_german_is_a_scale_and_no_text_and_the_answer_s_id_is_who_a
     rows = [
         {
             "Antwort ID": person["rater_id"],
-            "Geschlecht": person["gender"],
+            "Geschlecht": {"man": "männlich", "woman": "weiblich"}[person["gender"]],
             "Alter": person["age"],
             "Frage": sentence(n, "Frage"),
             "Antwort": sentence(n + 50 * (k % 2), "Antwort"),
@@ -73,6 +73,7 @@ def test_agreement_in_german_is_a_scale_and_no_text_and_the_answer_s_id_is_who_a
     assert dict(made.codebook.ratings.dimensions) == {"die-antwort-ist-hilfreich": "Die Antwort ist hilfreich"}
     assert dict(made.codebook.ratings.labels) == {text: place for place, text in enumerate(agreed, 1)}
     assert made.codebook.responses.response_text == "Antwort"
+    assert {"mannlich", "weiblich"} <= set(made.study.strata)
 
 
 def test_comments_that_many_rate_are_texts_and_those_that_differ_in_every_row_are_remarks(tmp_path: Path) -> None:
