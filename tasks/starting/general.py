@@ -267,11 +267,14 @@ def _participant(roles: Roles, notes: _Notes) -> Any:
         platform = " (a recruitment platform's ids: reports never show them)" if who and who.is_platform else ""
         notes.assumed.append(f"who rated: column '{visible(roles.participant)}'{platform}")
         return roles.participant
+    numbers = [name for name in roles.table.columns if name.endswith(".@number")]
+    if "stack" in roles.table.shape and not numbers:
+        notes.assumed.append("who rated: no column tells, so each row of the file is one person")
+        return "@row"
     notes.unclear.append(
         "ratings.participant: no column tells who rated, so each row counts as somebody else: nobody can be known to"
         " have rated twice, and ratings of one person count as of several"
     )
-    numbers = [name for name in roles.table.columns if name.endswith(".@number")]
     return ["@row", *numbers[:1]] if numbers else "@row"
 
 

@@ -22,6 +22,7 @@ def test_a_question_with_rows_is_one_dimension_and_its_rows_are_what_was_rated(t
     assert made.data.ratings["participant_id"].nunique() == 12
     assert set(made.data.responses["response"]) == {sentence(n, "answer") for n in range(6)}
     assert dict(made.codebook.ratings.labels) == {label: k for k, label in enumerate(HARM, 1)}
+    assert "each row of the file is one person" in made.printed
 
 
 def test_files_of_the_same_columns_are_of_a_rater_each_where_the_same_is_rated_in_them(tmp_path: Path) -> None:
