@@ -21,8 +21,9 @@ from tasks.ratings.reading.load import Data, check_codebook, check_strata
 from tasks.ratings.reading.rejected import visible
 from tasks.starting.bridges import BRIDGES
 from tasks.starting.columns import plain_letters
+from tasks.starting.dimensions import with_scale
 from tasks.starting.draft import Draft
-from tasks.starting.general import general_draft, with_scale
+from tasks.starting.general import general_draft
 from tasks.starting.languages import language_of
 from tasks.starting.reading import read_data
 from tasks.starting.study import Purpose, StudyDraft, answerable, study_draft, with_one_experiment
