@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -82,6 +83,8 @@ def test_a_server_gets_its_flow_runs_and_the_tables_are_the_same_to_the_byte(
     prefect: None, alone: tuple[Place, list[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import FlowRunSort
 
     served = new_place(tmp_path)
     monkeypatch.chdir(served.folder)
@@ -94,16 +97,21 @@ def test_a_server_gets_its_flow_runs_and_the_tables_are_the_same_to_the_byte(
         assert first == second
         figures = [{path.name: path.read_bytes() for path in own.glob("figures/*.svg")} for own in folders]
         assert figures[0] == figures[1]
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs()
-        own = {run.name: run for run in runs if run.parameters.get("study") == served.study}
+
+    def of(ids: set[UUID]) -> FlowRunFilter:
+        return FlowRunFilter(id=FlowRunFilterId(any_=list(ids)))
+
+    with get_client(sync_client=True) as client:  # others used this server too
+        everything = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+        own = {run.name: run for run in everything if run.parameters.get("study") == served.study}
         assert set(own) == {"small · survey", "small · audit"}
         assert all(run.state.is_completed() for run in own.values())
-        tasks = {task.id: task for task in client.read_task_runs()}
-    below = {run.name: tasks[run.parent_task_run_id] for run in runs if run.parent_task_run_id in tasks}
-    assert below["survey"].flow_run_id == own["small · survey"].id
-    assert below["audit"].flow_run_id == own["small · audit"].id
-    names = {task.name.split("-")[0] for task in tasks.values() if task.flow_run_id in {run.id for run in runs}}
+        tasks = {task.id: task for task in client.read_task_runs(flow_run_filter=of({run.id for run in own.values()}))}
+        below = {run.name: run for run in everything if run.parent_task_run_id in tasks}
+        inner = client.read_task_runs(flow_run_filter=of({run.id for run in below.values()}))
+    assert tasks[below["survey"].parent_task_run_id].flow_run_id == own["small · survey"].id
+    assert tasks[below["audit"].parent_task_run_id].flow_run_id == own["small · audit"].id
+    names = {task.name.split("-")[0] for task in (*tasks.values(), *inner)}
     assert {"read ratings", "survey tables", "preferences · scale", "report"} <= names
 
 

@@ -81,5 +81,5 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         study = load_study("demo", STUDY)
         lines = export_study(study, place / "export")
         store = home_store()
-        ratings = read_ratings.fn(study, store, simulated_export(study, store))
+        ratings = read_ratings(study, store, simulated_export(study, store))
         return Exported(study, ratings, load_data(study, ratings), place / "export", lines)
