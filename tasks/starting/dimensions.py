@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
@@ -39,8 +39,14 @@ WORDS_OF_RATINGS = (
     "results",
     "choices",
     "each",
+    "answer",
+    "output",
 )
 """Words that say of a column that it is a rating, not of what."""
+WORDS_OF_QUESTIONS = frozenset(
+    "answer output what which how is are your you do does please select this the a an of to in".split()  # noqa: SIM905
+)
+"""Words that say of a column that people answered it, not what."""
 SHOWN = 8
 
 
@@ -62,7 +68,7 @@ def put_dimensions(
 ) -> None:
     """Puts the dimensions and their scale into the codebook."""
     scale, columns = _common_scale(roles, notes)
-    names = slugs(columns, drop=WORDS_OF_RATINGS)
+    names = slugs(columns, drop=(*WORDS_OF_RATINGS, *WORDS_OF_QUESTIONS))
     if roles.dimension:
         ratings |= {"dimension": roles.dimension, "rating": roles.rating}
         others = [text for text in roles.looks[roles.dimension].column.said if text not in columns]
@@ -187,8 +193,8 @@ def _direction(column: str, scale: Scale) -> tuple[str, bool]:
     return "higher", bool(HIGHER.search(name))
 
 
-def slugs(columns: Sequence[str], drop: Sequence[str] = ()) -> dict[str, str]:
-    """TextColumn → a name for it in the study; no two the same."""
+def slugs(columns: Sequence[str], drop: Collection[str] = ()) -> dict[str, str]:
+    """Column → a name for it in the study, without the words to `drop` where others are left; no two the same."""
     names: dict[str, str] = {}
     for place, column in enumerate(columns, 1):
         tokens = re.findall(r"[a-z0-9]+", plain_letters(words(column.rpartition(".")[2] if drop else column)))

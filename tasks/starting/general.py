@@ -13,7 +13,7 @@ from tasks.starting.attributes import attribute
 from tasks.starting.candidates import Candidate, as_it_stands, below_each_other, candidates, shared_ids
 from tasks.starting.columns import Look, fits, words
 from tasks.starting.comparisons import Sides
-from tasks.starting.dimensions import SHOWN, Notes, each_once, put_dimensions, slugs, title_of
+from tasks.starting.dimensions import SHOWN, WORDS_OF_QUESTIONS, Notes, each_once, put_dimensions, slugs, title_of
 from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
 from tasks.starting.roles import FIRST_TURN, Roles, find_roles
@@ -245,7 +245,7 @@ def _attributes(roles: Roles, columns: Sequence[str], notes: Notes) -> dict[str,
     """`attributes` and `not_declared` of a codebook."""
     attributes: dict[str, Any] = {}
     silent: list[str] = []
-    names = slugs(columns)
+    names = slugs(columns, drop=WORDS_OF_QUESTIONS)
     for column in columns:
         if PLATFORM_COLUMN.search(words(column)) or column == roles.participant:
             continue
