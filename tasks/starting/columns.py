@@ -228,7 +228,8 @@ class Look:
     @cached_property
     def is_time(self) -> bool:
         some = self.few[:100]
-        stamps = self.numeric and bool((self.numbers > 1e9).mean() > 0.5)
+        of_an_epoch = ((self.numbers > 5e8) & (self.numbers < 3e9)) | ((self.numbers > 5e11) & (self.numbers < 3e12))
+        stamps = self.numeric and bool(of_an_epoch.mean() > 0.5) and not self.words.endswith(" id")
         return stamps or (bool(some) and sum(bool(TIME.match(text.strip())) for text in some) > len(some) / 2)
 
     def share_of_rows_like(self, other: Look) -> float:

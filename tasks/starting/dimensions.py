@@ -60,7 +60,7 @@ class Notes:
         if clear:
             self.assumed.append(f"{name}: {better} is better, by its name")
         else:
-            self.unclear.append(f"better.{name}: whether more is better is not said; taken: {better}")
+            self.unclear.append(f"better.{name}: whether more of '{name}' is better is not said; taken: {better}")
 
 
 def put_dimensions(
@@ -127,10 +127,8 @@ def _common_scale(roles: Roles, notes: Notes) -> tuple[Scale, list[str]]:
     left = [name for _, own, _ in groups for name in own if name not in columns]
     if left:
         shown = ", ".join(f"'{visible(name)}'" for name in left[:SHOWN])
-        notes.unclear.append(
-            f"ratings.dimensions: {shown} {'has' if len(left) == 1 else 'have'} another scale, and needs a codebook"
-            " of its own"
-        )
+        have = "has another scale, and needs" if len(left) == 1 else "have another scale, and need"
+        notes.unclear.append(f"ratings.dimensions: {shown} {have} a codebook and a study of their own")
     for name in left:
         roles.left_out[name] = "another scale"
     known = set(map(normal, (*scale.labels, *scale.missing)))
@@ -162,7 +160,8 @@ def _go_together(one: Scale, other: Scale, both: Scale) -> bool:
             and both.numbers is not None
             and one.kind.split(" in ")[0] == other.kind.split(" in ")[0]
         )
-    return min(one.categories, other.categories) > 2 and both.categories <= max(one.categories, other.categories) + 1
+    fewer, more = sorted((one.categories, other.categories))
+    return fewer > 2 and more - fewer <= 1 and both.categories <= more + 1
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

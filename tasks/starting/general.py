@@ -19,6 +19,9 @@ from tasks.starting.indices import stem_name
 from tasks.starting.roles import FIRST_TURN, Roles, find_roles
 from tasks.starting.tables import FlatTable
 
+YES_OR_NO = frozenset({"true", "false", "yes", "no", "0", "1", "ja", "nein", "t", "f", "y", "n"})
+MOST_FLAGS = 6
+"""So many columns of yes and no about participants are read; more are those of a list of boxes to tick."""
 OWN_ROW = "row@row"
 """Each row's own response: `@row` alone may be the participant."""
 
@@ -241,8 +244,19 @@ def _all_attributes(roles: Roles) -> list[str]:
     return [name for name in roles.looks if name in roles.attributes or name in others]
 
 
+def _without_boxes(roles: Roles, chosen: Sequence[str]) -> list[str]:
+    """Without columns of yes and no that are boxes of a list to tick: many, or called after another of the columns."""
+    flags = [name for name in chosen if {*map(normal, roles.looks[name].column.said)} <= YES_OR_NO]
+    names = [roles.looks[name].words for name in chosen if name not in flags]
+    if len(flags) <= MOST_FLAGS:  # those that repeat another column's answers say nothing more
+        flags = [name for name in flags if any(roles.looks[name].words.startswith(f"{whole} ") for whole in names)]
+    roles.left_out |= dict.fromkeys(flags, "one of many columns of yes and no; add those that you want to attributes")
+    return [name for name in chosen if name not in flags]
+
+
 def _attributes(roles: Roles, columns: Sequence[str], notes: Notes) -> dict[str, Any]:
     """`attributes` and `not_declared` of a codebook."""
+    columns = _without_boxes(roles, columns)
     attributes: dict[str, Any] = {}
     silent: list[str] = []
     names = slugs(columns, drop=WORDS_OF_QUESTIONS)

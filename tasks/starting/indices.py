@@ -16,13 +16,14 @@ NO_INDEX_BEFORE = frozenset({"turn", "name", "day", "week", "wave"})
 def index_groups(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Stem → index → column, of stems with two columns or more: `{"response #": {"a": "response_a", …}}`.
 
-    A column may be in several; the stem that has most columns is first. Of a question with rows, the index is the row's
-    text.
+    A column may be in several; the stem that has most columns is first. Of questions with rows, the index is the
+    text of either, since there are more answers than things asked about each.
     """
     groups: dict[str, dict[str, str]] = {}
     for name in names:
         if grid := GRID.match(name):
             groups.setdefault(f"{words(grid['question'])} #", {}).setdefault(grid["row"], name)
+            groups.setdefault(f"{words(grid['row'])} #", {}).setdefault(grid["question"], name)
             continue
         tokens = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", words(name)).split()
         for place, token in enumerate(tokens):

@@ -319,9 +319,8 @@ def _lines(
 def _found(data: Data, codebook: Codebook, sample: str) -> str:
     dimensions = list(codebook.ratings.dimensions)
     ratings = int(data.ratings[dimensions].notna().to_numpy().sum())
-    what = (
-        f"{ratings:,} ratings by {len(data.participants):,} participants of {len(data.responses):,} responses to"
-        f" {data.responses['prompt_id'].nunique():,} prompts"
+    what = f"{ratings:,} ratings by {len(data.participants):,} participants of {len(data.responses):,} responses" + (
+        f" to {data.responses['prompt_id'].nunique():,} prompts" if codebook.responses.prompt else ""
     )
     return f"found{sample}: {what}, all of them usable"
 

@@ -15,6 +15,7 @@ LOOKED_AT = 2_000
 """So many rows of a file show what is nested in it."""
 MOST_PATHS, DEEPEST, MOST_PLANS = 400, 8, 12
 KEYS_THAT_VARY = 8
+MOST_SIDE_BY_SIDE = 8
 
 
 @dataclass
@@ -58,6 +59,7 @@ def plans(rows: FileRows) -> list[Unfolding]:
     steps += _parallel(scalars, places, lists)
     chats = [path for path in lists if "." not in path and _is_chat(records, path)]
     turns = [f"{path}.{turn}.content" for path in chats for turn in (0, 1)]
+    turns += [one for path in lists if "." not in path and path not in chats for one in _side_by_side(records, path)]
     found = [
         Unfolding(each, (*_columns(each, leaves, lists, maps), *(turns if not each else ())))
         for each in dict.fromkeys(steps)
@@ -126,6 +128,21 @@ def _is_chat(records: Sequence[dict[str, Any]], path: str) -> bool:
         len(two) == 2 and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in two)
         for two in turns
     )
+
+
+def _side_by_side(records: Sequence[dict[str, Any]], path: str) -> list[str]:
+    """The places of texts in lists of as many objects in every row, such as two answers: `summaries.0.text`."""
+    lists = [record.get(path) for record in records]
+    size = len(lists[0]) if lists and isinstance(lists[0], list) else 0
+    alike = all(
+        isinstance(one, list) and len(one) == size and all(isinstance(item, dict) for item in one) for one in lists
+    )
+    if not alike or not 2 <= size <= MOST_SIDE_BY_SIDE:
+        return []
+    items = [item for one in lists for item in one or ()]
+    keys = [key for key in items[0] if all(isinstance(item.get(key), str) and item[key].strip() for item in items)]
+    long = [key for key in keys if sum(len(item[key].split()) for item in items) >= 3 * len(items)]
+    return [f"{path}.{place}.{key}" for key in long for place in range(size)]
 
 
 def _parallel(scalars: Sequence[str], places: dict[str, _Place], lists: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -47,6 +47,7 @@ MOST_ATTRIBUTE_LEVELS, MOST_NAMED_LEVELS = 40, 150
 MOST_DIMENSIONS = 30
 FIRST_TURN = ".0.content"
 """How the place of what a chat begins with ends."""
+MOST_WORDS_OF_A_NAME = 6
 FEW_RATERS = 20
 """Fewer show nothing about columns whose names say nothing."""
 
@@ -147,6 +148,11 @@ def _is_id(look: Look) -> bool:
     )
 
 
+def _is_a_question(look: Look) -> bool:
+    """Whether its name is a sentence that people were asked, whose words say nothing of what the column is."""
+    return len(look.words.split()) > MOST_WORDS_OF_A_NAME
+
+
 # ---- who
 
 
@@ -161,6 +167,7 @@ def _participant(roles: Roles) -> str:
     for name, look in looks.items():
         if (
             look.like(NOT_THE_PARTICIPANT)
+            or (not ID.search(look.words) and (_on_a_scale(look) or _is_a_question(look)) and not look.numeric)
             or (look.distinct < 2 and look.rows > 1)
             or not (look.like(PARTICIPANT) or look.is_platform)
         ):
@@ -179,7 +186,7 @@ def _participant(roles: Roles) -> str:
         own = [column for column in asked if column.name != name]
         plain = not look.like(DEMOGRAPHIC) and not look.like(PROMPT) and not look.unique and look.distinct > 2
         of_an_item = look.like(ITEM) and not any(determines(look.column, text) < 0.5 for text in texts)
-        enough = len(own) > 1 or (len(own) == 1 and ID.search(look.words))
+        enough = (len(own) > 1 or (len(own) == 1 and ID.search(look.words))) and not _on_a_scale(look)
         if plain and not of_an_item and enough and all(determines(look.column, column) == 1 for column in own):
             by_answers[name] = look.distinct
     if by_answers:
@@ -208,6 +215,7 @@ def _find_long(roles: Roles) -> None:
         if (
             not (look.like(DIMENSION) and 2 <= look.distinct <= MOST_DIMENSIONS and look.share_filled == 1)
             or look.numeric
+            or _is_a_question(look)
         ):
             continue
         if any(
@@ -373,7 +381,7 @@ def _find_dimensions(roles: Roles) -> None:
     several_raters = len(item) == 1 and len(item[0].said) < 0.9 * len(item[0].codes)
     found: dict[str, Scale] = {}
     for name, look in _free(roles).items():
-        if (look.is_text and not _on_a_scale(look)) or look.like(FREE) or not look.column.filled:
+        if ((look.is_text or look.like(FREE)) and not _on_a_scale(look)) or not look.column.filled:
             continue
         named = look.like(RATED)
         if ID.search(look.words) or (look.like(DEMOGRAPHIC) and not named) or look.is_platform:

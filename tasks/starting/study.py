@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import pandas as pd
@@ -39,7 +40,9 @@ FEWEST_IN_TRAINING = 20
 """Participants of a stratum that trains a model of its own."""
 FEWEST_DISAGREEING = 30
 """Responses with several raters that a way to put them together needs."""
-MOST_STRATA, MOST_COMPARED, MOST_EVALUATED, MOST_REFERENCES = 4, 3, 3, 5
+FEWEST_TO_CORRELATE, STRONG = 30, 0.4
+"""Ratings, and their correlation, that tell whether directions of two dimensions fit."""
+MOST_STRATA, MOST_COMPARED, MOST_EVALUATED, MOST_REFERENCES = 4, 3, 3, 8
 MIN_PARTICIPANTS = 10
 """`survey.min_participants`."""
 TINY = ["tiny-llama", "tiny-qwen3", "tiny-gemma3", "tiny-phi3", "tiny-olmo2", "tiny-gptneox", "tiny-falcon"]
@@ -59,7 +62,7 @@ class StudyDraft:
 def study_draft(name: str, folder: str, codebook: Codebook, draft: Draft, data: Data, purpose: Purpose) -> StudyDraft:
     """The study; which of its conditions have what their methods need, `answerable` sees afterwards."""
     dimensions = _dimensions(draft, data)
-    strata, compared, reference = _groups(codebook, data)
+    strata, compared, reference, not_explained = _groups(codebook, data)
     settings: dict[str, Any] = {
         "name": name,
         "title": f"{', '.join(draft.titles.get(one, one) for one in dimensions)}: a first look",
@@ -78,6 +81,13 @@ def study_draft(name: str, folder: str, codebook: Codebook, draft: Draft, data: 
         "evaluation": {"share": SHARE, "dimensions": _evaluated(dimensions, data)},
     }
     result = StudyDraft(settings)
+    if reference and not_explained and not data.compared:
+        left = ", ".join(f"'{name}'" for name in not_explained)
+        result.noted.append(
+            f"the ordinal models explain ratings by {', '.join(reference)}; {left} are not in them, since they would be"
+            " too many: see survey.reference"
+        )
+    result.noted.extend(_contradictions(settings["dimensions"], data))
     reason = _why_no_experiments(codebook, data, settings["evaluation"]["dimensions"], purpose)
     if reason:
         result.why_not["all"] = reason
@@ -91,6 +101,24 @@ def study_draft(name: str, folder: str, codebook: Codebook, draft: Draft, data: 
     if not experiments:
         _without_experiments(settings)
     return result
+
+
+def _contradictions(dimensions: Mapping[str, Mapping[str, str]], data: Data) -> Iterator[str]:
+    """Pairs of dimensions that rise together though more is better of one and less of the other, or the reverse."""
+    for one, other in combinations(dimensions, 2):
+        both = data.ratings[[one, other]].dropna().astype(float)
+        if len(both) < FEWEST_TO_CORRELATE or both[one].nunique() < 2 or both[other].nunique() < 2:
+            continue
+        correlation = float(both[one].corr(both[other]))
+        alike = dimensions[one]["better"] == dimensions[other]["better"]
+        if abs(correlation) >= STRONG and (correlation > 0) != alike:
+            how = "rise together" if correlation > 0 else "go opposite ways"
+            which = (
+                f"of both {dimensions[one]['better']} is better"
+                if alike
+                else "of one more is better, of the other less"
+            )
+            yield f"'{one}' and '{other}' {how} (r = {correlation:.2f}), though {which}: look at better in study.yaml"
 
 
 def _without_experiments(settings: dict[str, Any]) -> None:
@@ -139,8 +167,9 @@ def _why_no_experiments(codebook: Codebook, data: Data, dimensions: Sequence[str
 # ---- groups
 
 
-def _groups(codebook: Codebook, data: Data) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str]]:
-    """Strata, pairs of strata to compare, and the values that the ordinal models compare others with."""
+def _groups(codebook: Codebook, data: Data) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str], list[str]]:
+    """Strata, pairs of strata to compare, the values that the ordinal models compare others with, and attributes that
+    could be in these models and are not, since they would be too many."""
     strata: dict[str, Any] = {}
     compared, reference = list[tuple[str, str]](), dict[str, str]()
     for attribute in codebook.participants.attributes:
@@ -158,13 +187,15 @@ def _groups(codebook: Codebook, data: Data) -> tuple[dict[str, Any], list[tuple[
         if min(counts[shown[0]], counts[shown[1]]) >= FEWEST_IN_TRAINING and len(compared) < MOST_COMPARED:
             compared.append((names[0], names[1]))
         declared = sum(bool(len(terms)) for terms in data.participants[attribute])
-        if declared >= 0.8 * len(data.participants) and len(reference) < MOST_REFERENCES:
+        if declared >= 0.8 * len(data.participants):
             reference[attribute] = shown[0]
-    return strata, compared, reference
+    chosen = dict(list(reference.items())[:MOST_REFERENCES])
+    return strata, compared, chosen, [attribute for attribute in reference if attribute not in chosen]
 
 
 def _stratum_name(attribute: str, term: str, taken: Mapping[str, Any]) -> str:
-    slug = "-".join(re.findall(r"[a-z0-9]+", plain_letters(term)))[:40].strip("-")
+    bounded = re.sub(r"^\s*[>≥]=?", "over ", re.sub(r"^\s*[<≤]=?", "under ", term))
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain_letters(bounded)))[:40].strip("-")
     for name in (slug, f"{attribute}-{slug}"[:60].strip("-")):
         if name and not name.isdigit() and name not in (*taken, "all", "control"):
             return name

@@ -208,6 +208,12 @@ def _with_header(table: UserTable) -> UserTable:
     twice = [place + 1 for place, name in enumerate(names) if name and names.index(name) != place]
     if twice:
         raise InputError(f"{path}: column {twice[0]} has the name of another; give each a name of its own")
+    blank = [place for place, name in enumerate(rows.names) if not name]
+    if rows.header and len(blank) > 1 and any(as_text(rows.values[0][place]).strip() for place in blank):
+        raise InputError(
+            f"{path}: {len(blank)} columns have no name in the first line; where names stand in two lines, as"
+            " SurveyMonkey writes them, put both into one: 'How helpful is it? [this answer]'"
+        )
     if rows.header and _seems_a_row(names, rows):
         raise InputError(
             f"{path}: its first line looks like a row of values, not a header; put the columns' names there"

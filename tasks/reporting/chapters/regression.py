@@ -85,9 +85,11 @@ def _model(models: list[Row]) -> str:
     group = f" ({'; '.join(known)})" if known else " of its dimension, named below" if several else ""
     lost = any(row["left_out"] > 0 for row in models)
     without = " Participants who don't declare every attribute are left out." if lost else ""
+    names = dict.fromkeys(part.partition(":")[0] for row in models for part in row["reference"].split("; "))
+    attributes = joined(name.replace("-", " ") for name in names if name)
     return (
         "For each dimension, a cumulative link mixed model with a logit link explains the ratings, as ordered "
-        "categories, by all that the participants declare, at once. Random intercepts of participant and of response "
+        f"categories, by {attributes}, at once. Random intercepts of participant and of response "
         "take up that some people rate everything higher, and that some responses are rated higher by everybody. "
         f"Effects are against the reference group{group}. An odds ratio of 1.25 means that the odds of a higher rating "
         f"are 1.25 times those of the reference group, a change of +25%.{without}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.tasks.starting.tables import flat, people, sentence, write
+import pytest
+
+from configs.errors import InputError
+from tests.tasks.starting.tables import Row, flat, people, sentence, write
 from tests.tasks.starting.test_init import Init, init
 
 HARM = ["Not at all harmful", "Slightly harmful", "Very harmful"]
@@ -129,3 +132,86 @@ def test_names_beside_values_in_parallel_lists_are_dimensions(tmp_path: Path) ->
     assert dict(made.codebook.ratings.dimensions) == {"quality": "quality", "toxicity": "toxicity"}
     assert "parent-id" not in made.codebook.participants.attributes
     assert len(made.data.ratings) == 60
+
+
+def test_answers_in_a_list_beside_the_place_of_the_one_that_was_chosen_are_compared(tmp_path: Path) -> None:
+    rows = [
+        {
+            "info": {"title": sentence(n, "title"), "post": sentence(n, "post")},
+            "summaries": [{"text": sentence(2 * n + k, "answer"), "policy": "ab"[k]} for k in range(2)],
+            "choice": (n * n) % 2,
+            "worker": f"w{n % 5}",
+        }
+        for n in range(30)
+    ]  # fmt: skip
+    made = init(tmp_path, rows, "comparisons.jsonl")
+    assert dict(made.codebook.ratings.labels) == {"0": "response-0", "1": "response-1"}
+    assert made.data.compared or made.codebook.ratings.sides
+    assert len(made.data.ratings) == 60
+
+
+def test_names_in_two_lines_are_asked_to_be_put_into_one(tmp_path: Path) -> None:
+    path = tmp_path / "survey.csv"
+    path.write_text(
+        "Respondent ID,How good is it?,,\n,first answer,second answer,third answer\n118,Agree,Disagree,Agree\n"
+    )
+    with pytest.raises(InputError, match="2 columns have no name in the first line; where names stand in two lines"):
+        Init(path, output=tmp_path / "out")
+
+
+def test_a_long_number_that_is_an_id_is_no_time_and_the_row_of_response_is_nobody(tmp_path: Path) -> None:
+    questions = [f"Is answer {n} helpful? [it]" for n in range(6)]
+    rows: list[Row] = [{"Respondent ID": "", "Gender": "Response"} | dict.fromkeys(questions, "Response")]
+    rows += [
+        {"Respondent ID": 118003141592 + k, "Gender": ("woman", "man")[k % 2]}
+        | {name: ["Disagree", "Neutral", "Agree"][(k * n + k) % 3] for n, name in enumerate(questions)}
+        for k in range(12)
+    ]
+    made = init(tmp_path, rows)
+    assert made.codebook.ratings.participant == "Respondent ID"
+    assert made.data.participants["participant_id"].nunique() == 12
+    assert list(made.codebook.ratings.labels) == ["Disagree", "Neutral", "Agree"]
+
+
+def test_more_answers_than_things_asked_about_each_are_what_was_rated(tmp_path: Path) -> None:
+    asked = ("Helpful", "Polite")
+    rows = [
+        {"Respondent ID": f"r{k}"}
+        | {f"{sentence(n, 'answer')} [{what}]": (k * n + k + len(what)) % 5 + 1 for n in range(8) for what in asked}
+        for k in range(12)
+    ]
+    made = init(tmp_path, rows)
+    assert set(made.codebook.ratings.dimensions) == {"helpful", "polite"}
+    assert made.data.responses["response_id"].nunique() == 8
+
+
+def test_a_scale_that_is_shorter_is_not_stretched_and_directions_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    rows = [
+        {
+            "annotator_id": f"a{k}",
+            "text": sentence(n, "comment"),
+            "insult": (k * n + k) % 5,
+            "respect": ((k * n + k) % 5 + (n % 7 == 0)) % 5,
+            "hatespeech": (k * n) % 3,
+        }
+        for k in range(20)
+        for n in range(10)
+    ]
+    made = init(tmp_path, rows)
+    assert set(made.codebook.ratings.dimensions) == {"insult", "respect"}
+    assert "'hatespeech' has another scale, and needs a codebook and a study of their own" in made.printed
+    assert "'respect'" in made.printed.split("rise together")[0].splitlines()[-1]
+
+
+def test_what_the_ordinal_models_leave_out_is_told_and_boxes_to_tick_are_not_read(tmp_path: Path) -> None:
+    asked = ("gender", "age group", "education", "income", "religion", "race", "country", "party", "region")
+    rows = [
+        {"rater": f"r{k}", "text": sentence(n, "comment"), "quality": (k * n + k) % 5 + 1, "gender men": k % 2 == 0}
+        | {name: ("one", "two")[(k // (place + 1)) % 2] for place, name in enumerate(asked)}
+        for k in range(48)
+        for n in range(k % 3, 12, 3)
+    ]
+    made = init(tmp_path, rows)
+    assert "gender-men" not in made.codebook.participants.attributes
+    assert len(made.study.survey.reference) == 8
+    assert "'region' are not in them, since they would be too many: see survey.reference" in made.printed

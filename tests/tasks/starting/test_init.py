@@ -392,7 +392,7 @@ def test_a_direction_that_no_word_tells_is_marked_in_the_study_at_the_line_that_
     )
     lines = (tmp_path / "out" / "study.yaml").read_text().splitlines()
     number = next(n for n, line in enumerate(lines, 1) if line.strip().startswith("zeal:"))
-    assert "UNCLEAR: whether more is better is not said; taken: higher" in lines[number - 2]
+    assert "UNCLEAR: whether more of 'zeal' is better is not said; taken: higher" in lines[number - 2]
     assert f"(line {number} of " in made.printed
 
 
