@@ -322,7 +322,7 @@ def _found(data: Data, codebook: Codebook, sample: str) -> str:
     what = f"{ratings:,} ratings by {len(data.participants):,} participants of {len(data.responses):,} responses" + (
         f" to {data.responses['prompt_id'].nunique():,} prompts" if codebook.responses.prompt else ""
     )
-    return f"found{sample}: {what}, all of them usable"
+    return f"found{sample}: {what}{', and besides' if any(data.dropped.values()) else ', all of them usable'}"
 
 
 def _unclear_lines(unclear: Sequence[str], places: Mapping[str, Mapping[Key, int]], folder: Path) -> list[str]:
