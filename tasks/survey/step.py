@@ -51,7 +51,9 @@ def survey_tables(
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as pool:  # the models of raters beside those of terms
             indices = pool.submit(rater_indices, data.ratings, list(study.dimensions), study.seed)
             regression = ordinal_regression(study, data)
-        tables = _tables(study, data, regression) | _raters(study, data, indices.result(), secret, own)
+        tables = _tables(study, data, regression)
+        if not data.compared:  # the fit of a person takes ratings one by one, and those of a comparison come in pairs
+            tables |= _raters(study, data, indices.result(), secret, own)
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"tables": list(tables)}

@@ -128,5 +128,7 @@ def test_the_survey_says_what_comparisons_cannot_tell(
     assert "which response is better, not how good one is" in text
     assert pd.read_csv(outcome.folder / "tables" / "ordinal_regression.csv").empty
     assert pd.read_csv(outcome.folder / "tables" / "survey_contrasts.csv").empty
+    assert not (outcome.folder / "tables" / "rater_fits.csv").exists()
+    assert "Answers that the model does not expect" not in text
     facts = json.loads((outcome.folder / "study.json").read_text())["counts"]
     assert (facts["comparisons"], facts["prompts"], facts["responses"]) == (len(table), 30, 60)

@@ -46,7 +46,7 @@ def _ratings_step(results: Results) -> str:
             f"Comparisons. {people} made {comparisons} between {objects}, on {dimensions}. Each is read as a rating of "
             "either side, higher for the one that is preferred, and only these two are held against each other. That "
             "says which response is better, not how good one is: so there is no regression of the ratings themselves, "
-            "and no difference between groups in them."
+            "no difference between groups in them, and no index of single raters."
         )
     verb = "Simulated ratings. " if study.ratings.simulate else "Ratings. "
     return f"{verb}{given}{f' of {objects}' if objects else ''}, on {dimensions}."
