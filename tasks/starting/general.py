@@ -11,7 +11,7 @@ from configs.errors import InputError
 from tasks.ratings.reading.rejected import visible
 from tasks.starting.attributes import attribute
 from tasks.starting.candidates import Candidate, as_it_stands, below_each_other, candidates, shared_ids
-from tasks.starting.columns import Look, fits, words
+from tasks.starting.columns import PROMPT, Look, fits, words
 from tasks.starting.comparisons import Sides
 from tasks.starting.dimensions import SHOWN, WORDS_OF_QUESTIONS, Notes, each_once, put_dimensions, slugs, title_of
 from tasks.starting.draft import Draft, UserTable
@@ -165,6 +165,9 @@ def _compared(roles: Roles, sides: Sides, ratings: dict[str, Any], notes: Notes)
     shape = roles.table.shape
     name, number = stem_name("response #", roles.table.columns), stem_name("response id #", roles.table.columns)
     asked = roles.prompt_text if roles.prompt_text and roles.looks[roles.prompt_text].share_filled == 1 else ""
+    beside = roles.looks.get(roles.response_text)  # a text that is no side: what was asked is the longer of two
+    if asked and beside and beside.share_filled == 1 and not roles.looks[asked].like(PROMPT):
+        asked = max(asked, beside.name, key=lambda name: roles.looks[name].letters_each)
     if sides.ids and _ids_tell_texts(roles, sides, asked):
         ratings["sides"] = dict(sides.ids)
         sets = [{number: sides.ids[side], name: text} for side, text in sides.texts.items()]

@@ -137,7 +137,7 @@ def test_names_beside_values_in_parallel_lists_are_dimensions(tmp_path: Path) ->
 def test_answers_in_a_list_beside_the_place_of_the_one_that_was_chosen_are_compared(tmp_path: Path) -> None:
     rows = [
         {
-            "info": {"title": sentence(n, "title"), "post": sentence(n, "post")},
+            "info": {"title": f"a title, of {n % 3} only", "post": f"{sentence(n, 'post')} {sentence(n + 1, 'and')}"},
             "summaries": [{"text": sentence(2 * n + k, "answer"), "policy": "ab"[k]} for k in range(2)],
             "choice": (n * n) % 2,
             "worker": f"w{n % 5}",
@@ -148,6 +148,7 @@ def test_answers_in_a_list_beside_the_place_of_the_one_that_was_chosen_are_compa
     assert dict(made.codebook.ratings.labels) == {"0": "response-0", "1": "response-1"}
     assert made.data.compared or made.codebook.ratings.sides
     assert len(made.data.ratings) == 60
+    assert made.codebook.responses.prompt_text == "info.post"
 
 
 def test_names_in_two_lines_are_asked_to_be_put_into_one(tmp_path: Path) -> None:
