@@ -84,7 +84,7 @@ def _shared(name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
-    """A store that all workers of this session share: what is costly is made by the first that needs it."""
+    """A store that all workers of a test run share: what is costly is made by the first that needs it."""
     own = tmp_path_factory.getbasetemp()
     return FolderStore((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once")
 

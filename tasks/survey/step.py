@@ -49,10 +49,12 @@ def survey_tables(
     def build(folder: Path) -> Record:
         own = Path(study.ratings.folder) if study.ratings.folder else simulated_export(study, store)
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as pool:  # the models of raters beside those of terms
-            indices = pool.submit(rater_indices, data.ratings, list(study.dimensions), study.seed)
+            # the fit of a person takes ratings one by one, and those of a comparison come in pairs
+            asked_of = (data.ratings, list(study.dimensions), study.seed)
+            indices = None if data.compared else pool.submit(rater_indices, *asked_of)
             regression = ordinal_regression(study, data)
         tables = _tables(study, data, regression)
-        if not data.compared:  # the fit of a person takes ratings one by one, and those of a comparison come in pairs
+        if indices:
             tables |= _raters(study, data, indices.result(), secret, own)
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
