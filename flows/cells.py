@@ -44,6 +44,7 @@ from tasks.planning.results import (
     wanted_replicates,
 )
 from tasks.runtime.progress import Report, left_in_words, tell
+from tasks.runtime.runner import again_if_damaged
 
 log = logging.getLogger(__name__)
 Futures = dict[PrefectFuture, Cell | Replicates]
@@ -89,7 +90,7 @@ def make_base(bench: Bench, architecture: str, texts: pd.DataFrame) -> BaseRef:
     name = f"{architecture} · base"
     try:
         with bench.board.working(name, bench.time_left.listener(name)):
-            return prepare_base(bench.study, settings, texts, bench.store, bench.runner)
+            return again_if_damaged(lambda: prepare_base(bench.study, settings, texts, bench.store, bench.runner))
     finally:
         bench.time_left.over(name)
 
@@ -98,7 +99,7 @@ def make_base(bench: Bench, architecture: str, texts: pd.DataFrame) -> BaseRef:
 def run_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
     """Train, answer, judge. What exists is not made again; the task then ends as Cached."""
     with bench.board.working(cell.name, bench.time_left.listener(cell.name), shown=False):
-        return make_cell(bench, inputs, cell, base)
+        return again_if_damaged(lambda: make_cell(bench, inputs, cell, base))
 
 
 def make_cell(bench: Bench, inputs: Inputs, cell: Cell, base: BaseRef) -> CellResult | State:
@@ -132,7 +133,7 @@ def run_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: B
     """Train, answer and judge a cell's rater replicates. What exists is not made again."""
     name = replicates.name
     with bench.board.working(name, bench.time_left.listener(name), shown=False):
-        return make_replicates(bench, inputs, replicates, base)
+        return again_if_damaged(lambda: make_replicates(bench, inputs, replicates, base))
 
 
 def make_replicates(bench: Bench, inputs: Inputs, replicates: Replicates, base: BaseRef) -> ReplicatesResult | State:

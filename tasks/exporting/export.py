@@ -26,7 +26,8 @@ from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
 from tasks.runtime.spreadsheet import as_csv
-from tasks.runtime.store import Artifact, Store, home_store
+from tasks.runtime.store import Artifact, Store
+from tasks.runtime.stores import chosen_store
 from tasks.runtime.tables import Table
 from tasks.simulation.step import simulated_export
 from tasks.survey.raters import rater_names
@@ -77,7 +78,7 @@ def export_study(
     Raises:
         InputError: what is in `output` is no export; there is no run in `source`; an attribute is unknown.
     """
-    parts, store = parts or PARTS, home_store()
+    parts, store = parts or PARTS, chosen_store()
     ratings = read_ratings(study, store, simulated_export(study, store))
     data = load_data(study, ratings)
     key = find_key(home(), kept_key)

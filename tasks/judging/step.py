@@ -195,6 +195,6 @@ def study_judge(
     """
     evidence = gather_evidence(study, data)
     dimensions = {name: study.dimensions[name] for name in study.evaluation.dimensions}
-    files = store.workspace("verdicts.db"), store.workspace("vectors.db")
+    files = store.workspace("verdicts.db").open(), store.workspace("vectors.db").open()
     material = Material(dimensions, data.categories, evidence.rated, *files, secret, store)
     return make_judge(study.judge, material), evidence

@@ -21,7 +21,8 @@ from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
-from tasks.runtime.store import Artifact, Store, home_store
+from tasks.runtime.store import Artifact, Store
+from tasks.runtime.stores import chosen_store
 
 SHAPE = "EXPERIMENT:FIRST:SECOND:DIMENSION, with :ARCHITECTURE for one of those pooled"
 USED = ["participant_id", "response_id", "prompt_id", "dimension"]
@@ -55,7 +56,7 @@ def trace(name: str, what: str, output: Path | None) -> list[str]:
 
 
 def _finished(name: str, output: Path | None) -> Finished:
-    run, store = finished_run(output or Path("outputs") / load_study(name).name), home_store()
+    run, store = finished_run(output or Path("outputs") / load_study(name).name), chosen_store()
     ratings = run.kept_ratings(store)
     if ratings is None:
         digest = run.facts["ratings_digest"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=step_of, default=None)
 
 
-def checkpoint_callback(every_seconds: float) -> Any:
-    """A trainer's callback that saves a checkpoint when so many seconds have passed, and lists its files.
+def do_nothing() -> None:
+    """A checkpoint is where all find it."""
+
+
+def checkpoint_callback(every_seconds: float, checkpointed: Callable[[], None] = do_nothing) -> Any:
+    """A trainer's callback that saves a checkpoint when so many seconds have passed, lists its files, and says so.
 
     Only after a step that was logged: what a trainer has measured since its last log is in no checkpoint, and the curve
     of a run that goes on would have other values than that of an undisturbed one.
@@ -42,6 +47,7 @@ def checkpoint_callback(every_seconds: float) -> Any:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
                 write_atomically(folder / FILES, json.dumps(sizes))
+                checkpointed()
 
     return Save()
 

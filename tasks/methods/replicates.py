@@ -6,7 +6,6 @@ In one pass where the method has a loss of a row and the base is on one GPU or n
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -101,10 +100,18 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
         base = base_at(desk, self.base)
         wide = pd.read_parquet(self.data.fetch(desk.store))
         tables = {number: one_of_them(method, wide, number) for number in self.digests}
-        runs = {number: self._run_of(number, desk) for number in self.digests}
+        checkpoints, kept = desk.store.workspace(CHECKPOINTS, self.key), self.of_one.reference(desk)
+        folder, reference = checkpoints.open(), kept.open()
+        alone = Run(
+            self.seed, desk.folder, folder, reference, self.steps, revision=self.base.revision, robust=self.robust,
+            checkpointed=checkpoints.save,
+        )  # fmt: skip
+        runs = {
+            number: replace(alone, adapter=adapter_of(desk.folder, number), checkpoints=folder / str(number))
+            for number in self.digests
+        }
         for number, table in tables.items() if self.own else ():
             own = self._own_adapters(number, desk)
-            reference = runs[number].reference
             losses = own_losses(base, method, table, own, self.recipe, reference, desk.progress)
             runs[number] = replace(runs[number], own_losses=losses)
         if method.row_loss(self.recipe) and self.base.architecture.gpus == 1:
@@ -116,6 +123,7 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
             for index, number in enumerate(self.digests):
                 of_it = as_part(desk.progress, STEPS, index, len(self.digests))
                 trained[number] = self._alone(tables[number], runs[number], desk, of_it)
+        kept.save()
         of_all = list(trained.values())
         return ReplicateRuns(
             margins={number: margin_at_end(own.curve, method.margin) for number, own in trained.items()},
@@ -126,12 +134,6 @@ class TrainReplicates(BaseJob[ReplicateRuns]):
             at_once=min(own.at_once for own in of_all),
             loop_seconds=sum(own.loop_seconds for own in of_all),
         )
-
-    def _run_of(self, number: int, desk: Desk) -> Run:
-        checkpoints = desk.store.workspace(CHECKPOINTS, self.key) / str(number)
-        adapter, reference = adapter_of(desk.folder, number), self.of_one.reference(desk)
-        revision, robust = self.base.revision, self.robust
-        return Run(self.seed, adapter, checkpoints, reference, self.steps, revision=revision, robust=robust)
 
     def _own_adapters(self, number: int, desk: Desk) -> dict[str, Path]:
         return {group: adapter_of(desk.store.fetch(self.stage, key), number) for group, key in self.own.items()}
@@ -149,7 +151,7 @@ def train_replicates(job: TrainReplicates, store: Store, runner: Runner) -> Arti
     """The replicates' runs, found or made now. Raises `JobFailed` where training raised, or its process died."""
     run = runner.run(job)
     if run.fresh:
-        shutil.rmtree(store.workspace(CHECKPOINTS, job.key), ignore_errors=True)
+        store.workspace(CHECKPOINTS, job.key).remove()
     return run
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from configs.schema import Architecture, Recipe, Robust
 from tasks.architectures.load import Base
-from tasks.methods.checkpoints import checkpoint_callback, newest_checkpoint, step_of
+from tasks.methods.checkpoints import checkpoint_callback, do_nothing, newest_checkpoint, step_of
 from tasks.methods.group_weights import GroupWeights
 from tasks.methods.lora import lent, lora_config, name_base
 from tasks.methods.memory import halving, rows_that_fit
@@ -42,6 +42,8 @@ class Run:
     """Where the run looks after the group that it serves worst; its rows then have a group."""
     own_losses: Mapping[str, float] = field(default_factory=dict)
     """Group → the loss of its own adapter, where the run looks after the group with most regret."""
+    checkpointed: Callable[[], None] = do_nothing
+    """Called after each checkpoint, so that it is kept elsewhere too."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ def callbacks(recipe: Recipe, run: Run, progress: Progress) -> list[Any]:
             self.loss = f" (loss {loss:.3f})"
             self.tell(args, state)
 
-    return [Watch(), *([checkpoint_callback(recipe.checkpoint_seconds)] if run.processes == 1 else [])]
+    return [
+        Watch(),
+        *([checkpoint_callback(recipe.checkpoint_seconds, run.checkpointed)] if run.processes == 1 else []),
+    ]
 
 
 def groups_callback(groups: GroupWeights) -> Any:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -20,7 +18,7 @@ from tasks.runtime.files import write_atomically
 from tasks.runtime.fingerprint import fingerprint
 from tasks.runtime.job import Desk, Result
 from tasks.runtime.runner import Runner
-from tasks.runtime.store import Artifact, Store, StoredFile
+from tasks.runtime.store import Artifact, Store, StoredFile, Workspace
 
 VERSION, REFERENCE_VERSION = 6, 1
 RUNS, ADAPTER, CHECKPOINTS = "training-runs", "adapter", "checkpoints"
@@ -95,14 +93,15 @@ class Train(BaseJob[TrainingRun]):
 
     def before_sharding(self, desk: Desk) -> None:
         base, table = base_at(desk, self.base), pd.read_parquet(self.data.fetch(desk.store))
-        METHODS[self.method].before_sharding(base, table, self.recipe, self.reference(desk), desk.progress)
+        METHODS[self.method].before_sharding(base, table, self.recipe, self.reference(desk).open(), desk.progress)
 
     def run(self, desk: Desk) -> TrainingRun:
         """Go on from the newest checkpoint of a run that was killed, if there is one."""
         method, adapter = METHODS[self.method], desk.folder / ADAPTER
-        checkpoints = desk.store.workspace(CHECKPOINTS, self.key)
-        reference, revision = self.reference(desk), self.base.revision
-        run = Run(self.seed, adapter, checkpoints, reference, self.steps, desk.processes, revision, self.robust)
+        checkpoints, kept = desk.store.workspace(CHECKPOINTS, self.key), self.reference(desk)
+        reference, revision = kept.open(), self.base.revision
+        run = Run(self.seed, adapter, checkpoints.open(), reference, self.steps, desk.processes, revision, self.robust)
+        run = replace(run, checkpointed=checkpoints.save)
         own = {group: desk.store.fetch(RUNS, key) / ADAPTER for group, key in self.own.items()}
         if own and not self.robust:
             merge(own, adapter)
@@ -117,10 +116,11 @@ class Train(BaseJob[TrainingRun]):
             del base
             desk.warm.drop()
         if desk.rank == 0:
+            kept.save()
             write_atomically(adapter / "README.md", self.card)
         return TrainingRun(**vars(trained), margin=margin_at_end(trained.curve, method.margin))
 
-    def reference(self, desk: Desk) -> Path:
+    def reference(self, desk: Desk) -> Workspace:
         """The file of the base's reference log-probabilities, which all its runs share."""
         return desk.store.workspace("reference", f"{self.base.key}-{REFERENCE_VERSION}.txt")
 
@@ -135,5 +135,5 @@ def train_adapter(job: Train, store: Store, runner: Runner) -> Artifact[Training
     """
     run = runner.run(job)
     if run.fresh:
-        shutil.rmtree(store.workspace(CHECKPOINTS, job.key), ignore_errors=True)
+        store.workspace(CHECKPOINTS, job.key).remove()
     return run

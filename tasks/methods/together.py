@@ -83,7 +83,7 @@ def _train(
         training = _Training(base, stack, loss, rows, tables, arguments, steps, runs[0].robust, losses)
         resumed = training.restore(file)
         started = time.monotonic()
-        at_once = training.to_the_end(list(group), file, recipe.checkpoint_seconds, progress)
+        at_once = training.to_the_end(list(group), file, runs[0], recipe.checkpoint_seconds, progress)
         seconds = time.monotonic() - started
         name_base(stack.peft, architecture, runs[0].revision)
         for copy, run in enumerate(runs):
@@ -126,7 +126,9 @@ class _Training:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.model.train()
 
-    def to_the_end(self, numbers: Sequence[int], file: Path, checkpoint_seconds: float, progress: Progress) -> int:
+    def to_the_end(
+        self, numbers: Sequence[int], file: Path, run: Run, checkpoint_seconds: float, progress: Progress
+    ) -> int:
         """Take the steps that are left; how many rows went through the model at once, at the end."""
         batch, lengths = self.loss.batch_size, self.rows.lengths
         per_epoch, every = math.ceil(len(lengths) / batch), self.arguments["logging_steps"]
@@ -146,6 +148,7 @@ class _Training:
             measured = []
             if self.step < self.steps and time.monotonic() - last >= checkpoint_seconds:
                 self._save(file)
+                run.checkpointed()
                 last = time.monotonic()
         for copy, number in enumerate(numbers):
             if not all(bool(value[copy].isfinite().all()) for value in self.stack.parameters):

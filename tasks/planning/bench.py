@@ -14,7 +14,8 @@ from tasks.runtime.home import home
 from tasks.runtime.local.pool import Pool
 from tasks.runtime.progress import Board
 from tasks.runtime.runner import Runner
-from tasks.runtime.store import Store, home_store
+from tasks.runtime.store import Store
+from tasks.runtime.stores import chosen_store
 from tasks.runtime.tracking import Tracker
 
 if TYPE_CHECKING:  # a survey has neither cells nor a judge, and does without their imports
@@ -41,11 +42,11 @@ class Bench:
     def __init__(self, study: Study, workers: int | None = None) -> None:
         self.study = study
         self.board = Board()
-        self.store = home_store()
+        self.store = chosen_store()
         self.runner = choose_runner(study, self.store, workers)
         self.time_left = TimeLeft(self.runner.size)
-        self.tracker = Tracker(study.name, home())
-        self.history = History(home() / "history" / study.name)
+        self.tracker = Tracker(study.name, home(), self.store)
+        self.history = History(self.store, study.name)
 
     def training_texts(self, data: StudyData) -> pd.DataFrame:
         """prompt and response of every response to a training prompt: what tiny bases read."""

@@ -27,7 +27,8 @@ from tasks.ratings.reading.load import files_of
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
-from tasks.runtime.store import Store, home_store
+from tasks.runtime.store import Store
+from tasks.runtime.stores import chosen_store
 from tasks.simulation.population import ENGLISH, GERMAN
 from tasks.simulation.step import simulated_export
 
@@ -72,7 +73,7 @@ def find_basis(study: Study, effect: EffectKey, run: FinishedRun | None, assumpt
     effect.check(study)
     if run:
         effect.check(run.study)
-    data, origin = _ratings(study, run, home_store())
+    data, origin = _ratings(study, run, chosen_store())
     log.info("counting preferences of %s", origin)
     conditions = experiment_data(study, data, study.experiments[effect.experiment])
     for side in effect.contrast.sides:

@@ -1,15 +1,14 @@
-"""What earlier runs of a study made, kept beside the store: why a cell runs again, how long it takes, what came out."""
+"""What earlier runs of a study made, kept in the store: why a cell runs again, how long it takes, what came out."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tasks.runtime.files import locked, read_or_set_aside, write_sealed
+from tasks.runtime.store import Store, StoredDocument
 
 RENAMED = {"optimiser": "method"}
 
@@ -41,48 +40,65 @@ class EarlierResult:
 
 
 class History:
-    """One study's; `folder` is its own."""
+    """One study's, in a store, so that every machine that uses the store knows it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: Store, study: str) -> None:
+        self._store, self._names = store, ("history", study)
 
     def cells(self) -> dict[str, Made]:
         """Cell → how it was last made."""
-        known = read_or_set_aside(self._folder / "cells.json", "what cells took in earlier runs is not known") or {}
-        # kept under an older name of the key by runs of earlier versions
-        return {name: Made(**{RENAMED.get(key, key): made[key] for key in made}) for name, made in known.items()}
+        return _read_cells(self._document("cells").read())
 
     def remember(self, cells: dict[str, Made]) -> None:
         """Add cells, or replace what was known of them."""
-        with locked(self._folder / "lock"):
-            known = {name: asdict(made) for name, made in (self.cells() | cells).items()}
-            write_sealed(self._folder / "cells.json", known)
+        self._document("cells").update(
+            lambda known: {name: asdict(made) for name, made in (_read_cells(known) | cells).items()}
+        )
 
     def results(self) -> list[EarlierResult]:
         """Earlier results, the oldest first; one for each change of ratings or settings."""
-        return list(self._results().values())
-
-    def _results(self) -> dict[int, EarlierResult]:
-        """By the number in the file's name."""
-        results = {}
-        for path in sorted((self._folder / "results").glob("*.json")):
-            record = read_or_set_aside(path, "this run is not compared with that result")
-            if record:
-                pooled = record.pop("pooled")
-                frame = pd.DataFrame(pooled["data"], columns=pooled["columns"])
-                results[int(path.stem)] = EarlierResult(**record, pooled=frame)
-        return results
+        return self._results(len(self._identities()))
 
     def conclude(self, result: EarlierResult) -> EarlierResult | None:
         """Keep a result, in place of the last one if that rests on the same; the last that rests on something else."""
-        with locked(self._folder / "lock"):
-            known = self._results()
-            last = max(known, default=-1)
-            number = last if known and known[last].identity == result.identity else last + 1
-            record = vars(result) | {"pooled": json.loads(result.pooled.to_json(orient="split"))}
-            write_sealed(self._folder / "results" / f"{number:06d}.json", record)
-        earlier = [kept for place, kept in known.items() if place < number]
+        numbered = self._identities()
+
+        def added(known: list[str] | None) -> list[str]:
+            known = known or numbered
+            return known if known[-1:] == [result.identity] else [*known, result.identity]
+
+        number = len(self._document("results").update(added)) - 1
+        record = vars(result) | {"pooled": json.loads(result.pooled.to_json(orient="split"))}
+        self._result(number).update(lambda _: record)
+        earlier = self._results(number)
         return earlier[-1] if earlier else None
+
+    def _identities(self) -> list[str]:
+        """Of all results by number, also where only they themselves are there."""
+        known = self._document("results").read()
+        if known is None:
+            known = []
+            while record := self._result(len(known)).read():
+                known.append(record["identity"])
+        return known
+
+    def _results(self, count: int) -> list[EarlierResult]:
+        """The first so many, without those that are damaged."""
+        records = [record for number in range(count) if (record := self._result(number).read())]
+        frames = [pd.DataFrame(own["data"], columns=own["columns"]) for own in (r.pop("pooled") for r in records)]
+        return [EarlierResult(**record, pooled=frame) for record, frame in zip(records, frames, strict=True)]
+
+    def _result(self, number: int) -> StoredDocument:
+        return self._document("results", f"{number:06d}")
+
+    def _document(self, *names: str) -> StoredDocument:
+        return self._store.document(*self._names, *names)
+
+
+def _read_cells(known: dict[str, dict[str, Any]] | None) -> dict[str, Made]:
+    """Also those kept under an older name of a key by runs of earlier versions."""
+    cells = known or {}
+    return {name: Made(**{RENAMED.get(key, key): made[key] for key in made}) for name, made in cells.items()}
 
 
 def why(made: Made | None, base: str, data: str, settings: dict[str, Any], n_pairs: int) -> str:

@@ -40,9 +40,31 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o666) -> Non
         temporary.unlink(missing_ok=True)
 
 
+def sealed(content: Any) -> str:
+    """What JSON can hold, with its digest, for `unsealed`."""
+    return json.dumps({"digest": _digest(content), "content": content}, indent=1)
+
+
+def unsealed(text: bytes) -> Any:
+    """The content of what `sealed` gave, or any JSON of earlier versions, which has no seal.
+
+    Raises:
+        Damaged: the text was cut short or changed.
+    """
+    try:
+        read = json.loads(text)
+    except ValueError:
+        raise Damaged("not the JSON that was written") from None
+    if not isinstance(read, dict) or not SEAL & set(read):
+        return read
+    if set(read) != SEAL or _digest(read["content"]) != read["digest"]:
+        raise Damaged("not the content that was written")
+    return read["content"]
+
+
 def write_sealed(path: Path, content: Any) -> None:
     """Write what JSON can hold, with its digest, for `read_sealed`."""
-    write_atomically(path, json.dumps({"digest": _digest(content), "content": content}, indent=1))
+    write_atomically(path, sealed(content))
 
 
 def read_sealed(path: Path) -> Any:
@@ -52,15 +74,7 @@ def read_sealed(path: Path) -> Any:
         FileNotFoundError: there is no such file.
         Damaged: the file was cut short or changed.
     """
-    try:
-        sealed = json.loads(path.read_bytes())
-    except ValueError:
-        raise Damaged("not the JSON that was written") from None
-    if not isinstance(sealed, dict) or not SEAL & set(sealed):
-        return sealed
-    if set(sealed) != SEAL or _digest(sealed["content"]) != sealed["digest"]:
-        raise Damaged("not the content that was written")
-    return sealed["content"]
+    return unsealed(path.read_bytes())
 
 
 def read_or_set_aside(path: Path, consequence: str) -> Any:
@@ -83,6 +97,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder, or of a file."""
+    return sum(path.stat().st_size for path in [folder, *folder.rglob("*")] if path.is_file())
 
 
 def _digest(content: Any) -> str:

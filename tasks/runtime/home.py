@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs.errors import InputError
 
-PARTS = ("store", "slots", "history", "collections", "mlflow", "prefect", "temporary-prefect", "caches", "serve")
+PARTS = ("store", "slots", "collections", "mlflow", "prefect", "temporary-prefect", "caches", "serve")
 """The folders at the top of the home."""
 
 
@@ -30,7 +30,12 @@ def prepare_home() -> Path:
                 folder.mkdir(parents=folder == place)
                 folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=place):
-            return place
+            pass
+        earlier, now = place / "history", place / "store" / "documents" / "history"
+        if earlier.is_dir() and not now.exists():  # where earlier versions kept it
+            now.parent.mkdir(exist_ok=True)
+            earlier.rename(now)
+        return place
     except OSError as error:
         raise InputError(f"{place}: {error.strerror}; PLURALIGN_HOME names a folder that can be written") from None
 

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from tasks.runtime.job import Done, Job
 from tasks.runtime.progress import Report, tell
-from tasks.runtime.store import Artifact, Record, Store
+from tasks.runtime.store import Artifact, DamagedArtifact, Record, Store
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class JobFailed(RuntimeError):
     """A job that raised, or whose process died; the message is the reason."""
+
+
+class WorkerLost(JobFailed):
+    """The process or machine that did a job is gone; another may do it."""
+
+
+def again_if_lost(retries: int, job: Job, work: Callable[[], T]) -> T:
+    """`work()`, and once more for each time that its worker was lost, at most so many times.
+
+    Raises:
+        WorkerLost: it was lost each time; the message says how often.
+    """
+    for tries in range(1, retries + 1):
+        try:
+            return work()
+        except WorkerLost as error:
+            log.warning("%s: %s; it is done again (%d of %d)", job.title, error, tries, retries)
+            tell(Report(""))
+    try:
+        return work()
+    except WorkerLost as error:
+        raise WorkerLost(f"{error} (tried {retries + 1} times)" if retries else str(error)) from None
+
+
+def again_if_damaged(work: Callable[[], T]) -> T:
+    """`work()`, and once more where an artifact that it rests on is damaged: it is then made again with it."""
+    try:
+        return work()
+    except DamagedArtifact:
+        return work()
 
 
 class Runner(Protocol):
@@ -30,7 +64,8 @@ class Runner(Protocol):
         What the job reports of its progress goes to `progress.tell` in the thread that asked.
 
         Raises:
-            JobFailed: the job raised, its process died, or the runner was closed.
+            JobFailed: the job raised, its process died as often as it may, or the runner was closed.
+            DamagedArtifact: one of its inputs is not what was published, and has to be made again.
         """
 
     def near(self, base: str) -> AbstractContextManager[None]:

@@ -1,8 +1,10 @@
 """What a stage hands on: an artifact, a folder of files with a record, whole or not there at all.
 
 A `Store` keeps artifacts by stage and key. `FolderStore` keeps them in a folder of this machine, or of a file system
-that machines share; `MemoryStore` in memory, for tests. Only a store knows where an artifact lies: all others ask it,
-or the artifact, for a folder with its files.
+that machines share; `object_store.ObjectStore` where machines share nothing else; `MemoryStore` in memory, for tests.
+Only a store knows where an artifact lies: all others ask it, or the artifact, for a folder with its files.
+
+Beside artifacts it keeps what runs remember: documents, journals, and workspaces, which outlive a kill.
 """
 
 from __future__ import annotations
@@ -13,22 +15,45 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, Literal, Protocol
 
 from typing_extensions import TypeVar
 
+from configs.errors import InputError
 from configs.schema import Frozen
-from tasks.runtime.files import Damaged, file_digest, locked, read_sealed, write_atomically, write_sealed
-from tasks.runtime.home import home
+from tasks.runtime.files import (
+    Damaged,
+    file_digest,
+    locked,
+    read_or_set_aside,
+    read_sealed,
+    size_of,
+    write_atomically,
+    write_sealed,
+)
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]
 R = TypeVar("R", default=Record)
+DOCUMENTS = "documents"
+
+
+class DamagedArtifact(RuntimeError):
+    """What an artifact's files hold is not what was published. The store no longer finds it, so that it is made again
+    by whoever asks for it next."""
+
+    def __init__(self, stage: str, key: str, fault: str) -> None:
+        super().__init__(stage, key, fault)
+        self.stage, self.key, self.fault = stage, key, fault
+
+    def __str__(self) -> str:
+        return f"{place(self.stage, self.key)}: {self.fault}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,70 @@ class StoredFile(Frozen):
         return store.fetch(self.stage, self.key) / self.name
 
 
+class Workspace:
+    """A file or folder that outlives a kill and is no artifact: checkpoints, reference log-probabilities.
+
+    Who uses it takes care of several writers on a machine. This one is of a store that all machines see as a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> Path:
+        """Its path on this machine, with what was saved elsewhere. Its parent exists."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self._path
+
+    def save(self) -> None:
+        """Let other machines have what it holds now."""
+
+    def remove(self) -> None:
+        """Nobody needs it any more."""
+        if self._path.is_dir():
+            shutil.rmtree(self._path, ignore_errors=True)
+        else:
+            self._path.unlink(missing_ok=True)
+
+
+class StoredDocument(Protocol):
+    """JSON that several runs read and change."""
+
+    def read(self) -> Any:
+        """What it holds; None if there is none, or if it is damaged, which is logged."""
+
+    def update(self, change: Callable[[Any], Any]) -> Any:
+        """Replace what it holds by `change` of it, with nobody else's change lost in between; what it then holds.
+
+        `change` may be called more than once, each time on what another writer has left.
+        """
+
+
+class Journal:
+    """Rows that every run adds to and none changes. Where machines share a folder, they share a file instead."""
+
+    def add(self, rows: list[Any]) -> None:
+        """Let other machines have these rows, which JSON can hold; safe in threads."""
+
+    def others(self, read: Collection[str]) -> Iterator[tuple[str, list[Any]]]:
+        """Name and rows of each addition whose name is not among those `read` already."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that a store keeps. `age`: seconds since it was last written.
+
+    leftover: of a build that was killed, or that another one overtook.
+    """
+
+    kind: Literal["artifact", "workspace", "leftover"]
+    stage: str
+    key: str
+    size: int
+    """In bytes."""
+    age: float
+
+
 class Store(ABC):
     """Where artifacts are kept. A new kind gives the abstract methods, and a place in `open_store`."""
 
@@ -77,6 +166,14 @@ class Store(ABC):
             return self.find(stage, key) or self.publish(stage, key, folder, build(folder) or {})
 
     @abstractmethod
+    def check(self) -> None:
+        """See that it can be written and read, and that of two who publish one key one wins.
+
+        Raises:
+            InputError: it can't; the message says what to do.
+        """
+
+    @abstractmethod
     def find(self, stage: str, key: str) -> Artifact | None:
         """The finished artifact, or None; one whose files are not what was published is said and counts as none."""
 
@@ -86,7 +183,12 @@ class Store(ABC):
 
         Raises:
             FileNotFoundError: there is no such artifact.
+            DamagedArtifact: its files are not what was published.
         """
+
+    @abstractmethod
+    def distrust(self, stage: str, key: str, fault: str) -> None:
+        """Another process has found an artifact damaged: look at it again, or do not find it any more."""
 
     @abstractmethod
     def building(self, stage: str, key: str) -> AbstractContextManager[Path]:
@@ -99,7 +201,7 @@ class Store(ABC):
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
         """Keep what `building` gave and a stage has filled, whole or not at all.
 
-        Nothing that `find` finds is there yet under the key; a damaged artifact gives way.
+        Where another has published the key meanwhile, that artifact is given; a damaged one gives way.
         """
 
     def where(self, stage: str, key: str) -> str:
@@ -107,11 +209,24 @@ class Store(ABC):
         return f"{self.address}/{place(stage, key)}"
 
     @abstractmethod
-    def workspace(self, *names: str) -> Path:
-        """The path of a file or folder that outlives a kill and is no artifact: checkpoints, verdicts.
+    def workspace(self, *names: str) -> Workspace:
+        """The file or folder of these names."""
 
-        Its parent exists. Who uses it takes care of several writers, and removes it.
-        """
+    @abstractmethod
+    def document(self, *names: str) -> StoredDocument:
+        """The document of these names."""
+
+    def journal(self, name: str) -> Journal:
+        """The journal of this name."""
+        return Journal()
+
+    @abstractmethod
+    def entries(self) -> Iterator[Entry]:
+        """All that it keeps but documents and journals, with its size."""
+
+    @abstractmethod
+    def discard(self, entry: Entry) -> None:
+        """Remove something for good, unless somebody has it in use."""
 
 
 def place(stage: str, key: str) -> str:
@@ -119,14 +234,20 @@ def place(stage: str, key: str) -> str:
     return f"{stage}/{key}"
 
 
-def open_store(address: str) -> Store:
-    """The store at an address: a folder's path."""
-    return FolderStore(Path(address))
+def digests(folder: Path) -> dict[str, str]:
+    """File below the folder → SHA-256 of its content."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
 
 
-def home_store() -> Store:
-    """The store that this user's studies share."""
-    return open_store(str(home() / "store"))
+def compare(folder: Path, files: dict[str, str]) -> None:
+    """Raises `Damaged` with the first file that is not what was published, of those with these digests."""
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise Damaged(f"{name} is gone")
+        if file_digest(path) != digest:
+            raise Damaged(f"{name} is not what was written")
 
 
 class FolderStore(Store):
@@ -144,21 +265,34 @@ class FolderStore(Store):
         self._whole: set[str] = set()
         self._damaged: set[str] = set()
 
+    def check(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.root, prefix=".check") as folder:
+                write_atomically(Path(folder) / "file", "written")
+        except OSError as error:
+            raise InputError(f"{self.address}: {error.strerror or error}; the store must be a folder that can be "
+                             "written") from None  # fmt: skip
+
     def find(self, stage: str, key: str) -> Artifact | None:
         where = place(stage, key)
         try:
             record, files = self._read_record(where)
             if where not in self._whole:
-                self._compare(where, files)
+                compare(self.root / where, files)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Damaged as error:
-            if where not in self._damaged:
-                log.warning("%s: %s; it counts as not there, and is made again", self.where(stage, key), error)
-            self._damaged.add(where)
+            self._say_damaged(stage, key, str(error))
             return None
         self._whole.add(where)
         return Artifact(stage, key, record, self)
+
+    def _say_damaged(self, stage: str, key: str, fault: str) -> None:
+        where = place(stage, key)
+        if where not in self._damaged:
+            log.warning("%s: %s; it counts as not there, and is made again", self.where(stage, key), fault)
+        self._damaged.add(where)
 
     def _read_record(self, where: str) -> tuple[Record, dict[str, str]]:
         """What the stage said, and file → digest; no digests where an earlier version kept the artifact."""
@@ -170,19 +304,16 @@ class FolderStore(Store):
             return content["record"], content["files"]
         return content, {}
 
-    def _compare(self, where: str, files: dict[str, str]) -> None:
-        """Raises `Damaged` with the first file that is not what was published."""
-        for name, digest in files.items():
-            path = self.root / where / name
-            if not path.is_file():
-                raise Damaged(f"{name} is gone")
-            if file_digest(path) != digest:
-                raise Damaged(f"{name} is not what was written")
-
     def fetch(self, stage: str, key: str) -> Path:
-        if place(stage, key) not in self._whole and self.find(stage, key) is None:
+        where = place(stage, key)
+        if where not in self._whole and self.find(stage, key) is None:
+            if where in self._damaged and (self.root / where).is_dir():
+                raise DamagedArtifact(stage, key, "its files are not what was written")
             raise FileNotFoundError(f"{self.where(stage, key)}: no such artifact")
-        return self.root / place(stage, key)
+        return self.root / where
+
+    def distrust(self, stage: str, key: str, fault: str) -> None:
+        self._whole.discard(place(stage, key))
 
     @contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
@@ -196,10 +327,7 @@ class FolderStore(Store):
                 shutil.rmtree(partial, ignore_errors=True)
 
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
-        files = {
-            str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()
-        }
-        write_sealed(folder / "record.json", {"record": record, "files": files})
+        write_sealed(folder / "record.json", {"record": record, "files": digests(folder)})
         final = self.root / place(stage, key)
         if final.is_dir():
             shutil.rmtree(final)
@@ -208,10 +336,43 @@ class FolderStore(Store):
         self._whole.add(place(stage, key))
         return Artifact(stage, key, record, self, fresh=True)
 
-    def workspace(self, *names: str) -> Path:
-        path = self.root.joinpath(*names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    def workspace(self, *names: str) -> Workspace:
+        return Workspace(self.root.joinpath(*names))
+
+    def document(self, *names: str) -> StoredDocument:
+        return FileDocument(self.root.joinpath(DOCUMENTS, *names))
+
+    def entries(self) -> Iterator[Entry]:
+        now = time.time()
+        for path in sorted(self.root.glob("*/*")):
+            if path.parent.name != DOCUMENTS and path.suffix != ".lock":
+                kind: Any = "leftover" if path.suffix == ".partial" else "workspace"
+                if (path / "record.json").exists():
+                    kind = "artifact"
+                age = now - path.stat().st_mtime
+                yield Entry(kind, path.parent.name, path.name, size_of(path), age)
+
+    def discard(self, entry: Entry) -> None:
+        with locked(self.root / f"{place(entry.stage, entry.key.removesuffix('.partial'))}.lock"):
+            Workspace(self.root / place(entry.stage, entry.key)).remove()
+            self._whole.discard(place(entry.stage, entry.key))
+
+
+class FileDocument:
+    """A `StoredDocument` in a file, with its digest; a lock beside it lets one writer at a time change it."""
+
+    def __init__(self, path: Path, consequence: str = "what it remembered is forgotten") -> None:
+        """consequence: of its damage, as the log then says."""
+        self._path, self._consequence = path.with_name(f"{path.name}.json"), consequence
+
+    def read(self) -> Any:
+        return read_or_set_aside(self._path, self._consequence)
+
+    def update(self, change: Callable[[Any], Any]) -> Any:
+        with locked(self._path.with_suffix(".lock")):
+            changed = change(self.read())
+            write_sealed(self._path, changed)
+        return changed
 
 
 class MemoryStore(Store):
@@ -225,6 +386,9 @@ class MemoryStore(Store):
         self._building: dict[tuple[str, str], threading.Lock] = {}
         self._changing = threading.Lock()
         self._scratch = tempfile.TemporaryDirectory()
+
+    def check(self) -> None:
+        """Memory can be written."""
 
     def find(self, stage: str, key: str) -> Artifact | None:
         kept = self._artifacts.get((stage, key))
@@ -241,6 +405,9 @@ class MemoryStore(Store):
                     write_atomically(folder / name, content)
         return folder
 
+    def distrust(self, stage: str, key: str, fault: str) -> None:
+        """Memory is trusted."""
+
     @contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
         with self._changing:
@@ -253,7 +420,15 @@ class MemoryStore(Store):
         self._artifacts[stage, key] = json.dumps(record), files
         return Artifact(stage, key, record, self, fresh=True)
 
-    def workspace(self, *names: str) -> Path:
-        path = Path(self._scratch.name, "workspace", *names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    def workspace(self, *names: str) -> Workspace:
+        return Workspace(Path(self._scratch.name, "workspace", *names))
+
+    def document(self, *names: str) -> StoredDocument:
+        return FileDocument(Path(self._scratch.name, DOCUMENTS, *names))
+
+    def entries(self) -> Iterator[Entry]:
+        for (stage, key), (_, files) in self._artifacts.items():
+            yield Entry("artifact", stage, key, sum(map(len, files.values())), 0.0)
+
+    def discard(self, entry: Entry) -> None:
+        self._artifacts.pop((entry.stage, entry.key), None)

@@ -1,6 +1,8 @@
 """MLflow: one parent run a study, one child run a training run. The only module that knows MLflow.
 
-What has been logged is remembered beside the store, so a re-run that trains nothing does not even import it.
+What has been logged is remembered, so a re-run that trains nothing does not even import it: in the store where MLflow is
+a server, which several machines may use, else beside its file. Of two who log one run at once, the first to remember it
+counts, and the other removes its own.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Any
 
 from configs.errors import without_credentials
 from tasks.runtime.databases import Product, make_database
-from tasks.runtime.files import locked, read_or_set_aside, write_sealed
+from tasks.runtime.files import locked
+from tasks.runtime.store import FileDocument, Store, StoredDocument
 
 log = logging.getLogger(__name__)
 KEY, CELLS = "pluralign.training_run", "pluralign.cells"
@@ -43,11 +46,12 @@ class Tracker:
     nothing: one warning, and the next run of the study logs what is missing.
     """
 
-    def __init__(self, study: str, folder: Path) -> None:
+    def __init__(self, study: str, folder: Path, store: Store) -> None:
         self.study, self.folder = study, folder
         self.uri = tracking_uri(folder)
         self._local_file = local_file(self.uri)
-        self._path = folder / "mlflow" / f"{study}.json"
+        own = FileDocument(folder / "mlflow" / study, "MLflow is asked what it has")
+        self._memory: StoredDocument = own if self._local_file else store.document("mlflow", study)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self._broken = threading.Event()
         self._mlflow: Any = None
@@ -97,13 +101,16 @@ class Tracker:
             return known["id"]
         client, parent = self._client(), self._parent()
         whole = "attributes.status = 'FINISHED'"
-        run_id = self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
+        run_id = (
+            known["id"]
+            if known
+            else self._search(f"tags.`{KEY}` = '{key}' and tags.`mlflow.parentRunId` = '{parent}' and {whole}")
+        )
         if run_id:
             client.log_batch(run_id, metrics=self._metrics(facts["metrics"]))
         else:
             run_id = self._log_run(client, parent, key, facts)
-        self._remember(lambda known: known["runs"].update({key: {"id": run_id, "scores": scores}}))
-        return run_id
+        return self._remember_run(key, scores, run_id)
 
     def _replicates(self, key: str, scores: str, of: str, name: str, metrics: Mapping[int, Mapping[str, float]]) -> str:
         from mlflow.entities import Metric
@@ -120,8 +127,7 @@ class Tracker:
         ]
         client.log_batch(run, metrics=[point for point in points if point.value == point.value])
         client.set_terminated(run)
-        self._remember(lambda known: known["runs"].update({key: {"id": run, "scores": scores}}))
-        return run
+        return self._remember_run(key, scores, run)
 
     def _study_results(self, key: str, metrics: Mapping[str, float], folder: Path) -> str:
         known = self._remembered()
@@ -135,6 +141,17 @@ class Tracker:
         client.set_terminated(parent)
         self._remember(lambda known: known.update(results=key))
         return parent
+
+    def _remember_run(self, key: str, scores: str, run: str) -> str:
+        """The run that counts: this one, unless another was remembered meanwhile; ours is then removed."""
+
+        def first(known: dict[str, Any]) -> None:
+            known["runs"][key] = {"id": known["runs"].get(key, {"id": run})["id"], "scores": scores}
+
+        counts = self._remember(first)["runs"][key]["id"]
+        if counts != run:
+            self._mlflow.delete_run(run)
+        return counts
 
     # ---- MLflow itself
 
@@ -221,8 +238,11 @@ class Tracker:
         if not parent:
             tags = {"pluralign.parent": self.study, "mlflow.runName": self.study}
             parent = self._mlflow.create_run(self._experiment(), run_name=self.study, tags=tags).info.run_id
-        self._remember(lambda known: known.update(parent=parent, experiment=self._experiment()))
-        return parent
+        experiment = self._experiment()
+        counts = self._remember(lambda known: known.update(parent=known.get("parent", parent), experiment=experiment))
+        if counts["parent"] != parent:
+            self._mlflow.delete_run(parent)
+        return counts["parent"]
 
     def _search(self, query: str) -> str:
         runs = self._mlflow.search_runs([self._experiment()], query, max_results=1)
@@ -231,16 +251,23 @@ class Tracker:
     # ---- what has been logged
 
     def _remembered(self) -> dict[str, Any]:
-        known = read_or_set_aside(self._path, "MLflow is asked what it has") or {}
+        return self._of_this_place(self._memory.read())
+
+    def _of_this_place(self, known: dict[str, Any] | None) -> dict[str, Any]:
+        """Nothing where it is of another MLflow, or of a file that is gone."""
         gone = self._local_file is not None and not self._local_file.exists()
         place = without_credentials(self.uri)
-        return {"uri": place, "runs": {}} if gone or known.get("uri") != place else known
+        return {"uri": place, "runs": {}} if gone or not known or known.get("uri") != place else known
 
-    def _remember(self, change: Any) -> None:
-        with locked(self._path.with_suffix(".lock")):
-            known = self._remembered()
-            change(known)
-            write_sealed(self._path, known)
+    def _remember(self, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Change what is remembered; what it then is."""
+
+        def changed(known: dict[str, Any] | None) -> dict[str, Any]:
+            kept = self._of_this_place(known)
+            change(kept)
+            return kept
+
+        return self._memory.update(changed)
 
 
 # ---- MLflow's SQLite file

@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,7 +50,7 @@ from tasks.preferences.experiment import keep_preferences  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import Pool  # noqa: E402
 from tasks.runtime.local.slot import CPU, QUIET  # noqa: E402
-from tasks.runtime.store import Store, StoredFile, home_store  # noqa: E402
+from tasks.runtime.store import Store, StoredFile, chosen_store  # noqa: E402
 from tasks.simulation.step import simulated_export  # noqa: E402
 
 SEEDS = 2
@@ -103,7 +102,8 @@ def stock(study: Any, base: Any, conditions: dict[str, Path], folder: Path, prec
         rows = expanded(pairs)
         steps = METHODS["dpo"].steps(len(pairs), recipe)
         job = {
-            "base": base.source(home_store()), "dtype": "float32", "rows": str(as_chat(rows, folder / "rows.parquet")),
+            "base": base.source(chosen_store()), "dtype": "float32",
+            "rows": str(as_chat(rows, folder / "rows.parquet")),
             "folder": str(folder / name.replace("/", "-")), "beta": recipe.dpo.beta,
             "learning_rate": recipe.dpo.learning_rate, "at_once": -(-len(rows) // steps), "accumulation": 1,
             "max_length": recipe.max_length, "rank": recipe.lora.rank, "alpha": recipe.lora.alpha,
@@ -151,7 +151,7 @@ def ours(
 
 def forget_reference(store: Store) -> None:
     """As if no run had asked for reference log-probabilities yet."""
-    shutil.rmtree(store.workspace("reference"), ignore_errors=True)
+    store.workspace("reference").remove()
 
 
 def cpu_of(pool: Pool) -> float:
@@ -176,7 +176,7 @@ def scores(study: Any, base: Any, adapters: dict[str, Path | None], prompts: pd.
     from tasks.architectures.load import load_base
     from tasks.generation.greedy import generate
 
-    loaded = load_base(base.architecture, base.source(home_store()), None)
+    loaded = load_base(base.architecture, base.source(chosen_store()), None)
     answers = {name: generate(loaded, path, prompts, study.recipe, False)[0]["text"] for name, path in adapters.items()}
     return {name: judge.score(prompts["prompt"].tolist(), texts.tolist()).values for name, texts in answers.items()}
 
@@ -250,7 +250,7 @@ def compare(
 ) -> None:
     total: dict[str, list[float]] = {name: [0.0, 0.0] for name in ("ours", "stock", "stock, precomputed")}
     found: list[np.ndarray] = []
-    store = home_store()
+    store = chosen_store()
     pool = Pool(store, place / "slots", workers=1)
     for base in bases:
         folder, data = (

@@ -34,7 +34,7 @@ from tasks.judging.proof import Rated, bootstrap_weights, spread, with_intervals
 from tasks.judging.vectors import Vectors
 from tasks.ratings.reading.load import load_ratings
 from tasks.ratings.study_data import StudyData
-from tasks.runtime.store import home_store
+from tasks.runtime.stores import chosen_store
 
 STUDIES = ("spica", "spica-all", "popquorn")
 SHOWN = ("agreement", "weighted_kappa", "spearman", "alpha")
@@ -48,11 +48,11 @@ def main() -> None:
     parser.add_argument("--studies", nargs="+", choices=STUDIES, default=STUDIES)
     options = parser.parse_args()
     folder = {"path": options.encoder} if Path(options.encoder).is_dir() else {"hub": options.encoder}
-    settings, store = Encoder(**folder), home_store()
+    settings, store = Encoder(**folder), chosen_store()
     check_encoder(settings)
     encoder = SentenceEncoder(settings, store)
     encoder.settle()
-    vectors = Vectors(encoder, store.workspace("vectors.db"))
+    vectors = Vectors(encoder, store.workspace("vectors.db").open())
     for name in options.studies:
         compare_features(name, options.data, vectors, options.draws)
 

@@ -30,7 +30,7 @@ def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
         runners.append(InProcess(store))
         return runners[-1]
 
-    monkeypatch.setattr(bench, "home_store", lambda: store)
+    monkeypatch.setattr(bench, "chosen_store", lambda: store)
     monkeypatch.setattr(bench, "choose_runner", in_process)
     place = new_place(tmp_path).has(databases)
     assert run(place).is_completed()

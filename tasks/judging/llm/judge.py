@@ -55,7 +55,12 @@ class LlmJudge(Judge):
     @classmethod
     def of(cls, settings: LlmJudgeSettings, material: Material) -> LlmJudge:
         rubric = make_rubric(settings, material.dimensions, material.categories)
-        return cls(settings, rubric, Verdicts(material.verdicts), lambda: endpoint_key(settings, material.secret))
+        return cls(
+            settings,
+            rubric,
+            Verdicts(material.verdicts, material.store.journal("verdicts")),
+            lambda: endpoint_key(settings, material.secret),
+        )
 
     @cached_property
     def identity(self) -> str:

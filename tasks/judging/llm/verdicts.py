@@ -9,15 +9,17 @@ answer, so another judge or rubric never reads another's verdicts.
 Several processes may write: SQLite's own locks hold, a writer waits for another. The journal is SQLite's rollback
 journal and not its write-ahead log, which needs memory that all writers share and machines on one network file system
 do not have. There, locks must work (NFS 4, or NFS 3 with its lock daemon). What `add` has returned from survives a kill
-and a power cut.
+and a power cut. Machines that share an object store instead tell each other by its journal, within seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +27,17 @@ from typing import Any
 
 from configs.schema import LlmJudgeSettings
 from tasks.judging.llm.rubric import REFUSED
+from tasks.runtime.store import Journal
 
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
 KEYS_A_QUERY = 10_000
+SECONDS_TO_GATHER = 10.0
+"""Before other machines are told of new verdicts, or asked for theirs, once more."""
+ADDED = (
+    "INSERT INTO verdicts (key, judge, grades, reason, model, input, output) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (key) DO NOTHING"
+)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
     key BLOB PRIMARY KEY, judge TEXT NOT NULL, grades BLOB NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL,
@@ -37,6 +46,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS submitted (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS collected (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS journal (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS verdicts_hold BEFORE UPDATE ON verdicts
     BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
 CREATE TRIGGER IF NOT EXISTS verdicts_stay BEFORE DELETE ON verdicts
@@ -82,13 +92,17 @@ def verdict_key(settings: LlmJudgeSettings, rubric: str, prompt: str, answer: st
 class Verdicts:
     """The verdicts of a file, made when first asked for. Safe in threads and with other processes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, journal: Journal | None = None) -> None:
+        self._path, self._journal = path, journal or Journal()
+        self._untold: list[list[Any]] = []
+        """Rows for the journal, which go together."""
+        self._told = self._heard = -math.inf
         self._lock = threading.Lock()
         self._open: sqlite3.Connection | None = None
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Verdict]:
         """The verdicts that there are for these keys."""
+        self._hear()
         verdicts = {}
         with self._lock:
             for start in range(0, len(keys), KEYS_A_QUERY):
@@ -102,13 +116,31 @@ class Verdicts:
     def add(self, judge: str, verdicts: Iterable[tuple[bytes, Verdict]]) -> None:
         """Keep those verdicts that last, all or none; the first one of a key counts."""
         rows = [(key, judge, bytes(v.grades), v.reason, v.model, v.input, v.output) for key, v in verdicts if v.lasts]
-        self._write(
-            "INSERT INTO verdicts (key, judge, grades, reason, model, input, output) VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (key) DO NOTHING",
-            rows,
-        )
+        self._write(ADDED, rows)
+        with self._lock:
+            self._untold += [[row[0].hex(), row[1], row[2].hex(), *row[3:]] for row in rows]
+        if time.monotonic() - self._told >= SECONDS_TO_GATHER:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            rows, self._untold, self._told = self._untold, [], time.monotonic()
+        if rows:
+            self._journal.add(rows)
+
+    def _hear(self) -> None:
+        """Take in what other machines have added."""
+        if time.monotonic() - self._heard < SECONDS_TO_GATHER:
+            return
+        self._heard = time.monotonic()
+        with self._lock:
+            read = {name for (name,) in self._connection().execute("SELECT name FROM journal")}
+        for name, rows in self._journal.others(read):
+            self._write(ADDED, [(bytes.fromhex(row[0]), row[1], bytes.fromhex(row[2]), *row[3:]) for row in rows])
+            self._write("INSERT OR IGNORE INTO journal VALUES (?)", [(name,)])
 
     def close(self) -> None:
+        self._tell()
         with self._lock:
             if self._open:
                 self._open.close()

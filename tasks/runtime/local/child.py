@@ -23,7 +23,8 @@ from tasks.runtime.job import Desk, Warm, measured, prepare_process, reason
 from tasks.runtime.local.jobs import read_job
 from tasks.runtime.local.sharded import run_sharded
 from tasks.runtime.progress import Report, careful, seldom
-from tasks.runtime.store import Store, open_store
+from tasks.runtime.store import DamagedArtifact, Store
+from tasks.runtime.stores import open_store
 
 _sending = threading.Lock()
 
@@ -109,6 +110,8 @@ def _answer(order: dict[str, Any], store: Store, warm: Warm, channel: TextIO) ->
         warm.drop()  # the processes that do it need the memory
         progress(Report(f"go on over {job.processes} processes"))
         return {"result": run_sharded(job, desk)}
+    except DamagedArtifact as error:
+        return {"damaged": [error.stage, error.key, error.fault]}
     except Exception as error:
         traceback.print_exc()
         return {"error": reason(error)}

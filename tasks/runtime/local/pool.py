@@ -15,7 +15,7 @@ from configs.errors import InputError
 from tasks.runtime.job import Done, Job
 from tasks.runtime.local.slot import Slot
 from tasks.runtime.router import Router
-from tasks.runtime.runner import find_result
+from tasks.runtime.runner import again_if_lost, find_result
 from tasks.runtime.store import Artifact, Store
 
 
@@ -28,9 +28,10 @@ class Pool:
     """
 
     def __init__(
-        self, store: Store, folder: Path, workers: int | None = None, gpus_each: int = 1, threads_each: int = 1
-    ) -> None:
-        """`folder`: for the children's logs."""
+        self, store: Store, folder: Path, workers: int | None = None, gpus_each: int = 1, threads_each: int = 1,
+        retries: int = 0,
+    ) -> None:  # fmt: skip
+        """`folder`: for the children's logs. `retries`: of a job whose process died."""
         ids = gpus()
         if 0 < len(ids) < gpus_each:
             raise InputError(f"architectures: one asks for {gpus_each} GPUs, and this machine has {len(ids)}")
@@ -42,7 +43,7 @@ class Pool:
             Slot(f"cpu-{n}", [], folder, store, threads) for n in range(workers)
         ]
         self.router = Router(self.slots)
-        self._store = store
+        self._store, self._retries = store, retries
         self._wanted: dict[str, threading.Lock] = {}
         """Key → for the threads that want this artifact: who waits for another's holds no slot."""
         self._wanting = threading.Lock()
@@ -60,8 +61,11 @@ class Pool:
             finished = find_result(job, self._store)
             if finished:
                 return finished
-            with self.router.lease(job.near) as slot:
-                return slot.run(job)
+            return again_if_lost(self._retries, job, lambda: self._on_a_slot(job))
+
+    def _on_a_slot(self, job: Job[Done]) -> Artifact[Done]:
+        with self.router.lease(job.near) as slot:
+            return slot.run(job)
 
     def near(self, base: str) -> AbstractContextManager[None]:
         return self.router.near(base)

@@ -23,7 +23,8 @@ from tasks.runtime.files import write_atomically
 from tasks.runtime.job import Desk, Job, measured
 from tasks.runtime.local.jobs import as_order, read_job
 from tasks.runtime.progress import Progress, Report, careful, seldom, unheard
-from tasks.runtime.store import Record, open_store
+from tasks.runtime.store import Record
+from tasks.runtime.stores import open_store
 
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",

@@ -18,8 +18,8 @@ from tasks.runtime.job import Done, Job
 from tasks.runtime.local.jobs import as_order
 from tasks.runtime.processes import children, end
 from tasks.runtime.progress import Report, tell
-from tasks.runtime.runner import JobFailed, make_result
-from tasks.runtime.store import Artifact, Record, Store
+from tasks.runtime.runner import JobFailed, WorkerLost, make_result
+from tasks.runtime.store import Artifact, DamagedArtifact, Record, Store
 
 log = logging.getLogger(__name__)
 QUIET = {
@@ -69,7 +69,8 @@ class Slot:
         """Have the child do a job; its progress is told, its warnings are logged.
 
         Raises:
-            JobFailed: the job raised, or the child died on it.
+            JobFailed: the job raised; as `WorkerLost` where the child died on it.
+            DamagedArtifact: one of its inputs is not what was published; the store no longer finds that.
         """
         return make_result(job, self.store, lambda folder: self._ask(job, folder))
 
@@ -95,13 +96,16 @@ class Slot:
                     return answer["result"]
                 if "error" in answer:
                     raise JobFailed(answer["error"])
+                if "damaged" in answer:
+                    self.store.distrust(*answer["damaged"])
+                    raise DamagedArtifact(*answer["damaged"])
                 if "warning" in answer:
                     log.warning("%s: %s", job.title, answer["warning"])
                 else:
                     tell(Report(*answer["progress"]))
         except (BrokenPipeError, json.JSONDecodeError):
             pass  # it died, perhaps in the middle of a line
-        raise JobFailed(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log_file}")
+        raise WorkerLost(f"its worker process {_how_it_ended(child.wait())}; its log is {self.log_file}")
 
     def _living_child(self, gpus: int = 1) -> subprocess.Popen[str]:
         """The child, one that sees so many of the slot's GPUs: with more, a trainer would use them all."""

@@ -12,7 +12,8 @@ from configs.schema import Study
 from tasks.exporting.export import export_study
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
-from tasks.runtime.store import Artifact, home_store
+from tasks.runtime.store import Artifact
+from tasks.runtime.stores import chosen_store
 from tasks.simulation.step import simulated_export
 
 SECRET = "a secret of more than sixteen letters"
@@ -80,6 +81,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         patch.setenv("PLURALIGN_SECRET", SECRET)
         study = load_study("demo", STUDY)
         lines = export_study(study, place / "export")
-        store = home_store()
+        store = chosen_store()
         ratings = read_ratings(study, store, simulated_export(study, store))
         return Exported(study, ratings, load_data(study, ratings), place / "export", lines)

@@ -246,7 +246,7 @@ def test_a_real_encoder_tells_what_words_do_not_and_is_proved_in_a_study(
     settings = Study(**paper.model_dump() | {"judge": {"kind": "embedded", "encoder": {"path": str(minilm)},
                                                        "proof": {"draws": 20, "sample": 30}}})  # fmt: skip
     data = StudyData.of(settings, simulated)
-    kept = Vectors(encoder, store.workspace("vectors.db"))
+    kept = Vectors(encoder, store.workspace("vectors.db").open())
     made = prepare_judge(settings, data, store, lambda name: None)
     encoder.encode = lambda text: pytest.fail("encoded twice")  # type: ignore[method-assign]
     assert kept.of(study_judge(settings, data, store)[1].rated["response"].tolist()).shape[1] == 384

@@ -10,8 +10,16 @@ import pandas as pd
 import pytest
 
 from tasks.planning.earlier_runs import EarlierResult, History, Made, seconds_each, why
+from tasks.runtime.store import FolderStore
 
 MADE = Made("base", "data", {"dpo.epochs": 1.0, "seed": 0}, "dpo", 100, 20.0, 50, 5.0)
+
+
+def folder_of(store: Path) -> Path:
+    """Where a store keeps the study's history."""
+    folder = store / "documents" / "history" / "study"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def pooled(**estimates: float) -> pd.DataFrame:
@@ -22,15 +30,15 @@ def pooled(**estimates: float) -> pd.DataFrame:
 
 
 def test_cells_are_remembered_and_replaced(tmp_path: Path) -> None:
-    history = History(tmp_path / "study")
+    history = History(FolderStore(tmp_path), "study")
     assert history.cells() == {}
     history.remember({"a": MADE, "b": MADE})
     history.remember({"b": replace(MADE, n_pairs=7)})
-    assert History(tmp_path / "study").cells() == {"a": MADE, "b": replace(MADE, n_pairs=7)}
+    assert History(FolderStore(tmp_path), "study").cells() == {"a": MADE, "b": replace(MADE, n_pairs=7)}
 
 
 def test_a_result_is_compared_with_the_last_that_rests_on_something_else(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = History(FolderStore(tmp_path), "study")
     first, again = EarlierResult("one", "mon", "r1", pooled(a=0.1)), EarlierResult("one", "tue", "r1", pooled(a=0.1))
     second = EarlierResult("two", "wed", "r2", pooled(a=0.2))
     assert history.conclude(first) is None
@@ -71,14 +79,14 @@ def test_seconds_are_those_of_the_architecture_or_of_all() -> None:
 def test_cells_that_an_earlier_version_remembered_are_read_by_the_name_that_a_key_has_now(tmp_path: Path) -> None:
     made = asdict(MADE)
     made["optimiser"] = made.pop("method")
-    (tmp_path / "cells.json").write_text(json.dumps({"a": made}))
-    assert History(tmp_path).cells() == {"a": MADE}
+    (folder_of(tmp_path) / "cells.json").write_text(json.dumps({"a": made}))
+    assert History(FolderStore(tmp_path), "study").cells() == {"a": MADE}
 
 
 def test_a_damaged_history_is_set_aside_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    history = History(tmp_path)
+    history = History(FolderStore(tmp_path), "study")
     history.remember({"a": MADE})
-    cells = tmp_path / "cells.json"
+    cells = folder_of(tmp_path) / "cells.json"
     cells.write_bytes(cells.read_bytes()[:50])
     assert history.cells() == {}
     history.remember({"b": MADE})
@@ -87,10 +95,10 @@ def test_a_damaged_history_is_set_aside_and_said(tmp_path: Path, caplog: pytest.
 
 
 def test_a_damaged_result_is_left_out_and_its_number_is_not_given_again(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = History(FolderStore(tmp_path), "study")
     for name in ("one", "two", "three"):
         history.conclude(EarlierResult(name, "mon", "r", pooled(a=0.1)))
-    middle = tmp_path / "results" / "000001.json"
+    middle = folder_of(tmp_path) / "results" / "000001.json"
     middle.write_bytes(middle.read_bytes().replace(b"0.1,", b"0.7,"))
     earlier = history.conclude(EarlierResult("four", "tue", "r", pooled(a=0.2)))
     assert earlier is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.runtime.store import FolderStore
 from tasks.runtime.tracking import Tracker
 
 
@@ -40,12 +41,12 @@ def log(tracker: Tracker, adapter: Path, scores: str = "s1", toxicity: float = 0
 def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(kept, adapter):
     from mlflow import MlflowClient
 
-    first = log(Tracker("demo", kept), adapter)
+    first = log(Tracker("demo", kept, FolderStore(kept / "store")), adapter)
     assert first
-    quiet = Tracker("demo", kept)  # the next run of the study
+    quiet = Tracker("demo", kept, FolderStore(kept / "store"))  # the next run of the study
     assert log(quiet, adapter) == first
     assert quiet._mlflow is None  # known already: MLflow is not even opened
-    assert log(Tracker("demo", kept), adapter, scores="s2", toxicity=0.25) == first
+    assert log(Tracker("demo", kept, FolderStore(kept / "store")), adapter, scores="s2", toxicity=0.25) == first
 
     client = MlflowClient(f"sqlite:///{kept}/mlflow.db")
     run = client.get_run(first)
@@ -53,19 +54,21 @@ def test_a_run_is_logged_once_and_gets_new_scores_when_the_judge_changes(kept, a
     assert [point.value for point in client.get_metric_history(first, "loss")] == [0.7, 0.6]
     assert run.data.tags["pluralign.cells"] == "llama/scale/5-point, llama/disagreement/all"
 
-    other = Tracker("other", kept)  # a study that shares the run has a run of its own below its own parent
+    other = Tracker(
+        "other", kept, FolderStore(kept / "store")
+    )  # a study that shares the run has a run of its own below its own parent
     assert log(other, adapter) != first
     (kept / "mlflow.db").unlink()
-    assert log(Tracker("demo", kept), adapter) != first
+    assert log(Tracker("demo", kept, FolderStore(kept / "store")), adapter) != first
 
 
 def test_a_page_has_an_address_where_a_server_shows_the_runs(kept, monkeypatch):
     monkeypatch.delenv("PLURALIGN_MLFLOW_PAGES", raising=False)
-    tracker = Tracker("demo", kept)
+    tracker = Tracker("demo", kept, FolderStore(kept / "store"))
     run = tracker.study_results("key", {}, kept)
     assert tracker.page(run, "report.html") == ""  # a file, and nobody shows it
     monkeypatch.setenv("PLURALIGN_MLFLOW_PAGES", "http://127.0.0.1:5000")
-    again = Tracker("demo", kept)
+    again = Tracker("demo", kept, FolderStore(kept / "store"))
     assert again.page(run, "report.html") == f"http://127.0.0.1:5000/#/experiments/1/runs/{run}/artifacts/report.html"
     assert again._mlflow is None  # known already
     assert again.page("", "report.html") == ""  # logging failed
@@ -75,7 +78,7 @@ def test_a_page_has_an_address_where_a_server_shows_the_runs(kept, monkeypatch):
 def test_a_server_that_fails_is_one_line_without_its_password(place, tmp_path, adapter, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.replace("://", "://me:hidden@"))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert log(Tracker("demo", tmp_path), adapter) == ""
+    assert log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter) == ""
     (line,) = [record.message for record in caplog.records if record.name == "tasks.runtime.tracking"]
     assert line.startswith(f"MLflow failed ({place}: ")
     assert "hidden" not in line
@@ -108,7 +111,7 @@ def test_a_spoilt_database_without_runs_is_made_anew_and_logging_goes_on(spoil, 
     spoil(file)
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "other.json").write_text('{"uri": "what a study logged into the spoilt one"}')
-    assert log(Tracker("demo", tmp_path), adapter)
+    assert log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter)
     assert f"{file} is no whole database of MLflow's: kept as mlflow.db.damaged, made anew" in caplog.text
     assert "runs" in tables_of(file)
     assert (tmp_path / "mlflow.db.damaged").exists()
@@ -117,13 +120,13 @@ def test_a_spoilt_database_without_runs_is_made_anew_and_logging_goes_on(spoil, 
 
 @pytest.mark.usefixtures("kept")
 def test_a_database_that_holds_runs_is_never_made_anew(tmp_path, adapter, caplog):
-    run = log(Tracker("demo", tmp_path), adapter)
+    run = log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = 'unknown'")
         database.commit()
     (tmp_path / "mlflow" / "demo.json").unlink()
     (tmp_path / "mlflow.version").write_text("an earlier one")
-    assert log(Tracker("demo", tmp_path), adapter) == ""
+    assert log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter) == ""
     assert f"{tmp_path / 'mlflow.db'}: " in caplog.text
     assert not (tmp_path / "mlflow.db.damaged").exists()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
@@ -147,8 +150,8 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path):
 
 @pytest.mark.usefixtures("kept")
 def test_what_was_logged_is_found_again_when_the_memory_of_it_is_damaged(tmp_path, adapter, caplog):
-    first = log(Tracker("demo", tmp_path), adapter)
+    first = log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter)
     memory = tmp_path / "mlflow" / "demo.json"
     memory.write_bytes(memory.read_bytes()[:90])
-    assert log(Tracker("demo", tmp_path), adapter) == first
+    assert log(Tracker("demo", tmp_path, FolderStore(tmp_path / "store")), adapter) == first
     assert "demo.json: not the JSON that was written; kept as demo.json.damaged, MLflow is asked" in caplog.text
