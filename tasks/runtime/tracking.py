@@ -1,8 +1,8 @@
 """MLflow: one parent run a study, one child run a training run. The only module that knows MLflow.
 
-What has been logged is remembered, so a re-run that trains nothing does not even import it: in the store where MLflow is
-a server, which several machines may use, else beside its file. Of two who log one run at once, the first to remember it
-counts, and the other removes its own.
+What has been logged is remembered, so a re-run that trains nothing does not even import it: in the store where MLflow
+is a server, which several machines may use, else beside its file. Of two who log one run at once, the first to remember
+it counts, and the other removes its own.
 """
 
 from __future__ import annotations
