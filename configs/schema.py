@@ -911,6 +911,13 @@ class Assumptions(Frozen):
 # ---- the study
 
 
+class Runtime(Frozen):
+    """How a study is run."""
+
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    """Of a job whose process or machine was lost."""
+
+
 class Study(Frozen):
     """Everything that a study is; names inside are checked against each other."""
 
@@ -940,6 +947,8 @@ class Study(Frozen):
     limits: Limits = Limits()
     raters: Raters = Raters()
     judge: JudgeSettings = EmbeddedJudgeSettings()
+    runtime: Annotated[Runtime, Field(exclude=True)] = Runtime()
+    """How it is run; nothing that it gives depends on it."""
 
     @field_validator("dimensions", "strata")
     @classmethod

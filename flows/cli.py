@@ -82,13 +82,15 @@ def output(place: str) -> Argument:
 STUDY = argument("study", "STUDY", f"{', '.join(shipped('studies'))}, or the path of a .yaml file")
 SETTING = "change a setting, such as recipe.dpo.epochs=2 or ratings.folder=export (repeatable)"
 SET = argument("--set", "KEY=VALUE", SETTING, action="append", default=[], dest="overrides")
+STORE = argument("--store", "DIR|URL", "where artifacts are kept, such as s3://BUCKET/PREFIX (default: in the home)")
+RUNNER = argument("--runner", "WHERE", "local, ray, or ray://HOST:PORT of a cluster's head (default: local)")
 WORKERS = argument("--workers", "N", "processes that train where there is no GPU (default: one a core)", type=count)
 
 
 # ---- the commands
 
 
-@command("run a study, or what is missing of it", STUDY, SET, output("outputs/NAME"), WORKERS)
+@command("run a study, or what is missing of it", STUDY, SET, output("outputs/NAME"), WORKERS, RUNNER, STORE)
 def run(options: Namespace) -> int:
     from tasks.architectures.load import check_access
     from tasks.judging.judges import check_judge
@@ -108,7 +110,7 @@ def run(options: Namespace) -> int:
     return _finish(_end_of(state), "pooled", POOLED)
 
 
-@command("ratings to survey tables, figures and report only", STUDY, SET, output("outputs/NAME-survey"))
+@command("ratings to survey tables, figures and report only", STUDY, SET, output("outputs/NAME-survey"), STORE)
 def survey(options: Namespace) -> int:
     _check_ratings(_load_study(options))
     if _prefect_has_a_server():
@@ -120,7 +122,9 @@ def survey(options: Namespace) -> int:
     return _finish(_attempt(lambda: survey_alone(**_flow_parameters(options))))
 
 
-@command("whose voice is in the ratings, and what each condition does to it", STUDY, SET, output("outputs/NAME-audit"))
+@command(
+    "whose voice is in the ratings, and what each condition does to it", STUDY, SET, output("outputs/NAME-audit"), STORE
+)
 def audit(options: Namespace) -> int:
     from tasks.audit.audit import check_audit
 
@@ -139,7 +143,7 @@ def audit(options: Namespace) -> int:
 
 @command(
     "what a run would train, judge and cost, and why, before anything runs",
-    *(STUDY, SET, argument("--output", "FILE", "also write the cells as CSV", type=Path), WORKERS),
+    *(STUDY, SET, argument("--output", "FILE", "also write the cells as CSV", type=Path), WORKERS, STORE),
 )
 def plan(options: Namespace) -> int:
     from tasks.runtime.home import prepare_home
@@ -218,6 +222,7 @@ def numbers(name: str, what: str) -> Argument:
     argument("--from", "DIR", FROM, type=Path, dest="source"),
     argument("--assume", "KEY=VALUE", f"{ASSUME} (repeatable)", action="append", default=[]),
     output("outputs/NAME-design"),
+    STORE,
     description="Predict, for one contrast, the standard error, the 95% interval and the power of studies of other "
     "sizes from the components of a finished run, or from ratings and named assumptions. Nothing is trained.",
 )
@@ -335,6 +340,7 @@ WHAT = (
     argument("study", "STUDY", "a shipped study's name, or the path of a .yaml file"),
     argument("what", "EFFECT-ID|PARTICIPANT", WHAT),
     argument("--output", "DIR", "where its outputs are (default: outputs/NAME)", type=Path),
+    STORE,
     description="Go from an effect of a finished study to its runs, adapters, judge and ratings, or from a "
     "participant to the runs and effects that rest on their ratings. Nothing runs.",
 )
@@ -358,6 +364,7 @@ ATTRIBUTES = "declared by participants, the first mattering most (default: those
     argument("--from", "DIR", "the outputs of the run whose tables these are (default: outputs/NAME, where there is "
              "one)", type=Path, dest="source"),
     output("outputs/NAME-export"),
+    STORE,
     description="Write preference data in the formats that TRL and pluralign train on, single ratings under pseudonyms "
     "of their own with small cells emptied, and the tables of a finished run, with a dictionary of their columns. "
     "Nothing is trained.",
@@ -496,6 +503,7 @@ def main(arguments: list[str] | None = None) -> int:
         for argument_name, settings in command.arguments:
             own.add_argument(argument_name, **settings)
     options = parser.parse_args(arguments)
+    _choose_places(getattr(options, "runner", None), getattr(options, "store", None))
     logging.captureWarnings(True)  # those of libraries are for who changes the code
     try:
         # Prefect has its own way with SIGTERM, and a server that is gone would be waited for in vain
@@ -516,6 +524,14 @@ def _give_up() -> None:
     show_cursor()
     print(f"pluralign: {STOPPED}", file=sys.stderr, flush=True)
     os._exit(FAILED)
+
+
+def _choose_places(runner: str | None, store: str | None) -> None:
+    """By the environment, which all that is started inherits."""
+    if runner:
+        os.environ["PLURALIGN_RUNNER"] = runner
+    if store:
+        os.environ["PLURALIGN_STORE"] = store if "://" in store else str(Path(store).absolute())
 
 
 def _load_study(options: Namespace) -> Study:

@@ -29,4 +29,12 @@ ColumnName = Annotated[str, Field(title="column")] | Annotated[None, Field(title
 
 Number = Annotated[float, Field(title="number")] | Annotated[None, Field(title="default")]
 
+RunnerAddress = (
+    Annotated[str, Field(title="local, ray, or ray://HOST:PORT")] | Annotated[None, Field(title="this worker's own")]
+)
+"""Where jobs are done; by default what `PLURALIGN_RUNNER` says where the flow runs, else on that machine."""
+
+StoreAddress = Annotated[str, Field(title="a folder or a URL")] | Annotated[None, Field(title="this worker's own")]
+"""Where artifacts are kept; by default at `PLURALIGN_STORE` where the flow runs, else in its home."""
+
 Workers = Annotated[int, Field(title="number", ge=1)] | Annotated[None, Field(title="one a core")]

@@ -18,7 +18,7 @@ from flows.artifacts import show_results
 from flows.cells import Grid, run_cells
 from flows.meta_analysis import pool_study
 from flows.outcome import IN_PART, Clock, Outcome, run_name
-from flows.parameters import Folder, Overrides, StudyName, Workers
+from flows.parameters import Folder, Overrides, RunnerAddress, StoreAddress, StudyName, Workers
 from flows.parts import audit_ratings, survey_ratings
 from flows.secret_keys import find_secret
 from flows.showing import showing
@@ -42,7 +42,12 @@ log = logging.getLogger(__name__)
 
 @flow(name="study", flow_run_name=run_name)
 def run_study(
-    study: StudyName = "demo", overrides: Overrides = None, output: Folder = None, workers: Workers = None
+    study: StudyName = "demo",
+    overrides: Overrides = None,
+    output: Folder = None,
+    workers: Workers = None,
+    runner: RunnerAddress = None,
+    store: StoreAddress = None,
 ) -> Outcome | State:
     """Run a study, or what is missing of it.
 
@@ -52,9 +57,11 @@ def run_study(
         output: where the results go; by default outputs/NAME.
         workers: processes that train on a machine without GPUs; by default one a core.
             Where they are fewer, each has several threads for a model that is not tiny.
+        runner: where jobs are done: local, ray, or ray://HOST:PORT of a cluster's head.
+        store: where artifacts are kept: a folder, or a URL such as s3://BUCKET/PREFIX.
     """
     settings = load_study(study, overrides)
-    bench, folder = Bench(settings, workers), Path(output or f"outputs/{settings.name}")
+    bench, folder = Bench(settings, workers, runner, store), Path(output or f"outputs/{settings.name}")
     with showing(bench.board, settings.name):
         return _run(bench, folder)
 
@@ -62,8 +69,10 @@ def run_study(
 def _run(bench: Bench, folder: Path) -> Outcome | State:
     settings, clock = bench.study, Clock(bench.board)
     check_access(settings.architectures)
+    bench.store.check()
     if settings.experiments:
         check_judge(settings.judge)
+        bench.runner.check()
     ratings, data = gather_ratings(bench, clock)
     with clock.stage("survey"):
         tables = survey_ratings(bench, data, ratings)

@@ -28,6 +28,7 @@ ROOMS = (
     "tasks.groups",
     "tasks.meta_analysis",
     "tasks.runtime.local",
+    "tasks.runtime.ray",
     "tasks.reporting",
     "tasks.planning",
     "tasks.lineage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -25,26 +26,42 @@ if TYPE_CHECKING:  # a survey has neither cells nor a judge, and does without th
     from tasks.methods.replicate_set import ReplicateSet
     from tasks.methods.training_set import TrainingSet
 
+LOCAL, RUNNER = "local", "PLURALIGN_RUNNER"
+"""The runner of this machine, and the variable that names another."""
 MOST_THREADS = 8
 """Of a process without GPU, where cores are left. A tiny model's products are too small for two."""
 
 
-def choose_runner(study: Study, store: Store, workers: int | None) -> Runner:
-    """Where the study's jobs are done: on slots of this machine."""
+def choose_runner(study: Study, store: Store, workers: int | None, runner: str | None = None) -> Runner:
+    """Where the study's jobs are done: `local`, on slots of this machine; `ray` or `ray://HOST:PORT`, on a cluster.
+
+    runner: by default what `PLURALIGN_RUNNER` says, else local.
+
+    Raises:
+        InputError: there is no such runner, or this machine has fewer GPUs than an architecture asks for.
+    """
+    chosen = runner or os.environ.get(RUNNER) or LOCAL
+    if chosen != LOCAL:
+        from tasks.runtime.ray.runner import RayRunner
+
+        return RayRunner(chosen, store, study.architectures, workers, study.runtime.retries)
     most = max((architecture.gpus for architecture in study.architectures), default=1)
     tiny = all(architecture.tiny for architecture in study.architectures)
-    return Pool(store, home() / "slots", workers, most, threads_each=1 if tiny else MOST_THREADS)
+    threads = 1 if tiny else MOST_THREADS
+    return Pool(store, home() / "slots", workers, most, threads_each=threads, retries=study.runtime.retries)
 
 
 class Bench:
     """Handed to tasks by reference: a plain class, which Prefect passes on without looking inside."""
 
-    def __init__(self, study: Study, workers: int | None = None) -> None:
+    def __init__(
+        self, study: Study, workers: int | None = None, runner: str | None = None, store: str | None = None
+    ) -> None:
         self.study = study
         self.board = Board()
-        self.store = chosen_store()
-        self.runner = choose_runner(study, self.store, workers)
-        self.time_left = TimeLeft(self.runner.size)
+        self.store = chosen_store(store)
+        self.runner = choose_runner(study, self.store, workers, runner)
+        self.time_left = TimeLeft(lambda: self.runner.size)
         self.tracker = Tracker(study.name, home(), self.store)
         self.history = History(self.store, study.name)
 

@@ -104,7 +104,7 @@ class _Course:
 class TimeLeft:
     """Hears what each cell reports, and tells what is left of all."""
 
-    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, slots: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._slots, self._clock = slots, clock
         self._parts: Mapping[str, Sequence[Part]] | None = None
         self._courses: dict[str, _Course] = {}
@@ -189,7 +189,7 @@ class TimeLeft:
                     on_slots += left if part.on_slot else 0.0
                     one_by_one += 0.0 if part.on_slot else left
             longest = max(longest, cell)
-        return max(on_slots / self._slots, one_by_one, longest)
+        return max(on_slots / max(self._slots(), 1), one_by_one, longest)
 
     def _is_over(self, name: str) -> bool:
         return name in self._courses and self._courses[name].over

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.runtime.job import Desk, Done, Job, Warm, measured, prepare_process, reason
 from tasks.runtime.progress import tell
-from tasks.runtime.runner import JobFailed, find_result, make_result
+from tasks.runtime.runner import STOPPED, JobFailed, find_result, make_result
 from tasks.runtime.store import Artifact, Record, Store
 
 
@@ -21,6 +21,9 @@ class InProcess:
     def __init__(self, store: Store) -> None:
         self._store, self._warm = store, Warm()
         self._busy, self._closed = threading.Lock(), False
+
+    def check(self) -> None:
+        """This process is here."""
 
     def run(self, job: Job[Done]) -> Artifact[Done]:
         with self._busy:
@@ -35,7 +38,7 @@ class InProcess:
 
     def _do(self, job: Job[Done], folder: Path) -> Record:
         if self._closed:
-            raise JobFailed("the study was stopped")
+            raise JobFailed(STOPPED)
         prepare_process()
         same = type(job).model_validate_json(job.model_dump_json())
         try:

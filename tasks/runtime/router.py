@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Generic, Protocol, TypeVar
 
-from tasks.runtime.runner import JobFailed
+from tasks.runtime.runner import STOPPED, JobFailed
 
 POLL_SECONDS = 1.0
 """A place may be another study's, which can't tell us when it gives it back."""
@@ -108,7 +108,8 @@ class Router(Generic[P]):
         self._occupied: set[int] = set()
         """Of the threads in `near`, those that wait or work; the others are between two jobs."""
         self._seconds = Seconds()
-        self._closed = False
+        self._closed = ""
+        """Why no more places are given."""
         self._changed = threading.Condition()
 
     @contextmanager
@@ -154,13 +155,43 @@ class Router(Generic[P]):
                 if base is not None:
                     (self._seconds.warm if mine.held else self._seconds.cold).append(time.monotonic() - started)
                 self._occupied.discard(threading.get_ident())  # in one step with giving the place back
-                self._free.append(mine.place)
+                if mine.place in self.places:
+                    self._free.append(mine.place)
                 self._assign()
 
-    def close(self) -> None:
+    def add(self, place: P) -> None:
+        """A place that has come."""
+        with self._changed:
+            self.places.append(place)
+            self._free.append(place)
+            self._assign()
+
+    def remove(self, place: P, only_if_free: bool = False) -> bool:
+        """A place that is gone, or is to go; whether it was here, and free if that is asked for."""
+        with self._changed:
+            if place not in self.places or (only_if_free and place not in self._free):
+                return False
+            self.places.remove(place)
+            if place in self._free:
+                self._free.remove(place)
+            self._assign()
+            return True
+
+    def free(self) -> list[P]:
+        """The places that nobody has now."""
+        with self._changed:
+            return list(self._free)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a place."""
+        with self._changed:
+            return len(self._waiting)
+
+    def close(self, why: str = STOPPED) -> None:
         """Give no more places, and let go of who waits."""
         with self._changed:
-            self._closed = True
+            self._closed = self._closed or why
             self._changed.notify_all()
 
     def _wait(self, base: str | None) -> Waiting[P]:
@@ -173,7 +204,7 @@ class Router(Generic[P]):
             while mine.place is None:
                 if self._closed:
                     self._waiting.remove(mine)
-                    raise JobFailed("the study was stopped")
+                    raise JobFailed(self._closed)
                 self._changed.wait(POLL_SECONDS)
                 self._assign()
         return mine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 class JobFailed(RuntimeError):
     """A job that raised, or whose process died; the message is the reason."""
+
+
+STOPPED = "the study was stopped"
 
 
 class WorkerLost(JobFailed):
@@ -51,8 +55,28 @@ def again_if_damaged(work: Callable[[], T]) -> T:
         return work()
 
 
+class Wanted:
+    """Lets one thread at a time ask for an artifact; who waits for another's holds no place meanwhile."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+        self._changing = threading.Lock()
+
+    def only(self, key: str) -> threading.Lock:
+        """To be held while the artifact of this key is asked for."""
+        with self._changing:
+            return self._locks.setdefault(key, threading.Lock())
+
+
 class Runner(Protocol):
     """Many threads may use one at once."""
+
+    def check(self) -> None:
+        """See that jobs can be done there, before anything is asked for.
+
+        Raises:
+            InputError: they can't; a line for each reason.
+        """
 
     @property
     def size(self) -> int:

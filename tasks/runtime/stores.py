@@ -27,6 +27,6 @@ def open_store(address: str, owner: str = "") -> Store:
     return FolderStore(Path(address))
 
 
-def chosen_store() -> Store:
-    """The store at `PLURALIGN_STORE`, else the one of the home, which this user's studies share."""
-    return open_store(os.environ.get(ADDRESS) or str(home() / "store"))
+def chosen_store(address: str | None = None) -> Store:
+    """The store at an address, else at `PLURALIGN_STORE`, else the one of the home, which this user's studies share."""
+    return open_store(address or os.environ.get(ADDRESS) or str(home() / "store"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from configs.errors import InputError
 from tasks.runtime.job import Done, Job
 from tasks.runtime.local.slot import Slot
 from tasks.runtime.router import Router
-from tasks.runtime.runner import again_if_lost, find_result
+from tasks.runtime.runner import Wanted, again_if_lost, find_result
 from tasks.runtime.store import Artifact, Store
 
 
@@ -44,20 +43,19 @@ class Pool:
         ]
         self.router = Router(self.slots)
         self._store, self._retries = store, retries
-        self._wanted: dict[str, threading.Lock] = {}
-        """Key → for the threads that want this artifact: who waits for another's holds no slot."""
-        self._wanting = threading.Lock()
+        self._wanted = Wanted()
 
     @property
     def size(self) -> int:
         return len(self.slots)
 
+    def check(self) -> None:
+        """This machine is here."""
+
     def run(self, job: Job[Done]) -> Artifact[Done]:
         """A slot first, then the artifact's lock in the store: who held that and waited for a slot could wait for ever
         on another study that has the GPU and wants the artifact."""
-        with self._wanting:
-            mine = self._wanted.setdefault(job.key, threading.Lock())
-        with self.router.asking(), mine:
+        with self.router.asking(), self._wanted.only(job.key):
             finished = find_result(job, self._store)
             if finished:
                 return finished

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from tasks.runtime.files import write_atomically
 from tasks.runtime.job import Desk, Job, measured
 from tasks.runtime.local.jobs import as_order, read_job
+from tasks.runtime.processes import existing, runs_on
 from tasks.runtime.progress import Progress, Report, careful, seldom, unheard
 from tasks.runtime.store import Record
 from tasks.runtime.stores import open_store
@@ -116,7 +115,7 @@ def main(path: str) -> None:
 
 def _end_with(parent: int) -> None:
     """Nobody waits for the run once the slot's process is gone."""
-    while psutil.pid_exists(parent):
+    while any(map(runs_on, existing([parent]))):  # nobody may be there to bury it: a zombie is gone too
         time.sleep(1)
     os._exit(1)
 

@@ -18,7 +18,7 @@ from tasks.runtime.job import Done, Job
 from tasks.runtime.local.jobs import as_order
 from tasks.runtime.processes import children, end
 from tasks.runtime.progress import Report, tell
-from tasks.runtime.runner import JobFailed, WorkerLost, make_result
+from tasks.runtime.runner import STOPPED, JobFailed, WorkerLost, make_result
 from tasks.runtime.store import Artifact, DamagedArtifact, Record, Store
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Slot:
     def _living_child(self, gpus: int = 1) -> subprocess.Popen[str]:
         """The child, one that sees so many of the slot's GPUs: with more, a trainer would use them all."""
         if self._closed:
-            raise JobFailed("the study was stopped")
+            raise JobFailed(STOPPED)
         if self._child and self._child.poll() is None and (self._sees == gpus or not self.gpus):
             return self._child
         tell(Report("start a worker process"))

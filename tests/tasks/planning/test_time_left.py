@@ -33,7 +33,7 @@ def answers(done: float, total: float = 20) -> Report:
 
 
 def test_nothing_is_known_before_the_plan_nor_where_nothing_of_the_kind_has_run(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     assert left.seconds() is None
     left.expect({"control": [answer(20)], "cell": [train(100), answer(20)]})
     assert left.seconds() is None
@@ -47,7 +47,7 @@ def test_nothing_is_known_before_the_plan_nor_where_nothing_of_the_kind_has_run(
 
 
 def test_a_running_cells_own_steps_count_for_it_and_for_those_that_wait(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"control": [answer(20)], "first": [train(100), answer(20)], "second": [train(200), answer(20)]})
     control, first = left.listener("control"), left.listener("first")
     control(answers(0))
@@ -72,7 +72,7 @@ def test_a_running_cells_own_steps_count_for_it_and_for_those_that_wait(watch: W
 
 
 def test_the_plans_seconds_are_scaled_by_how_the_like_of_them_turned_out(watch: Watch) -> None:
-    left = TimeLeft(2, watch)
+    left = TimeLeft(lambda: 2, watch)
     left.expect({"a": [train(100, 50.0)], "b": [train(100, 30.0)], "c": [train(100, 40.0)], "d": [answer(20, 30.0)]})
     assert left.seconds() == 75.0  # 150 s over two slots
     first = left.listener("a")
@@ -89,7 +89,7 @@ def test_the_plans_seconds_are_scaled_by_how_the_like_of_them_turned_out(watch: 
 
 
 def test_what_a_whole_part_took_has_its_loading_but_not_the_references(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"a": [train(100)], "b": [train(100)]})
     first = left.listener("a")
     first(Report("begin"))
@@ -104,7 +104,7 @@ def test_what_a_whole_part_took_has_its_loading_but_not_the_references(watch: Wa
 
 
 def test_waiting_for_a_slot_between_two_jobs_is_no_time_that_they_take(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"a": [train(100), answer(20)], "b": [answer(40)]})
     first = left.listener("a")
     watch.now = 500.0
@@ -125,7 +125,7 @@ def test_waiting_for_a_slot_between_two_jobs_is_no_time_that_they_take(watch: Wa
 
 
 def test_another_architectures_speed_is_taken_in_proportion_to_its_parameters(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"a": [train(100)], "b": [train(50, architecture="large", parameters=3e8)]})
     first = left.listener("a")
     first(steps(0))
@@ -136,7 +136,7 @@ def test_another_architectures_speed_is_taken_in_proportion_to_its_parameters(wa
 
 
 def test_what_goes_beside_the_plan_counts_at_its_own_speed_until_it_is_over(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"a": [train(100, 60.0)]})
     base = left.listener("small · base")
     base(Report("pre-train", 0, 400, "steps"))
@@ -148,7 +148,7 @@ def test_what_goes_beside_the_plan_counts_at_its_own_speed_until_it_is_over(watc
 
 
 def test_a_run_that_cells_share_counts_once_whichever_does_it(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     shared = [replace(train(100, 60.0), key="run"), replace(answer(20, 5.0), key="answers")]
     left.expect({"a": shared, "b": shared, "c": [train(100, 60.0)]})
     assert left.seconds() == 60 + 5 + 60
@@ -169,7 +169,7 @@ def test_verdicts_go_one_after_another_beside_the_slots(watch: Watch) -> None:
     def verdicts(n: float) -> Part:
         return Part("verdicts", "verdicts", "", n, 1.0, on_slot=False)
 
-    left = TimeLeft(4, watch)
+    left = TimeLeft(lambda: 4, watch)
     left.expect({name: [answer(20, 2.0), verdicts(20)] for name in "abc"})
     assert left.seconds() is None
     first = left.listener("a")
@@ -184,7 +184,7 @@ def test_verdicts_go_one_after_another_beside_the_slots(watch: Watch) -> None:
 
 
 def test_a_run_that_begins_again_or_goes_on_from_a_checkpoint_goes_by_what_is_new(watch: Watch) -> None:
-    left = TimeLeft(1, watch)
+    left = TimeLeft(lambda: 1, watch)
     left.expect({"a": [train(100)]})
     cell = left.listener("a")
     cell(steps(6))
