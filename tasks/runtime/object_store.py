@@ -124,7 +124,7 @@ def first_line(error: BaseException) -> str:
 class ObjectStore(Store):
     """Artifacts in an object store, and a cache of them on this machine."""
 
-    __slots__ = ("_cache", "_damaged", "_known", "_remote", "address", "owner")  # as FolderStore has
+    __slots__ = ("_cache", "_damaged", "_known", "_remote", "_said", "address", "owner")  # as FolderStore has
 
     def __init__(self, address: str, owner: str = "") -> None:
         self.address, self.owner = address, owner or secrets.token_hex(8)
@@ -134,6 +134,8 @@ class ObjectStore(Store):
         """Place → its record, of what has been found or published."""
         self._damaged: dict[str, str] = {}
         """Place → the attempt whose files are not what was published."""
+        self._said: set[str] = set()
+        """Places that were said to be damaged."""
 
     def check(self) -> None:
         key = f"checks/{secrets.token_hex(8)}"
@@ -187,7 +189,9 @@ class ObjectStore(Store):
                 raise Damaged(f"{name} is gone" if name not in found else f"{name} is not what was written")
 
     def _say_damaged(self, stage: str, key: str, fault: str) -> None:
-        log.warning("%s: %s; it counts as not there, and is made again", self.where(stage, key), fault)
+        if place(stage, key) not in self._said:
+            log.warning("%s: %s; it counts as not there, and is made again", self.where(stage, key), fault)
+        self._said.add(place(stage, key))
 
     def fetch(self, stage: str, key: str) -> Path:
         where = place(stage, key)
@@ -250,6 +254,7 @@ class ObjectStore(Store):
                 continue
             if there["attempt"] == attempt:
                 self._damaged.pop(where, None)
+                self._said.discard(where)
                 return True
             if self._damaged.get(where) != there["attempt"]:
                 return False
