@@ -45,6 +45,12 @@ class Host:
         logs = Path(os.environ.get("PLURALIGN_HOME") or Path(tempfile.gettempdir()) / f"pluralign-{os.getuid()}")
         self._slot = Slot(name, gpus(), logs.absolute() / "slots", open_store(needs.store, needs.owner), threads)
 
+    def node(self) -> str:
+        """Ray's id of the node; the answer comes once the host is ready."""
+        import ray
+
+        return ray.get_runtime_context().get_node_id()
+
     def run(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Do the job of `jobs.as_order`."""
         said: queue.Queue[dict[str, Any]] = queue.Queue()

@@ -47,8 +47,9 @@ class Cluster:
         os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
         answering = _answering(address) if address != "ray" else ""
         if not answering:
-            kept_secret(home() / "ray-token")
-            os.environ.update(OWN | {"RAY_AUTH_TOKEN_PATH": str((home() / "ray-token").absolute())})
+            token = os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str((home() / "ray-token").absolute()))
+            kept_secret(Path(token))
+            os.environ.update(OWN)
         self._folder: Path | None = None
         import ray  # which reads its environment now
 
@@ -116,7 +117,7 @@ def _why(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "Version mismatch" in text or "version mismatch" in text:
         return f"the cluster has another version of Ray or Python ({text[:200]})"
-    if isinstance(error, ConnectionError):
+    if isinstance(error, ConnectionError) or type(error).__name__ == "AuthenticationError":
         needs = "the cluster's token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN_PATH)"
         return f"Ray lets in who has {needs} and runs on a node of the cluster ({text[:120]})"
     return f"{type(error).__name__}: {text[:300]}"

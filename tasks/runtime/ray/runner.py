@@ -50,6 +50,8 @@ class NodePlace:
     def __init__(self, actor: Any, size: int) -> None:
         self.actor, self.size = actor, size
         self.base: str | None = None
+        self.node = ""
+        """Ray's id of the node that it is on, once it is ready."""
         self.idle_since = time.monotonic()
 
     def claim(self) -> bool:
@@ -66,18 +68,20 @@ class NodePlace:
         """
         import ray
 
+        begun = False
         try:
             stream = self.actor.run.options(num_returns="streaming").remote(as_order(job))
             while True:
                 ready, _ = ray.wait([stream], timeout=SILENCE_SECONDS)
                 if not ready:
-                    raise PlaceGone(f"its node says nothing for {SILENCE_SECONDS:.0f} s")
+                    raise PlaceGone(f"its node says nothing for {SILENCE_SECONDS:.0f} s", begun)
                 message = ray.get(next(stream))
+                begun = True
                 if "published" in message:
                     return message["published"]
                 self._hear(job, message)
         except (ray.exceptions.RayError, StopIteration) as error:
-            raise PlaceGone(f"its node or process is gone ({type(error).__name__})") from None
+            raise PlaceGone(f"its node or process is gone ({type(error).__name__})", begun) from None
 
     def _hear(self, job: Job, message: dict[str, Any]) -> None:
         if "progress" in message:
@@ -93,7 +97,11 @@ class NodePlace:
 
 
 class PlaceGone(WorkerLost):
-    """An actor that does no more jobs."""
+    """An actor that does no more jobs; `begun`: it had begun with the one that it was given."""
+
+    def __init__(self, why: str, begun: bool) -> None:
+        super().__init__(why)
+        self.begun = begun
 
 
 @dataclass
@@ -216,10 +224,19 @@ class RayRunner:
             if finished:
                 return finished
             self._connect()
-            return again_if_lost(self._retries, job, lambda: self._on_a_place(kind, job))
+            return again_if_lost(self._retries, job, lambda: self._on_a_living_place(kind, job))
 
     def _kind_of(self, job: Job) -> _Kind:
         return self._kinds[min((size for size in self._kinds if size >= job.gpus), default=max(self._kinds))]
+
+    def _on_a_living_place(self, kind: _Kind, job: Job[Done]) -> Artifact[Done]:
+        """On a place that was gone before it came to it, a job is not lost."""
+        while True:
+            try:
+                return self._on_a_place(kind, job)
+            except PlaceGone as error:
+                if error.begun:
+                    raise
 
     def _on_a_place(self, kind: _Kind, job: Job[Done]) -> Artifact[Done]:
         with kind.router.lease(job.near) as place:
@@ -269,7 +286,11 @@ class RayRunner:
     def _manage(self) -> None:
         while not self._closed.wait(MANAGE_SECONDS):
             try:
+                alive = {node["NodeID"] for node in _alive()}
                 for kind in self._kinds.values():
+                    for place in kind.router.free():
+                        if place.node not in alive:
+                            kind.router.remove(place, only_if_free=True)
                     self._take_in(kind)
                     self._ask_for_more(kind)
                     self._give_back(kind)
@@ -287,7 +308,7 @@ class RayRunner:
         for promise in ready:
             place = kind.coming.pop(promise)
             try:
-                ray.get(promise)
+                place.node = ray.get(promise)
             except ray.exceptions.RayError as error:
                 self._count_failure(_first_words(error))
                 continue
@@ -313,7 +334,7 @@ class RayRunner:
             wanted = min(wanted, self._most - there)
         for _ in range(wanted):
             place = NodePlace(self._new_actor(kind), kind.size)
-            kind.coming[place.actor.__ray_ready__.remote()] = place
+            kind.coming[place.actor.node.remote()] = place
 
     def _new_actor(self, kind: _Kind) -> Any:
         import ray
