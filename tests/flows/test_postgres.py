@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -110,17 +110,19 @@ def serving(stack: Stack) -> Iterator[None]:
                     [sys.executable, "-m", module, *arguments], env=stack.environment(), cwd=stack.folder,
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 ))  # fmt: skip
-        for address in (stack.prefect, stack.mlflow):
-            until(partial(answers, f"{address}/health"), f"an answer of {address}")
+        for process, address in zip(processes, (stack.prefect, stack.mlflow), strict=True):
+            until(partial(answers, process, f"{address}/health"), f"an answer of {address}")
         yield
     finally:
         for process in processes:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         for process in processes:
             process.wait(PATIENCE)
 
 
-def answers(address: str) -> bool:
+def answers(process: subprocess.Popen[bytes], address: str) -> bool:
+    assert process.poll() is None, f"{process.args} ended with exit code {process.returncode}"
     try:
         return httpx.get(address, timeout=5).is_success
     except httpx.TransportError:
