@@ -36,7 +36,7 @@ READ, WRITTEN, THOUGHT = 250, 300, 1024
 STEP = 0.030
 """Seconds in which a batch of answers grows by a token, whatever the model: generation is bound by launches."""
 START, DISK, HUB = 20.0, 2e9, 0.5e9
-"""Seconds until a process has its libraries; bytes a second from a node's disk to its GPU, and from the hub to a node."""
+"""Seconds until a process has its libraries; bytes a second from a node's disk to its GPU, from the hub to a node."""
 ADAPTER = 10
 """A rank-16 adapter on all linear layers has about so many times parameters^(2/3): 11 million on Llama 1B, 42 on 8B."""
 GPU_HOUR, SPOT_HOUR = 3.0, 1.5
@@ -53,7 +53,7 @@ GPUS, REPLICATES = (1, 8, 64), (0, 8)
 
 @dataclass(frozen=True)
 class Job:
-    """What a GPU does in one go: a training run with its answers, its replicates with theirs, or a control's answers."""
+    """What a GPU does in one go: a training run with its answers, its replicates with theirs, or the control's."""
 
     base: Architecture
     seconds: float

@@ -48,12 +48,9 @@ def test_bases_have_full_tags_and_a_place_for_a_digest(file: Path) -> None:
 
 def test_both_images_have_one_python() -> None:
     """Ray refuses nodes whose Python differs."""
-    versions = [re.search(r"^ARG PYTHON=(\S+)$", file.read_text(), re.M) for file in (CPU, GPU)]
-    assert versions[0] and versions[1]
-    assert versions[0][1] == versions[1][1]
-    in_skypilot = re.search(r"--python (\S+)", (DOCKER / "skypilot.yaml").read_text())
-    assert in_skypilot
-    assert versions[0][1] == f"python:{in_skypilot[1]}-slim-bookworm"
+    cpu, gpu = (re.findall(r"^ARG PYTHON=(\S+)$", file.read_text(), re.M) for file in (CPU, GPU))
+    (in_skypilot,) = re.findall(r"--python (\S+)", (DOCKER / "skypilot.yaml").read_text())
+    assert cpu == gpu == [f"python:{in_skypilot}-slim-bookworm"]
 
 
 def test_an_image_holds_what_it_needs_and_nothing_else() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.docker.stack import DOCKER, RAW_CONFIGS, SECRETS, services
-from tests.watch import until
+from tests.watch import PATIENCE, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +48,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stack = services(VARIABLES)
-        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && exec sleep 600"])
+        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && exec sleep 3600"])
         self._inside = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
         loopback = [*self._inside, "ip", "-oneline", "link", "show", "up", "dev", "lo"]
         until(lambda: b"LOOPBACK" in subprocess.run(loopback, capture_output=True, check=False).stdout, "a loopback")
@@ -61,14 +61,14 @@ class Machine:
         return _HOST.sub("127.0.0.1", text)
 
     def environment(self, name: str) -> dict[str, str]:
-        for folder in ("srv", "home", "data", "tmp"):
+        for folder in ("srv", "home", "data", name):
             (self.folder / folder).mkdir(exist_ok=True)
         tools = [str(Path(sys.executable).parent), str(DOCKER), os.environ["PATH"]]
         given = {key: self._put(value) for key, value in self.stack[name]["environment"].items()}
         return given | {
             "PATH": os.pathsep.join(tools),
             "HOME": str(self.folder / "home"),
-            "RAY_TMPDIR": str(self.folder / "tmp"),
+            "RAY_TMPDIR": str(self.folder / name),
             "PYTHONPATH": str(DOCKER.parent),
         }
 
@@ -93,7 +93,7 @@ class Machine:
         """A command beside the service, in its environment and network."""
         asked = [*self._inside, *command]
         return subprocess.run(
-            asked, env=self.environment(name), capture_output=True, text=True, check=False, timeout=60
+            asked, env=self.environment(name), capture_output=True, text=True, check=False, timeout=PATIENCE
         )  # fmt: skip
 
     def said(self, name: str) -> str:
@@ -132,29 +132,44 @@ def machine() -> Iterator[Machine]:
         machine.close()
 
 
-def database(machine: Machine) -> subprocess.Popen[bytes]:
+class Postgres:
     """What the image of PostgreSQL does with its variables and its folder of first statements."""
-    (tools,) = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
-    data = machine.folder / "postgres"
-    data.mkdir()
-    os.chown(data, NOBODY, NOBODY)
-    given: dict[str, Any] = machine.stack["database"]["environment"]
-    password = machine.folder / "password"
-    password.write_text(given["POSTGRES_PASSWORD"])
-    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    user = f"--username={given['POSTGRES_USER']}"
-    make = [*as_nobody, tools / "initdb", user, "--auth=scram-sha-256", "--no-sync", f"--pwfile={password}", data / "db"]
-    password.chmod(0o644)
-    subprocess.run(make, check=True, capture_output=True, cwd="/")
-    server = [*as_nobody, str(tools / "postgres"), "-D", str(data / "db"), "-h", "127.0.0.1", "-k", str(data), "-F"]
-    process = machine.start("database", server)
-    machine.stack["database"]["healthcheck"]["test"][1] = str(tools / "pg_isready")
-    machine.gets_well("database", process)
-    for statement in (f"CREATE DATABASE {given['POSTGRES_DB']}", RAW_CONFIGS["databases"]["content"]):
-        ask = [tools / "psql", f"--host={data}", user, "--dbname=postgres", "--command", statement]
-        password_of = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": os.environ["PATH"]}
-        subprocess.run(ask, check=True, capture_output=True, env=password_of)
-    return process
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.tools = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        given: dict[str, Any] = machine.stack["database"]["environment"]
+        self.user, self.password = f"--username={given['POSTGRES_USER']}", given["POSTGRES_PASSWORD"]
+        data, password = machine.folder / "postgres", machine.folder / "password"
+        data.mkdir()
+        os.chown(data, NOBODY, NOBODY)
+        password.write_text(self.password)
+        password.chmod(0o644)
+        as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        how = [self.user, "--auth=scram-sha-256", "--no-sync", f"--pwfile={password}", str(data / "db")]
+        subprocess.run([*as_nobody, str(self.tools / "initdb"), *how], check=True, capture_output=True, cwd="/")
+        server = [str(self.tools / "postgres"), "-D", str(data / "db"), "-h", "127.0.0.1", "-k", str(data), "-F"]
+        machine.stack["database"]["healthcheck"]["test"][1] = str(self.tools / "pg_isready")
+        self.process = machine.start("database", [*as_nobody, *server])
+        machine.gets_well("database", self.process)
+        for statement in (f"CREATE DATABASE {given['POSTGRES_DB']}", RAW_CONFIGS["databases"]["content"]):
+            self.ask("psql", "--dbname=postgres", "--command", statement)
+
+    def ask(self, tool: str, *rest: str) -> str:
+        """What one of PostgreSQL's programs answers."""
+        command = ["env", f"PGPASSWORD={self.password}", str(self.tools / tool), "--host=127.0.0.1", self.user, *rest]
+        asked = self.machine.ask("database", command)
+        assert asked.returncode == 0, asked.stderr
+        return asked.stdout
+
+    def came_back(self, name: str) -> list[str]:
+        """How many rows tables have: now, and in a copy that was dumped and restored as docker/README.md says."""
+        dump, copy = self.machine.folder / "a.dump", f"{name}_again"
+        self.ask("pg_dump", "--format=custom", f"--file={dump}", name)
+        self.ask("psql", "--dbname=postgres", "--command", f"CREATE DATABASE {copy}")
+        self.ask("pg_restore", "--clean", "--if-exists", f"--dbname={copy}", str(dump))
+        count = "SELECT (SELECT count(*) FROM deployment), (SELECT count(*) FROM work_pool)"
+        return [self.ask("psql", f"--dbname={each}", "--tuples-only", "--command", count) for each in (name, copy)]
 
 
 @pytest.mark.skipif(not list(Path("/usr/lib/postgresql").glob("*/bin")), reason="apt-get install postgresql")
@@ -162,21 +177,28 @@ def database(machine: Machine) -> subprocess.Popen[bytes]:
 def test_the_stack_comes_up_with_a_ray_cluster(machine: Machine) -> None:
     """Without Ray installed (`pip install 'pluralign[ray]'`), the stack without profiles."""
     order = ["prefect", "mlflow", "ray-head", "ray-worker", "worker"]
-    running = {"database": database(machine)}
+    database = Postgres(machine)
+    running = {"database": database.process}
     waiting = [name for name in order if find_spec("ray") or not name.startswith("ray-")]
     switched_off = {name for name in ("s3", "ray-head") if name not in waiting}
-    while waiting:  # all that have what they wait for at once, as Compose does
+    while (
+        waiting
+    ):  # all that have what they wait for at once, as Compose does; but nodes of Ray, which share ports here
         has = {*running, *switched_off}
         ready = [name for name in waiting if set(machine.stack[name].get("depends_on", ())) <= has]
+        ready = ready[:1] if "ray-head" in running else ready
         running |= {name: machine.start(name) for name in ready}
         for name in ready:
             machine.gets_well(name, running[name])
         waiting = [name for name in waiting if name not in running]
 
     registered = machine.start("deployments")
-    assert registered.wait(timeout=120) == 0, machine.said("deployments")
+    assert registered.wait(PATIENCE) == 0, machine.said("deployments")
     assert "follow-latest" in machine.said("deployments")
-    assert {name for name, process in running.items() if process.poll() is not None} == set()
+    assert [machine.said(name) for name, process in running.items() if process.poll() is not None] == []
+    before, after = database.came_back("prefect")
+    assert before == after != ""
+    assert before.split()[0] == "7"
     if find_spec("ray"):
         count = "import ray; ray.init('127.0.0.1:6379', logging_level='ERROR'); "
         count += "print(*sorted(n['Resources'].get('CPU', 0) > 0 for n in ray.nodes() if n['Alive']))"
@@ -201,5 +223,5 @@ def test_the_store_takes_what_has_its_key_and_nothing_else(machine: Machine) -> 
 
 def test_a_store_without_keys_does_not_start(machine: Machine) -> None:
     del machine.stack["s3"]["environment"]["AWS_SECRET_ACCESS_KEY"]
-    assert machine.start("s3").wait(timeout=30) != 0
+    assert machine.start("s3").wait(PATIENCE) != 0
     assert "AWS_SECRET_ACCESS_KEY" in machine.said("s3")

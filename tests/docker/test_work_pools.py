@@ -62,7 +62,9 @@ def test_no_secret_stands_in_a_template(kind: str) -> None:
     environment = defaults(kind)["env"]
     kept = {name: value for name, value in environment.items() if any(word in name for word in words)}
     paths = {"RAY_AUTH_TOKEN_PATH"}
-    assert [name for name, value in kept.items() if "{{ prefect.blocks.secret." not in value and name not in paths] == []
+    assert [
+        name for name, value in kept.items() if "{{ prefect.blocks.secret." not in value and name not in paths
+    ] == []
 
 
 def test_a_container_fits_the_compose_file() -> None:
