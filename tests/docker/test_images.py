@@ -49,7 +49,7 @@ def test_bases_have_full_tags_and_a_place_for_a_digest(file: Path) -> None:
 def test_both_images_have_one_python() -> None:
     """Ray refuses nodes whose Python differs."""
     cpu, gpu = (re.findall(r"^ARG PYTHON=(\S+)$", file.read_text(), re.M) for file in (CPU, GPU))
-    (in_skypilot,) = re.findall(r"--python (\S+)", (DOCKER / "skypilot.yaml").read_text())
+    (in_skypilot,) = re.findall(r"--python (\d\S+)", (DOCKER / "skypilot.yaml").read_text())
     assert cpu == gpu == [f"python:{in_skypilot}-slim-bookworm"]
 
 

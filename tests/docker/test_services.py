@@ -1,7 +1,7 @@
 """Every service's own command, started as its image would, until its own health check says that it is well.
 
-All of them run in a network of their own, in which there is nothing but a loopback: ports are those of the compose file,
-hosts are 127.0.0.1, and nothing can be reached from outside. What is needed and not there is said by what is skipped.
+All of them run in a network of their own, in which there is nothing but a loopback: ports are those of the compose
+file, hosts are 127.0.0.1, and nothing can be reached from outside. What is needed and not there, the skipped tests say.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ _HOST = re.compile(r"\b(?:database|prefect|mlflow|s3|ray-head)(?=:\d)")
 NOBODY = 65534
 
 
+def _network_of(process: int | str) -> int:
+    return os.stat(f"/proc/{process}/ns/net").st_ino
+
+
 class Machine:
     """A network with a loopback alone, and the services that run in it, each with the folders of its container."""
 
@@ -49,6 +53,9 @@ class Machine:
         self.folder = folder
         self.stack = services(VARIABLES)
         self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && exec sleep 3600"])
+        own = _network_of("self")
+        # until it has left ours: what would be started here, and ended, would be on this machine itself
+        self.network = until(lambda: {_network_of(self.holder.pid)} - {own}, "a network of its own").pop()
         self._inside = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
         loopback = [*self._inside, "ip", "-oneline", "link", "show", "up", "dev", "lo"]
         until(lambda: b"LOOPBACK" in subprocess.run(loopback, capture_output=True, check=False).stdout, "a loopback")
@@ -114,10 +121,9 @@ class Machine:
 
     def close(self) -> None:
         """Whatever runs in the network ends, daemons too."""
-        ours = os.stat(f"/proc/{self.holder.pid}/ns/net").st_ino
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if os.stat(process / "ns" / "net").st_ino == ours:
+                if _network_of(process.name) == self.network:
                     os.kill(int(process.name), signal.SIGKILL)
         self.holder.wait()
 
@@ -181,9 +187,7 @@ def test_the_stack_comes_up_with_a_ray_cluster(machine: Machine) -> None:
     running = {"database": database.process}
     waiting = [name for name in order if find_spec("ray") or not name.startswith("ray-")]
     switched_off = {name for name in ("s3", "ray-head") if name not in waiting}
-    while (
-        waiting
-    ):  # all that have what they wait for at once, as Compose does; but nodes of Ray, which share ports here
+    while waiting:  # all at once that have what they wait for, as Compose does; but nodes of Ray share ports here
         has = {*running, *switched_off}
         ready = [name for name in waiting if set(machine.stack[name].get("depends_on", ())) <= has]
         ready = ready[:1] if "ray-head" in running else ready
