@@ -46,6 +46,11 @@ def test_rays_parameters_are_texts_and_its_version_is_the_product_s() -> None:
     for group in (HEAD, WORKERS):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
     assert CLUSTER["spec"]["rayVersion"] == "2.60.0"
+    offered = {"num-gpus": "nvidia.com/gpu", "num-cpus": "cpu"}
+    requests = WORKERS["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert {name: WORKERS["rayStartParams"][name] for name in offered} == {
+        name: requests[resource] for name, resource in offered.items()
+    }
     assert WORKERS["minReplicas"] <= WORKERS["replicas"] <= WORKERS["maxReplicas"]
     if find_spec("ray"):
         import ray
