@@ -90,6 +90,10 @@ def test_drivers_may_come_in_and_nobody_else() -> None:
         assert labels == chosen
     defaults = template["variables"]["properties"]
     assert defaults["env"]["default"]["PLURALIGN_RUNNER"] == f"ray://{ADDRESS}"
+    claims = {item["metadata"]["name"] for item in MANIFESTS if item["kind"] == "PersistentVolumeClaim"}
+    volumes = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["volumes"]
+    kept = {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+    assert kept == claims == {"work"}, "reports and collections outlive the job"
     accounts = {item["metadata"]["name"] for item in MANIFESTS if item["kind"] == "ServiceAccount"}
     assert defaults["service_account_name"]["default"] in accounts
 
