@@ -41,7 +41,8 @@ def on_a_node(rank: int, folder: Path, ends_with: int = 0) -> tuple[subprocess.C
     (folder / "pluralign" / "bin").mkdir(parents=True)
     (folder / "pluralign" / "bin" / "activate").touch()
     blocks = 'case "$*" in *--head*) exec sleep 60;; esac'
-    report = f'until grep -q -- --head {folder}/calls; do sleep 0.1; done; mkdir "$HOME/results"; echo whole > "$HOME/results/report.html"; exit {ends_with}'
+    report = f'until grep -q -- --head {folder}/calls; do sleep 0.1; done\nmkdir "$HOME/results"\n'
+    report += f'echo whole > "$HOME/results/report.html"\nexit {ends_with}'
     for name, then in (("ray", blocks), ("pluralign", report)):
         (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {folder}/calls\n{then}\n')
         (tools / name).chmod(0o755)
