@@ -50,7 +50,8 @@ from tasks.preferences.experiment import keep_preferences  # noqa: E402
 from tasks.ratings.step import load_data, read_ratings  # noqa: E402
 from tasks.runtime.local.pool import Pool  # noqa: E402
 from tasks.runtime.local.slot import CPU, QUIET  # noqa: E402
-from tasks.runtime.store import Store, StoredFile, chosen_store  # noqa: E402
+from tasks.runtime.store import Store, StoredFile  # noqa: E402
+from tasks.runtime.stores import chosen_store  # noqa: E402
 from tasks.simulation.step import simulated_export  # noqa: E402
 
 SEEDS = 2
