@@ -164,19 +164,11 @@ def plan(options: Namespace) -> int:
     return WHOLE
 
 
-STORE = (
-    "what the runs would use: a folder, or a URL such as s3://BUCKET/PREFIX (default: PLURALIGN_STORE, else the home)"
-)
-RUNNER = "where jobs would be done: local, ray or ray://HOST:PORT (default: PLURALIGN_RUNNER, else local)"
-
-
 @command(
     "what this machine and these settings can and can't do, and what to do about it",
     argument("study", "STUDY", "also against what this study needs (default: only what all need)", nargs="?"),
-    *(SET, output("outputs/NAME"), WORKERS),
+    *(SET, output("outputs/NAME"), WORKERS, RUNNER, STORE),
     argument("--json", None, "print the findings as JSON", action="store_true"),
-    argument("--store", "ADDRESS", STORE),
-    argument("--runner", "RUNNER", RUNNER),
     description="Look at versions, GPUs, models, disk, server, databases, MLflow, store, runner, judge, secrets and "
     "clock. Each line is ok, bad (then it says what to do) or a note. Nothing is left behind, and nothing is paid for. "
     "Exit code 1 where a line is bad.",
@@ -187,10 +179,7 @@ def doctor(options: Namespace) -> int:
     from flows.server import way_to_server
     from tasks.doctor.checks import examine
     from tasks.doctor.finding import BAD, Settings, as_json, texts_of
-    from tasks.runtime.stores import ADDRESS
 
-    if options.store:
-        os.environ[ADDRESS] = options.store
     server, headers, fault = "", dict[str, str](), ""
     try:
         server, headers = way_to_server()
@@ -199,7 +188,6 @@ def doctor(options: Namespace) -> int:
     settings = Settings(
         study, texts_of(options.study, options.overrides), server=server, server_headers=headers, server_fault=fault,
         output=Path(options.output or f"outputs/{study.name if study else ''}"), workers=options.workers,
-        runner=options.runner or os.environ.get("PLURALIGN_RUNNER") or "local",
     )  # fmt: skip
     board = Board()
     with on_screen(board), board.working("doctor"):

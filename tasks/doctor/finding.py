@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from configs.errors import without_credentials
 from configs.paths import SUFFIXES
 from configs.schema import Study
+from tasks.planning.bench import LOCAL, RUNNER
 from tasks.runtime.home import home
 from tasks.runtime.stores import ADDRESS
 
@@ -47,8 +48,6 @@ class Finding:
 
 
 Findings = Iterator[Finding]
-LOCAL = "local"
-"""The runner of this machine."""
 
 
 def bad_line(name: str, line: str, todo: str) -> Finding:
@@ -88,7 +87,6 @@ class Settings:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Name → text of what the user wrote of the study, in which no key should stand."""
     output: Path = Path("outputs")
-    runner: str = LOCAL
     workers: int | None = None
     server: str = ""
     """The address of Prefect's API, "" where none is named."""
@@ -100,6 +98,11 @@ class Settings:
     mounts: Path = Path("/proc/mounts")
     clocks: list[ServerFound] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def runner(self) -> str:
+        """Where jobs are done."""
+        return self.environment.get(RUNNER) or LOCAL
 
     @property
     def store(self) -> str:

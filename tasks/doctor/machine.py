@@ -17,7 +17,7 @@ import psutil
 
 from configs.schema import Architecture, Study
 from tasks.architectures.sizes import BYTES, shape_of, weights_folder
-from tasks.doctor.finding import BAD, LOCAL, NOTE, OK, Finding, Findings, Settings
+from tasks.doctor.finding import BAD, NOTE, OK, Finding, Findings, Settings
 from tasks.doctor.versions import installed
 from tasks.methods.memory import LOGIT, USABLE, bytes_a_token
 from tasks.planning.disk_use import amount
@@ -50,7 +50,7 @@ class Gpu:
 
 def gpus_check(settings: Settings) -> Findings:
     ids = gpus_here()
-    if settings.runner != LOCAL:
+    if "://" in settings.runner:
         yield Finding(NOTE, "GPUs", f"{len(ids) or 'none'} on this machine; the nodes of the cluster train, not it")
         return
     if not ids:

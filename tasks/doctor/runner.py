@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from tasks.doctor.asking import NoReply, answers_tcp, host_and_port
-from tasks.doctor.finding import BAD, LOCAL, NOTE, OK, Finding, Findings, Settings
+from configs.errors import InputError
+from tasks.doctor.asking import NoReply, answers_tcp
+from tasks.doctor.finding import BAD, NOTE, OK, Finding, Findings, Settings, bad_line
 from tasks.doctor.machine import gpus_here, slots_of
 from tasks.doctor.versions import installed, required
+from tasks.planning.bench import LOCAL, RUNNER
+from tasks.runtime.ray.cluster import host_and_port
 
-NAME, VARIABLE = "runner", "PLURALIGN_RUNNER"
-RAY = "ray"
+NAME, RAY = "runner", "ray"
 
 
 def runner_check(settings: Settings) -> Findings:
-    """What is known without joining a cluster. What each of its nodes has belongs here, too, once it can be asked."""
-    chosen = settings.runner
+    """What is known without joining a cluster. What each of its nodes lacks belongs here, too (`ray.nodes.node_faults`,
+    asked on the node itself)."""
+    chosen, slots = settings.runner, slots_of(settings)
+    where = f"{slots} slot{'s' if slots > 1 else ''} on {'the GPUs' if gpus_here() else 'the CPU'}"
     if chosen == LOCAL:
-        slots, where = slots_of(settings), "the GPUs" if gpus_here() else "the CPU"
-        yield Finding(OK, NAME, f"{LOCAL}, {slots} slot{'s' if slots > 1 else ''} on {where}")
+        yield Finding(OK, NAME, f"{LOCAL}, {where}")
         return
-    if chosen != RAY and not chosen.startswith(f"{RAY}://"):
-        yield Finding(BAD, NAME, f"unknown {chosen!r}", f"--runner or {VARIABLE}: {LOCAL}, {RAY} or {RAY}://HOST:PORT")
+    if chosen != RAY and not chosen.startswith(f"{RAY}:"):
+        yield Finding(BAD, NAME, f"unknown {chosen!r}", f"--runner or {RUNNER}: {LOCAL}, {RAY} or {RAY}://HOST:PORT")
         return
     faults = list(_package())
     yield from faults
-    address = chosen if "://" in chosen else settings.environment.get("RAY_ADDRESS", "")
-    if not faults and not address:
-        yield Finding(OK, NAME, f"{RAY} {installed(RAY)}, without the address of a cluster")
-    elif address:
-        yield _cluster(address if "://" in address else f"{RAY}://{address}")
+    if chosen != RAY:
+        yield _cluster(chosen)
+    elif not faults:
+        yield Finding(OK, NAME, f"{RAY} {installed(RAY)}, a cluster of this machine for each run, {where}")
 
 
 def _package() -> Findings:
     wanted, own = required(RAY), installed(RAY)
-    if own is None or not find_spec(RAY):
-        yield Finding(BAD, NAME, "ray is not installed", "pip install 'pluralign[ray]'")
+    if own is None:
+        yield Finding(BAD, NAME, "Ray is not installed", "pip install 'pluralign[ray]'")
     elif wanted and wanted != f"=={own}":
         todo = f"pip install 'ray{wanted}', here and on every node: they must have the same version"
         yield Finding(BAD, NAME, f"ray {own}", todo)
@@ -43,13 +43,11 @@ def _package() -> Findings:
 
 def _cluster(address: str) -> Finding:
     try:
-        host, port = host_and_port(address)
-    except ValueError:
-        host, port = "", 0
-    if not port:
-        return Finding(BAD, NAME, f"{address} names no host and port", f"{RAY}://HOST:PORT")
-    try:
-        answers_tcp(host, port)
+        answers_tcp(*host_and_port(address))
+    except InputError as error:
+        return bad_line(NAME, str(error), f"{RAY}://HOST:PORT of the cluster's head")
     except NoReply as error:
-        return Finding(BAD, NAME, f"{address}: {error}", "start the cluster's head, or correct the address")
-    return Finding(NOTE, NAME, f"{address} takes connections; its nodes were not asked")
+        return Finding(
+            BAD, NAME, f"{address}: {error}", "start the cluster's head (`ray start --head` says its address)"
+        )
+    return Finding(NOTE, NAME, f"{address} takes connections; its nodes were not asked, a run does so as it begins")

@@ -93,12 +93,12 @@ def test_no_line_shows_a_secret(monkeypatch, closed_port, web):
         "PLURALIGN_STORE": f"s3://bucket/x?key={SECRET}",
         "PLURALIGN_SECRET": SECRET[:9],
         "HF_TOKEN": SECRET,
-        "RAY_ADDRESS": f"ray://me:{SECRET}@127.0.0.1:{closed_port}",
+        "PLURALIGN_RUNNER": f"ray://me:{SECRET}@127.0.0.1:{closed_port}",
     }.items():
         monkeypatch.setenv(name, value)
     study = load_study("demo", {"judge": {"kind": "llm", "model": "m", "base_url": f"http://127.0.0.1:{closed_port}"}})
     settings = Settings(
-        study, {"mine.yaml": f"key: {SECRET}"}, runner="ray", server=f"http://me:{SECRET}@{refusing}/api",
+        study, {"mine.yaml": f"key: {SECRET}"}, server=f"http://me:{SECRET}@{refusing}/api",
         server_headers={"Authorization": f"Bearer {SECRET}"}, server_fault="",
     )  # fmt: skip
     checks = [check for check in CHECKS if check.name not in ("versions", "ratings")]

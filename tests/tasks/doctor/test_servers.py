@@ -243,33 +243,42 @@ def test_the_local_runner_has_slots():
 
 
 def test_a_cluster_that_takes_connections_is_told_from_one_that_does_not(silent_port, closed_port, monkeypatch):
-    (line,) = lines(runner_check, runner=f"ray://127.0.0.1:{silent_port}")
+    monkeypatch.setenv("PLURALIGN_RUNNER", f"ray://127.0.0.1:{silent_port}")
+    (line,) = lines(runner_check)
     assert line.startswith("note runner: ")
-    assert line.endswith("takes connections; its nodes were not asked")
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
-    (line,) = lines(runner_check, runner="ray")
-    assert "nothing listens there" in line
+    assert "takes connections; its nodes were not asked" in line
+    monkeypatch.setenv("PLURALIGN_RUNNER", f"ray://127.0.0.1:{closed_port}")
+    (line,) = lines(runner_check)
+    assert ": nothing listens there: start the cluster's head" in line
 
 
 @pytest.mark.parametrize(
     ("runner", "told"),
-    [("slurm", "unknown 'slurm': --runner or PLURALIGN_RUNNER: local, ray or ray://HOST:PORT"),
-     ("ray://host", "ray://host names no host and port")],
-)  # fmt: skip
-def test_a_runner_that_is_none_is_told(runner, told):
-    assert lines(runner_check, runner=runner) == [line for line in lines(runner_check, runner=runner) if told in line]
+    [
+        ("slurm", "unknown 'slurm': --runner or PLURALIGN_RUNNER: local, ray or ray://HOST:PORT"),
+        ("ray://host:x", "ray://host:x: a runner is local, ray, or ray://HOST:PORT of a cluster's head"),
+    ],
+)
+def test_a_runner_that_is_none_is_told(monkeypatch, runner, told):
+    monkeypatch.setenv("PLURALIGN_RUNNER", runner)
+    (line,) = lines(runner_check)
+    assert line.startswith("bad  runner: ")
+    assert told in line
 
 
-def test_another_version_of_ray_is_bad(monkeypatch):
-    monkeypatch.setattr("tasks.doctor.runner.installed", lambda name: "1.0.0")
-    (line,) = lines(runner_check, runner="ray")
-    assert line.startswith("bad  runner: ray 1.0.0: pip install 'ray==")
-
-
-def test_ray_that_is_not_installed_is_bad(monkeypatch):
-    monkeypatch.setattr("tasks.doctor.runner.installed", lambda name: None)
-    (line,) = lines(runner_check, runner="ray")
-    assert line == "bad  runner: ray is not installed: pip install 'pluralign[ray]'"
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("1.0.0", "bad  runner: ray 1.0.0: pip install 'ray==2.60.0', here and on every node"),
+        (None, "bad  runner: Ray is not installed: pip install 'pluralign[ray]'"),
+        ("2.60.0", "ok   runner: ray 2.60.0, a cluster of this machine for each run, "),
+    ],
+)
+def test_ray_must_have_the_exact_version(monkeypatch, version, told):
+    monkeypatch.setenv("PLURALIGN_RUNNER", "ray")
+    monkeypatch.setattr("tasks.doctor.runner.installed", lambda name: version)
+    (line,) = lines(runner_check)
+    assert line.startswith(told)
 
 
 # ---- clocks
