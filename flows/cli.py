@@ -183,7 +183,7 @@ def doctor(options: Namespace) -> int:
     server, headers, fault = "", dict[str, str](), ""
     try:
         server, headers = way_to_server()
-    except (InputError, Unavailable) as error:
+    except Exception as error:  # whatever Prefect makes of its settings: one of the lines says so
         fault = str(error)
     settings = Settings(
         study, texts_of(options.study, options.overrides), server=server, server_headers=headers, server_fault=fault,

@@ -7,6 +7,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from configs.errors import InputError, Unavailable, without_credentials
@@ -67,11 +68,15 @@ def way_to_server() -> tuple[str, dict[str, str]]:
     if "prefect" in sys.modules:
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
 
-        hidden = (PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value())
-        login, key = (setting.get_secret_value() if setting else None for setting in hidden)
+        login, key = (_plain(setting.value()) for setting in (PREFECT_API_AUTH_STRING, PREFECT_API_KEY))
     if login:
         return address.rstrip("/"), {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
     return address.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _plain(setting: Any) -> str | None:
+    """A setting that Prefect hides, or one that it does not."""
+    return setting.get_secret_value() if hasattr(setting, "get_secret_value") else setting
 
 
 def _may_be_named() -> bool:

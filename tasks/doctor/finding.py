@@ -24,11 +24,11 @@ OK: Final = "ok"
 BAD: Final = "bad"
 NOTE: Final = "note"
 Level = Literal["ok", "bad", "note"]
-SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|AUTH_STRING|SAS)(_|$)(?!.*(PATH|FILE|URL|URI)$)")
+SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|AUTH_STRING|SAS)(_|$)(?!.*(PATH|FILE|URL|URI|ID)$)")
 """How variables are called that hold a secret."""
 LOGIN = re.compile(r"://[^:/\s]*:(\S*)@")
 """The password of an address."""
-SHORTEST_SECRET = 6
+SHORTEST_SECRET = 8
 """Of characters; what is shorter stands in too many words to be taken out of them."""
 HIDDEN = "(hidden)"
 

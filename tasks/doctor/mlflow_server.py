@@ -28,6 +28,7 @@ def _server(settings: Settings, address: str) -> Finding:
         health = ask(f"{address}/health", headers)
         settings.read_clock("MLflow's server", health.ahead)
         version = ask(f"{address}/version", headers)
+        settings.read_clock("MLflow's server", version.ahead)
     except NoReply as error:
         todo = f"start it (pluralign serve), correct {VARIABLE}, or unset it for a file in the home"
         return Finding(BAD, NAME, f"{address}: {error}", todo)

@@ -21,6 +21,7 @@ def server_check(settings: Settings) -> Findings:
         health = ask(f"{settings.server}/health", settings.server_headers)
         settings.read_clock("Prefect's server", health.ahead)
         version = ask(f"{settings.server}/admin/version", settings.server_headers)
+        settings.read_clock("Prefect's server", version.ahead)
     except NoReply as error:
         todo = "start it (pluralign serve), correct PREFECT_API_URL, or unset it for a temporary one"
         yield Finding(BAD, NAME, f"{settings.server}: {error}", todo)

@@ -81,6 +81,17 @@ def test_the_way_to_a_server_is_its_address_and_what_lets_the_user_in(monkeypatc
     assert way_to_server()[0] == "http://host:4200/api"
 
 
+def test_a_server_of_a_profile_is_found_with_what_lets_the_user_in(tmp_path: Path):
+    settings = 'PREFECT_API_URL = "http://127.0.0.1:9/api"\nPREFECT_API_AUTH_STRING = "me:word"\n'
+    (tmp_path / "profiles.toml").write_text(f'active = "x"\n[profiles.x]\n{settings}')
+    environment = {key: value for key, value in Place(tmp_path).environment().items() if key != "PREFECT_API_URL"}
+    environment |= {"PREFECT_PROFILES_PATH": str(tmp_path / "profiles.toml")}
+    code = "from flows.server import way_to_server; print(way_to_server())"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)  # fmt: skip
+    assert done.stdout == "('http://127.0.0.1:9/api', {'Authorization': 'Basic bWU6d29yZA=='})\n", done.stderr
+
+
 def test_on_a_bare_machine_it_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "user").mkdir()
     environment = Place(tmp_path).environment() | {"CUDA_VISIBLE_DEVICES": "", "PLURALIGN_HOME": str(tmp_path / "own")}

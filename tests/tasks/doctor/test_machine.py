@@ -25,6 +25,7 @@ from tasks.doctor.places import network_file_system
 from tasks.doctor.secret_keys import secrets_check
 from tasks.doctor.stores import endpoint_of, store_check
 from tasks.doctor.versions import versions_check
+from tests.object_server import object_server
 from tests.tasks.doctor.conftest import lines
 
 Usage = namedtuple("Usage", "total used free")
@@ -344,3 +345,16 @@ def test_keys_in_a_study_s_file_are_told_and_not_shown(monkeypatch):
     assert second.startswith("bad  secrets: mine.yaml, line 3: what is in JUDGE_KEY_HOST")
     assert "abcdef" not in first
     assert "sixteen" not in second
+
+
+@pytest.mark.slow
+def test_a_real_object_store_is_put_into_and_read_and_tells_its_time(monkeypatch, place: Path):
+    monkeypatch.setenv("PLURALIGN_STORE", "s3://pluralign/doctor")
+    with object_server(place / "server") as server:
+        for who, told in (("writer", "put, read and removed"), ("reader", "these credentials may not read and write")):
+            for name, value in server.environment(who).items():
+                monkeypatch.setenv(name, value)
+            settings = Settings()
+            (finding,) = store_check(settings)
+            assert told in finding.text
+            assert [found.name for found in settings.clocks] == ["the object store"]

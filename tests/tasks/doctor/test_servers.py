@@ -295,6 +295,14 @@ def test_the_clock_is_held_against_the_servers_that_were_asked(web, ahead, level
     assert side in finding.text.replace("599 s", "600 s").replace("601 s", "600 s")
 
 
+def test_a_time_that_a_busy_server_tells_late_does_not_count_where_it_tells_another():
+    settings = Settings()
+    settings.read_clock("a server", -200.0)
+    settings.read_clock("a server", -1.0)
+    settings.read_clock("a server", None)
+    assert [finding.level for finding in clock_check(settings)] == ["ok"]
+
+
 def test_where_no_server_was_asked_the_clock_is_a_note():
     (line,) = lines(clock_check)
     assert line.startswith("note clock: ")
