@@ -696,6 +696,11 @@ class BaseJudgeSettings(Frozen, ABC):
         return ()
 
     @property
+    def address(self) -> str:
+        """Where its calls go, "" where it makes none."""
+        return ""
+
+    @property
     def key(self) -> str:
         """The environment variable in which its key is looked for, "" where it has none."""
         return ""

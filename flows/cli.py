@@ -164,6 +164,38 @@ def plan(options: Namespace) -> int:
     return WHOLE
 
 
+@command(
+    "what this machine and these settings can and can't do, and what to do about it",
+    argument("study", "STUDY", "also against what this study needs (default: only what all need)", nargs="?"),
+    *(SET, output("outputs/NAME"), WORKERS, RUNNER, STORE),
+    argument("--json", None, "print the findings as JSON", action="store_true"),
+    description="Look at versions, GPUs, models, disk, server, databases, MLflow, store, runner, judge, secrets and "
+    "clock. Each line is ok, bad (then it says what to do) or a note. Nothing is left behind, and nothing is paid for. "
+    "Exit code 1 where a line is bad.",
+)
+def doctor(options: Namespace) -> int:
+    study = _load_study(options) if options.study else None
+    _set_up_logging()
+    from flows.server import way_to_server
+    from tasks.doctor.checks import examine
+    from tasks.doctor.finding import BAD, Settings, as_json, texts_of
+
+    server, headers, fault = "", dict[str, str](), ""
+    try:
+        server, headers = way_to_server()
+    except Exception as error:  # whatever Prefect makes of its settings: one of the lines says so
+        fault = str(error)
+    settings = Settings(
+        study, texts_of(options.study, options.overrides), server=server, server_headers=headers, server_fault=fault,
+        output=Path(options.output or f"outputs/{study.name if study else ''}"), workers=options.workers,
+    )  # fmt: skip
+    board = Board()
+    with on_screen(board), board.working("doctor"):
+        found = examine(settings)
+    print(as_json(found) if options.json else "\n".join(map(str, found)))
+    return FAILED if any(finding.level == BAD for finding in found) else WHOLE
+
+
 def counts(text: str) -> tuple[int, ...]:
     """`100,200` → 100 and 200."""
     return tuple(count(part.strip()) for part in text.split(","))

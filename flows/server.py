@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from configs.errors import InputError, Unavailable, without_credentials
@@ -51,6 +53,30 @@ def address_of_server() -> str | None:
         return PREFECT_API_URL.value()
     except ValidationError as error:
         raise InputError(f"Prefect's settings: {error.errors()[0]['msg']}") from None
+
+
+def way_to_server() -> tuple[str, dict[str, str]]:
+    """The server's address, "" where none is named, and the headers that let this user in; it is not asked.
+
+    Prefect is imported only where its files may name one. Raises as `address_of_server` does.
+    """
+    given = os.environ.get("PREFECT_API_URL", "")
+    address = given if _is_address(given) else address_of_server()
+    if not address:
+        return "", {}
+    login, key = os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY")
+    if "prefect" in sys.modules:
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
+
+        login, key = (_plain(setting.value()) for setting in (PREFECT_API_AUTH_STRING, PREFECT_API_KEY))
+    if login:
+        return address.rstrip("/"), {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+    return address.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _plain(setting: Any) -> str | None:
+    """A setting that Prefect hides, or one that it does not."""
+    return setting.get_secret_value() if hasattr(setting, "get_secret_value") else setting
 
 
 def _may_be_named() -> bool:

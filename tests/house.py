@@ -35,6 +35,7 @@ ROOMS = (
     "tasks.exporting",
     "tasks.starting",
     "tasks.serving",
+    "tasks.doctor",
     "flows",
 )
 """The rooms in their order: each imports only from itself and from those before it, inside functions too."""

@@ -26,6 +26,7 @@ from tasks.methods.step import Train
 from tasks.methods.training_set import TrainingSet, training_sets
 from tasks.planning.bench import Bench
 from tasks.planning.cells import Cell, Replicates, cells, replicates
+from tasks.planning.disk_use import CellFiles, DiskUse, asked, disk_use
 from tasks.planning.earlier_runs import Made, seconds_each, why
 from tasks.planning.results import REPLICATES, wanted_replicates, wanted_run
 from tasks.planning.time_left import Part
@@ -33,6 +34,7 @@ from tasks.preferences.experiment import keep_preferences
 from tasks.ratings.step import load_data, read_ratings
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.fingerprint import fingerprint
+from tasks.runtime.tracking import local_file
 from tasks.simulation.step import simulated_export
 
 CACHED, RUNS, SHARED, FAILS, NONE = "cached", "runs", "shared", "fails", ""
@@ -82,6 +84,7 @@ class Plan:
     """Paid calls that hold the judge against the humans beforehand."""
     dollars_each: float | None = None
     """What a call costs at most: every answer as long as it may be; None where the judge's price is not set."""
+    disk: DiskUse | None = None
 
     @property
     def training_runs(self) -> int:
@@ -129,7 +132,26 @@ def plan_study(study: str, overrides: dict[str, Any] | None = None, workers: int
     proof = judge.missing(list(zip(evidence.sample["prompt"], evidence.sample["response"], strict=True)))
     dollars = judge.dollars_each(settings.recipe.max_length + settings.recipe.max_new_tokens)
     planned = plan_cells(bench, data, sets, replicated, judge.identity)
-    return Plan(settings, planned, bench.runner.size, proof, dollars)
+    return Plan(settings, planned, bench.runner.size, proof, dollars, _disk_use(bench, data, planned))
+
+
+def _disk_use(bench: Bench, data: StudyData, planned: list[Planned]) -> DiskUse:
+    """What the cells' files take; bases are there where anything that was made with them is."""
+    made = {cell.architecture for cell in planned if CACHED in (cell.training, cell.answers)}
+    files = [
+        CellFiles(
+            cell.architecture,
+            adapter=cell.training in (RUNS, CACHED),
+            answers=cell.answers in (RUNS, CACHED),
+            asked=asked(bench.study, cell.experiment, cell.condition),
+            replicates=cell.replicates,
+            adapter_there=cell.training == CACHED,
+            answers_there=cell.answers == CACHED,
+        )
+        for cell in planned
+    ]
+    prompts, local = len(bench.evaluation_prompts(data)), local_file(bench.tracker.uri) is not None
+    return disk_use(bench.study, files, prompts, bench.runner.size, local, made)
 
 
 def plan_cells(
@@ -324,7 +346,10 @@ def describe(plan: Plan) -> str:
     if plan.seconds is not None:
         slots = f"{plan.slots} slot{'s' if plan.slots > 1 else ''}"
         time = f"about {plan.seconds / 60:.1f} min on {slots} by earlier runs, beside starting up, bases and the survey"
-    return "\n".join([*lines, f"time: {time}", *_by_architecture(table)])
+    lines.append(f"time: {time}")
+    if plan.disk:
+        lines.append(f"disk: at most {plan.disk}")
+    return "\n".join([*lines, *_by_architecture(table)])
 
 
 def _by_architecture(table: pd.DataFrame) -> list[str]:

@@ -28,6 +28,8 @@ def test_before_the_first_run_every_training_run_is_counted_once(place: Place, m
     assert {cell.because for cell in plan.cells if cell.training == RUNS} == {"it has never finished"}
     assert plan.seconds is None
     assert "time: unknown, no earlier run tells" in describe(plan)
+    assert plan.disk is not None
+    assert (plan.disk.there, plan.disk.size > 10 * 80_000) == (0, True)  # adapters of some 80 kB
     parts = {cell.condition: cell.parts for cell in plan.cells if cell.architecture == "tiny-llama"}
     assert [[part.unit for part in parts[name]] for name in ("control", "grpo")] == [["answers"], ["steps", "answers"]]
     assert [part.kind for part in parts["grpo"]] == ["grpo", "answers"]
@@ -93,6 +95,8 @@ def test_after_a_run_nothing_is_left_and_a_changed_setting_is_named(
     plan = planned(finished, monkeypatch)
     assert {(cell.training, cell.answers) for cell in plan.cells} == {("", CACHED), (CACHED, CACHED)}
     assert (plan.training_runs, plan.seconds) == (0, 0)
+    assert plan.disk is not None
+    assert plan.disk.there == plan.disk.size
     assert sum(cell.judged for cell in plan.cells) == 0
     longer = planned(finished, monkeypatch, **{"recipe.grpo.epochs": 2.0})
     (first, second) = (cell for cell in longer.cells if cell.training == RUNS)
@@ -158,7 +162,9 @@ def test_the_command_prints_the_cells_and_writes_them(
     monkeypatch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
     monkeypatch.chdir(place.folder)
     assert main(["plan", place.study, "--output", "plan.csv"]) == 0
-    assert "training runs to make: 10" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "training runs to make: 10" in printed
+    assert "\ndisk: at most about " in printed
     assert len((place.folder / "plan.csv").read_text().splitlines()) == 15
 
 
