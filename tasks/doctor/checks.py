@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Check(NamedTuple):
-    """`function` gives the lines of one thing. seconds: that it may take; longer where a GPU has to wake up, or where
-    several models are asked for."""
+    """`function` gives the lines of one thing. seconds: that it may take; longer where a GPU has to wake up, where
+    several models are asked for, or each node of a cluster."""
 
     name: str
     function: Callable[[Settings], Findings]
@@ -44,7 +44,7 @@ CHECKS = (
     Check("database", database_check, 9.0),
     Check("MLflow", mlflow_check, 9.0),
     Check("store", store_check, 9.0),
-    Check("runner", runner_check),
+    Check("runner", runner_check, 90.0),
     Check("judge", judge_check, 9.0),
     Check("secrets", secrets_check),
 )

@@ -9,13 +9,13 @@ from tasks.doctor.machine import gpus_here, slots_of
 from tasks.doctor.versions import installed, required
 from tasks.planning.bench import LOCAL, RUNNER
 from tasks.runtime.ray.cluster import host_and_port
+from tasks.runtime.stores import chosen_store
 
 NAME, RAY = "runner", "ray"
 
 
 def runner_check(settings: Settings) -> Findings:
-    """What is known without joining a cluster. What each of its nodes lacks belongs here, too (`ray.nodes.node_faults`,
-    asked on the node itself)."""
+    """Of a cluster that answers, each node is asked what it lacks, as a run does as it begins."""
     chosen, slots = settings.runner, slots_of(settings)
     where = f"{slots} slot{'s' if slots > 1 else ''} on {'the GPUs' if gpus_here() else 'the CPU'}"
     if chosen == LOCAL:
@@ -27,7 +27,7 @@ def runner_check(settings: Settings) -> Findings:
     faults = list(_package())
     yield from faults
     if chosen != RAY:
-        yield _cluster(chosen)
+        yield from _cluster(chosen, settings, ask=not faults)
     elif not faults:
         yield Finding(OK, NAME, f"{RAY} {installed(RAY)}, a cluster of this machine for each run, {where}")
 
@@ -41,13 +41,28 @@ def _package() -> Findings:
         yield Finding(BAD, NAME, f"ray {own}", todo)
 
 
-def _cluster(address: str) -> Finding:
+def _cluster(address: str, settings: Settings, ask: bool) -> Findings:
     try:
         answers_tcp(*host_and_port(address))
     except InputError as error:
-        return bad_line(NAME, str(error), f"{RAY}://HOST:PORT of the cluster's head")
+        yield bad_line(NAME, str(error), f"{RAY}://HOST:PORT of the cluster's head")
+        return
     except NoReply as error:
-        return Finding(
-            BAD, NAME, f"{address}: {error}", "start the cluster's head (`ray start --head` says its address)"
-        )
-    return Finding(NOTE, NAME, f"{address} takes connections; its nodes were not asked, a run does so as it begins")
+        todo = "start the cluster's head (`ray start --head` says its address)"
+        yield Finding(BAD, NAME, f"{address}: {error}", todo)
+        return
+    if not ask:
+        yield Finding(NOTE, NAME, f"{address} takes connections; its nodes were not asked")
+        return
+    from tasks.runtime.ray.runner import RayRunner
+
+    architectures = settings.study.architectures if settings.study else ()
+    runner = RayRunner(address, chosen_store(settings.store), architectures, None, 0)
+    try:
+        runner.check()
+        yield Finding(OK, NAME, f"{address}, {runner.room}")
+    except InputError as error:
+        for line in str(error).splitlines():
+            yield bad_line(NAME, line, "make the nodes alike, then try again")
+    finally:
+        runner.close()

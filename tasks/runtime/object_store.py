@@ -352,7 +352,7 @@ class ObjectStore(Store):
         where = place(entry.stage, entry.key)
         self._known.pop(where, None)
         self._remote.delete([f"{where}/record.json"])  # first: what is left is no artifact
-        self._remote.delete([item["path"] for item in self._remote.list(where)])
+        self._remote.delete([where, *(item["path"] for item in self._remote.list(where))])
 
 
 def said(error: Exception) -> str:

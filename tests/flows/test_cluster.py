@@ -25,14 +25,6 @@ SECRET = "a key of the pseudonyms that all machines have"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """One node with four GPUs that are only counted."""
-    with ray_cluster() as made:
-        add_node(made, gpus=4)
-        yield made
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
     with object_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
@@ -96,19 +88,20 @@ def local(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def test_four_gpus_of_one_node(local: Place, cluster: Any, tmp_path: Path) -> None:
+def test_four_gpus_of_one_node(local: Place, tmp_path: Path) -> None:
     place = small(tmp_path)
-    state = run(place, f"ray://{cluster.address}")
+    with ray_cluster() as cluster:
+        add_node(cluster, gpus=4)
+        state = run(place, f"ray://{cluster.address}")
     assert state.is_completed(), state.message
     same(place, local)
     assert adapters(place) == adapters(local)
 
 
 def test_three_nodes_of_which_one_goes_and_an_object_store(
-    local: Place, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, store = small(tmp_path), "s3://pluralign/three-nodes"
-    nodes = [add_node(cluster, gpus=1) for _ in range(2)]
     runners: list[RayRunner] = []
     made = RayRunner.__init__
 
@@ -118,20 +111,22 @@ def test_three_nodes_of_which_one_goes_and_an_object_store(
 
     monkeypatch.setattr(RayRunner, "__init__", noted)
 
-    def lose() -> None:
-        def busy() -> bool:
-            places = [place for kind in runners[0]._kinds.values() for place in kind.router.places] if runners else []
-            free = [place for kind in runners[0]._kinds.values() for place in kind.router.free()] if runners else []
-            return any(place.node == nodes[0].node_id and place.base and place not in free for place in places)
+    def busy(node: Any) -> bool:
+        routers = [kind.router for runner in runners for kind in runner._kinds.values()]
+        return any(own.node == node.node_id and own.base and own not in r.free() for r in routers for own in r.places)
 
-        until(busy, "a job on the node that goes")
-        cluster.remove_node(nodes[0], allow_graceful=False)
+    with ray_cluster() as cluster:
+        nodes = [add_node(cluster, gpus=1) for _ in range(3)]
 
-    losing = threading.Thread(target=lose)
-    losing.start()
-    state = run(place, f"ray://{cluster.address}", store)
-    losing.join(PATIENCE)
-    cluster.remove_node(nodes[1])
+        def lose() -> None:
+            until(lambda: any(busy(node) for node in nodes[1:]), "a job on a node that can go")
+            cluster.remove_node(next(node for node in nodes[1:] if busy(node)), allow_graceful=False)
+
+        losing = threading.Thread(target=lose)
+        losing.start()
+        state = run(place, f"ray://{cluster.address}", store)
+        losing.join(PATIENCE)
+        assert len(cluster.list_all_nodes()) == 2
     assert state.is_completed(), state.message
     same(place, local)
     assert adapters(place, store) == adapters(local)

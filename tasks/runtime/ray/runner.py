@@ -147,6 +147,13 @@ class RayRunner:
     def size(self) -> int:
         return max(sum(len(kind.router.places) for kind in self._kinds.values()), 1)
 
+    @property
+    def room(self) -> str:
+        """What the cluster that was joined has, in words."""
+        nodes = _alive()
+        gpus, cores = (sum(node["Resources"].get(name, 0) for node in nodes) for name in ("GPU", "CPU"))
+        return f"{len(nodes)} node{'s' if len(nodes) > 1 else ''} with {gpus:.0f} GPUs and {cores:.0f} cores"
+
     # ---- before the first job
 
     def check(self) -> None:
