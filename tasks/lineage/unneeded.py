@@ -21,6 +21,7 @@ from tasks.methods.step import CHECKPOINTS, REFERENCE
 from tasks.planning.finished import finished_run
 from tasks.runtime.progress import Report, tell
 from tasks.runtime.store import Entry, Store
+from tasks.survey.step import SURVEYS
 
 log = logging.getLogger(__name__)
 HOUR, DAY = 3600.0, 86400.0
@@ -60,7 +61,9 @@ def find_unneeded(
     if not (studies or finished):
         raise InputError("no study is named whose artifacts are to be kept")
     if older < HOUR:
-        raise InputError(f"--older-than {older / DAY:g}: expected an hour (0.042) or more, since another run may be under way")
+        raise InputError(
+            f"--older-than {older / DAY:g}: expected an hour (0.042) or more, since another run may be under way"
+        )
     runs = [(finished_run(folder), str(folder)) for folder in finished]
     needs = []
     for study in studies:
@@ -89,10 +92,13 @@ def sort_out(entries: Sequence[Entry], needs: Sequence[Needs], older: float) -> 
     """Each entry by what becomes of it."""
     keys = frozenset[Key]().union(*(own.keys for own in needs))
     stages = {stage for stage, _ in keys} | {entry.stage for entry in entries if entry.kind == "artifact"}
+    # which survey is a study's depends on the key for pseudonyms, and another machine has another one
+    whole = {SURVEYS} if any(SURVEYS in own.parts for own in needs) else set[str]()
     doubts = [*_doubts(needs), *_under_way(entries, keys)]
     listed, young, kept = list[Entry](), list[Entry](), list[Entry]()
     for entry in entries:
-        if _is_needed(entry, keys, stages) or (doubts and entry.kind != "leftover"):
+        told = entry.kind == "leftover" or not (doubts or entry.stage in whole)
+        if _is_needed(entry, keys, stages) or not told:
             kept.append(entry)
         else:
             (listed if entry.age > older else young).append(entry)
