@@ -380,7 +380,8 @@ def gc(options: Namespace) -> int:
     board = Board()
     with on_screen(board), board.working("gc"):
         found = find_unneeded(studies, finished, store, find_block, options.older_than * DAY)
-        print("\n".join(describe(found)))
+    print("\n".join(describe(found)), flush=True)
+    with on_screen(board), board.working("gc"):
         faults = remove(found.listed, store) if options.delete else []
     for fault in faults:
         print(f"pluralign: {fault}", file=sys.stderr)

@@ -1,11 +1,12 @@
 """What a study needs of a store: all that a run of it would ask for, found by asking for it as a run does.
 
 The walk calls the functions of the stages themselves, with a store that notes each stage and key and a runner that does
-no job. A new stage that a run makes is noted where the walk calls its function too; tests hold the walk against whole
-runs, of which it must name everything.
+no job. A new stage is called here too, and stands in `STAGES`: what is of a stage that does not, is never removed.
+Tests hold the walk against whole runs, of which it must name everything.
 
 What the ratings come to is cheap and tells the keys of all that rests on it, so that what is missing of it is made
-beside the store, in a folder that is then gone. Nothing else is made, and the store is never written.
+beside the store, in a folder that is then gone. Nothing else is made, and the store is never written. Scores that may
+be others tomorrow, since a judge failed to give some, are not told: a run makes them again of the verdicts it has kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tasks.architectures.load import BASES, BaseRef
 from tasks.architectures.step import REVISIONS, known_base, prepare_base
 from tasks.audit.step import audit_table
 from tasks.generation.replicates import AnswerReplicates
-from tasks.generation.step import Answer, Prompts, keep_prompts
+from tasks.generation.step import PROMPTS, Answer, Prompts, keep_prompts
 from tasks.judging.step import prepare_judge, scores_key, study_judge
 from tasks.methods.replicate_set import ReplicateSet, replicate_sets
 from tasks.methods.replicates import TrainReplicates, train_replicates
@@ -51,13 +52,18 @@ from tasks.runtime.store import (
     place,
 )
 from tasks.simulation.step import simulated_export
-from tasks.survey.step import survey_tables
+from tasks.survey.step import SURVEYS, survey_tables
 
 Key = tuple[str, str]
 """Stage and key, as an `Entry` has them."""
 KeptKey = Callable[[str], str | None]
 """Where a key for pseudonyms may be kept: see `landing.pseudonym.find_key`."""
 SCORES = "scores"
+STAGES = frozenset({
+    "simulated-export", "ratings", SURVEYS, "rater-indices", "preferences", "training-sets", "replicate-sets", "audits",
+    "judges", "texts", BASES, PROMPTS, RUNS, TrainReplicates.stage, Answer.stage, AnswerReplicates.stage, SCORES,
+})  # fmt: skip
+"""All of which the walk tells what a study needs."""
 
 
 class NotKept(RuntimeError):

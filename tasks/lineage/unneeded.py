@@ -1,7 +1,8 @@
 """`pluralign gc`: what a store keeps that no kept study needs, and its removal.
 
 What is not listed: documents and journals, such as the history of runs and verdicts that were paid for, the embeddings
-of texts, the commits that hub models are held to, and workspaces of a kind that is not known here.
+of texts, the commits that hub models are held to, and what is of a stage that `needs` knows nothing of. An object
+store's cache on this machine bounds itself.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Study
-from tasks.architectures.step import REVISIONS
-from tasks.lineage.needs import KeptKey, Key, Needs, finished_needs, study_needs
+from tasks.lineage.needs import STAGES, KeptKey, Key, Needs, finished_needs, study_needs
 from tasks.methods.step import CHECKPOINTS, REFERENCE
 from tasks.planning.finished import finished_run
 from tasks.runtime.progress import Report, tell
@@ -91,14 +91,13 @@ def finished_runs(outputs: Path) -> list[Path]:
 def sort_out(entries: Sequence[Entry], needs: Sequence[Needs], older: float) -> Unneeded:
     """Each entry by what becomes of it."""
     keys = frozenset[Key]().union(*(own.keys for own in needs))
-    stages = {stage for stage, _ in keys} | {entry.stage for entry in entries if entry.kind == "artifact"}
     # which survey is a study's depends on the key for pseudonyms, and another machine has another one
     whole = {SURVEYS} if any(SURVEYS in own.parts for own in needs) else set[str]()
     doubts = [*_doubts(needs), *_under_way(entries, keys)]
     listed, young, kept = list[Entry](), list[Entry](), list[Entry]()
     for entry in entries:
         told = entry.kind == "leftover" or not (doubts or entry.stage in whole)
-        if _is_needed(entry, keys, stages) or not told:
+        if _is_needed(entry, keys) or not told:
             kept.append(entry)
         else:
             (listed if entry.age > older else young).append(entry)
@@ -106,14 +105,13 @@ def sort_out(entries: Sequence[Entry], needs: Sequence[Needs], older: float) -> 
     return Unneeded(needs, older, listed, young, kept, doubts)
 
 
-def _is_needed(entry: Entry, keys: Collection[Key], stages: Collection[str]) -> bool:
-    """Whether a study needs it, or it is of a kind that is never removed."""
+def _is_needed(entry: Entry, keys: Collection[Key]) -> bool:
+    """Whether a study needs it, or nobody here can tell."""
     if entry.kind == "leftover":
         return False
-    if (entry.stage, entry.key) in keys or entry.stage == REVISIONS:
-        return True
-    # in the place of an artifact, what has no record is what a removal that was killed has left of one
-    return entry.kind == "workspace" and (not entry.key or entry.stage not in {CHECKPOINTS, REFERENCE, *stages})
+    # a workspace in the place of an artifact is what a removal that was killed has left of one
+    known = STAGES if entry.kind == "artifact" else STAGES | {CHECKPOINTS, REFERENCE}
+    return (entry.stage, entry.key) in keys or entry.stage not in known
 
 
 def _doubts(needs: Iterable[Needs]) -> list[str]:

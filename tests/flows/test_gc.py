@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from configs.load import load_study
 from flows.cli import main
+from tasks.lineage.needs import study_needs
 from tasks.runtime.store import FolderStore
 from tests.flows.conftest import Place, new_place, read, run
 from tests.tasks.lineage.test_needs import grow_old
@@ -60,6 +62,15 @@ def test_a_kept_study_runs_again_without_anything_made(copied: Place) -> None:
     assert state.is_completed(), state.message
     assert records(copied) == before
     assert set(read(copied, "cells")["status"]) <= {"cached", "control", "shared"}
+
+
+@pytest.mark.slow
+def test_every_artifact_of_a_whole_run_is_told(copied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is of a stage that gc knows nothing of is not listed; here it must know them all."""
+    monkeypatch.setenv("PLURALIGN_HOME", str(copied.folder / "home"))
+    needs = study_needs(load_study(copied.study), store_of(copied), lambda name: None)
+    assert set(records(copied)) <= needs.keys
+    assert (needs.cells, needs.missing, needs.parts) == (14, 0, ())
 
 
 @pytest.mark.slow

@@ -156,6 +156,7 @@ def test_a_gc_that_keeps_it_finds_nothing_that_it_does_not_need(served: Place, m
     assert (found.listed, found.young, found.doubts) == ([], [], [])
     (needs,) = found.needs
     assert (needs.missing, needs.parts) == (0, ())
+    assert {(entry.stage, entry.key) for entry in store.entries()} <= needs.keys
     assert needs.cells == len(read(served, "cells"))
 
 

@@ -13,6 +13,7 @@ from tasks.lineage.needs import Needs
 from tasks.lineage.unneeded import DAY, HOUR, age_in_words, describe, find_unneeded, remove, size_in_words, sort_out
 from tasks.runtime.files import locked
 from tasks.runtime.store import Entry, FolderStore, MemoryStore
+from tasks.runtime.stores import open_store
 
 NEEDED = Needs("mine", frozenset({("training-runs", "a"), ("reference", "base-1.txt"), ("checkpoints", "b")}), 2)
 
@@ -43,10 +44,19 @@ def test_what_was_written_lately_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "key"), [("verdicts.db", ""), ("vectors.db", ""), ("something-new", "x"), ("revisions", "x")]
+    ("kind", "stage", "key"),
+    [
+        ("workspace", "verdicts.db", ""),
+        ("workspace", "vectors.db", ""),
+        ("workspace", "something-new", "x"),
+        ("artifact", "something-new", "x"),
+        ("artifact", "revisions", "x"),
+    ],
 )
-def test_what_was_paid_for_what_is_remembered_and_what_is_not_known_is_never_listed(stage: str, key: str) -> None:
-    assert listed(entry("artifact" if stage == "revisions" else "workspace", stage, key)) == []
+def test_what_was_paid_for_what_is_remembered_and_what_is_not_known_is_never_listed(
+    kind: str, stage: str, key: str
+) -> None:
+    assert listed(entry(kind, stage, key)) == []
 
 
 def test_what_a_killed_removal_left_of_an_artifact_is_listed() -> None:
@@ -95,6 +105,30 @@ def test_a_folder_tells_a_build_under_way_from_what_a_killed_one_left(tmp_path: 
     killed = [each for each in store.entries() if each.key == "killed.partial"]
     assert remove(killed, store) == []
     assert [each.key for each in store.entries()] == ["running.partial"]
+
+
+def test_an_object_store_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
+    store = open_store(f"file://{tmp_path / 'kept'}")
+    for key in ("a", "c"):
+        store.make("training-runs", key, lambda folder: None)
+        checkpoints = store.workspace("checkpoints", key)
+        checkpoints.open().mkdir()
+        (checkpoints.open() / "state").write_text("1")
+        checkpoints.save()
+    store.document("history", "mine").update(lambda _: [1])
+    store.journal("verdicts").add([1])
+    for path in (tmp_path / "kept").rglob("*"):
+        os.utime(path, (0, 0))
+    with store.building("outputs", "x"):
+        assert len(sort_out(list(store.entries()), [NEEDED], HOUR).doubts) == 1
+    found = sort_out(list(store.entries()), [NEEDED], HOUR)
+    gone = [("checkpoints", "a"), ("checkpoints", "c"), ("training-runs", "c")]
+    assert sorted((each.stage, each.key) for each in found.listed) == gone
+    assert remove(found.listed, store) == []
+    assert [(each.stage, each.key) for each in store.entries()] == [("training-runs", "a")]
+    assert store.document("history", "mine").read() == [1]
+    assert list(store.journal("verdicts").others(()))
 
 
 def test_what_can_t_be_removed_is_told_and_the_others_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
