@@ -383,6 +383,51 @@ def trace(options: Namespace) -> int:
     return WHOLE
 
 
+KEEP = f"a study to keep: {', '.join(shipped('studies'))}, or the path of a .yaml file"
+KEEP_FINISHED = "also keep what the finished runs in outputs/*/study.json rest on"
+OLDER = "leave alone what was written since, an hour at least (default: 0.05, which is 72 minutes)"
+FROM_STORE = "a folder, or a URL such as s3://BUCKET/PREFIX (default: that of PLURALIGN_STORE, or of PLURALIGN_HOME)"
+
+
+@command(
+    "what no kept study needs, with its size; --delete removes it",
+    argument("studies", "STUDY", KEEP, nargs="*"),
+    SET,
+    argument("--keep-finished", None, KEEP_FINISHED, action="store_true"),
+    argument("--older-than", "DAYS", OLDER, type=above_zero, default=0.05),
+    argument("--delete", None, "remove what is listed; without it nothing is", action="store_true"),
+    argument("--store", "URL", FROM_STORE),
+    description="List what the store keeps that a run of none of these studies would find, and remove it. A study's "
+    "settings count as they are now. The history, paid verdicts and what lands are never touched.",
+)
+def gc(options: Namespace) -> int:
+    from tasks.runtime.home import prepare_home
+
+    studies = [load_study(name, parse_overrides(options.overrides)) for name in options.studies]
+    for study in studies:
+        _check_ratings(study)
+    prepare_home()
+    _set_up_logging()
+    from flows.secret_keys import find_block
+    from tasks.lineage.unneeded import DAY, describe, find_unneeded, finished_runs, remove
+    from tasks.runtime.stores import chosen_store, open_store
+
+    store = open_store(options.store) if options.store else chosen_store()
+    store.check()
+    finished = finished_runs(Path("outputs")) if options.keep_finished else []
+    board = Board()
+    with on_screen(board), board.working("gc"):
+        found = find_unneeded(studies, finished, store, find_block, options.older_than * DAY)
+    print("\n".join(describe(found)), flush=True)
+    with on_screen(board), board.working("gc"):
+        faults = remove(found.listed, store) if options.delete else []
+    for fault in faults:
+        print(f"pluralign: {fault}", file=sys.stderr)
+    removed = f"removed: {len(found.listed) - len(faults):,}" if options.delete else ""
+    print(removed or "nothing was removed; --delete removes what is listed")
+    return IN_PART if faults else WHOLE
+
+
 ONLY = "write these parts alone: preferences, ratings, tables (default: all)"
 ATTRIBUTES = "declared by participants, the first mattering most (default: those of the study's strata)"
 

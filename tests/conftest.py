@@ -29,7 +29,7 @@ for number in (
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 import flows  # noqa: E402, F401  # before Prefect, to which it says whose lines belong in a run's log
 
-FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "kill", "plan", "runners", "study")}
+FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "gc", "kill", "plan", "runners", "study")}
 """The files that use the finished study: one worker takes them all, so that it runs only once."""
 SHARED = Path(os.environ.get("PLURALIGN_SHARED", Path(__file__).parents[2] / "shared"))
 

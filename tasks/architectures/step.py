@@ -24,6 +24,8 @@ VERSION = 1
 GGUF_VERSION = 1
 """Of what becomes of a GGUF file."""
 TEXTS = "texts.parquet"
+REVISIONS = "revisions"
+"""The stage of the commits that hub models are held to."""
 
 
 class Pretrained(Result):
@@ -162,12 +164,12 @@ def settle_revision(architecture: Architecture | Encoder, store: Store) -> None:
         InputError: the hub doesn't have it.
     """
     if architecture.hub:
-        store.make("revisions", _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
+        store.make(REVISIONS, _hub_key(architecture), lambda _: {"commit": resolve_revision(architecture)})
 
 
 def known_revision(architecture: Architecture | Encoder, store: Store) -> str | None:
     """The commit that a hub model is held to; None for others, and before its first use."""
-    known = store.find("revisions", _hub_key(architecture)) if architecture.hub else None
+    known = store.find(REVISIONS, _hub_key(architecture)) if architecture.hub else None
     return known.record["commit"] if known else None
 
 

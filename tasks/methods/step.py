@@ -21,7 +21,7 @@ from tasks.runtime.runner import Runner
 from tasks.runtime.store import Artifact, Store, StoredFile, Workspace
 
 VERSION, REFERENCE_VERSION = 6, 1
-RUNS, ADAPTER, CHECKPOINTS = "training-runs", "adapter", "checkpoints"
+RUNS, ADAPTER, CHECKPOINTS, REFERENCE = "training-runs", "adapter", "checkpoints", "reference"
 
 
 class TrainingRun(Result):
@@ -122,7 +122,7 @@ class Train(BaseJob[TrainingRun]):
 
     def reference(self, desk: Desk) -> Workspace:
         """The file of the base's reference log-probabilities, which all its runs share."""
-        return desk.store.workspace("reference", f"{self.base.key}-{REFERENCE_VERSION}.txt")
+        return desk.store.workspace(REFERENCE, f"{self.base.key}-{REFERENCE_VERSION}.txt")
 
 
 def train_adapter(job: Train, store: Store, runner: Runner) -> Artifact[TrainingRun]:

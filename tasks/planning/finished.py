@@ -16,6 +16,9 @@ from configs.schema import Study
 from tasks.runtime.spreadsheet import read_csv
 from tasks.runtime.store import Artifact, Store
 
+NO_MODEL = {"name": "none", "title": "None", "family": "llama", "parameters": 1, "tiny": {}}
+"""In the place of architectures, without which settings with experiments are not taken."""
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -52,7 +55,14 @@ def finished_run(folder: Path) -> FinishedRun:
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: not what a run wrote; run the study again") from None
     try:
-        study = Study.model_validate(with_present_names(settings, str(path)))
+        study = _study_of(with_present_names(settings, str(path)))
     except ValidationError:
         raise InputError(f"{path}: settings of another version of pluralign; run the study again") from None
     return FinishedRun(study, folder / "tables", facts)
+
+
+def _study_of(settings: dict[str, Any]) -> Study:
+    """The settings, also of a survey or an audit alone, which have no architectures."""
+    if settings.get("architectures"):
+        return Study.model_validate(settings)
+    return Study.model_validate(settings | {"architectures": [NO_MODEL]}).model_copy(update={"architectures": ()})

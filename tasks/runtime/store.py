@@ -34,6 +34,7 @@ from tasks.runtime.files import (
     read_or_set_aside,
     read_sealed,
     size_of,
+    try_lock,
     write_atomically,
     write_sealed,
 )
@@ -137,7 +138,8 @@ class Journal:
 class Entry:
     """Something that a store keeps. `age`: seconds since it was last written.
 
-    leftover: of a build that was killed, or that another one overtook.
+    leftover: of a build that was killed, or that another one overtook; or of one under way, whose age is nothing or
+    next to it.
     """
 
     kind: Literal["artifact", "workspace", "leftover"]
@@ -350,7 +352,16 @@ class FolderStore(Store):
                 if (path / "record.json").exists():
                     kind = "artifact"
                 age = now - path.stat().st_mtime
+                if kind == "leftover" and self._under_way(path.with_suffix(".lock")):
+                    age = 0.0
                 yield Entry(kind, path.parent.name, path.name, size_of(path), age)
+
+    def _under_way(self, lock: Path) -> bool:
+        """Whether somebody holds the lock of a build, which may write nothing for hours."""
+        held = try_lock(lock)
+        if held is not None:
+            os.close(held)
+        return held is None
 
     def discard(self, entry: Entry) -> None:
         with locked(self.root / f"{place(entry.stage, entry.key.removesuffix('.partial'))}.lock"):

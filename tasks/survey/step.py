@@ -32,6 +32,7 @@ from tasks.survey.tables import OrdinalModels, OrdinalRegression, Reliability, S
 
 log = logging.getLogger(__name__)
 VERSION = 6
+SURVEYS = "surveys"
 
 
 @step("survey tables")
@@ -60,7 +61,7 @@ def survey_tables(
             table.to_parquet(folder / f"{name}.parquet", index=False)
         return {"tables": list(tables)}
 
-    artifact = store.make("surveys", key, build)
+    artifact = store.make(SURVEYS, key, build)
     return {name: pd.read_parquet(artifact.path / f"{name}.parquet") for name in artifact.record["tables"]}
 
 

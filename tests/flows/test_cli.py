@@ -14,7 +14,7 @@ from tests.flows.conftest import Place
 from tests.watch import PATIENCE
 
 
-@pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design", "export", "inspect", "doctor"])
+@pytest.mark.parametrize("command", ["run", "init", "meta", "trace", "design", "export", "inspect", "doctor", "gc"])
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom flows.cli import main\n"

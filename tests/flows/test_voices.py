@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from configs.load import load_study
+from tasks.lineage.unneeded import HOUR, find_unneeded
+from tasks.runtime.store import FolderStore
 from tests.flows.conftest import STUDY, Place, new_place, read, run
 
 pytestmark = pytest.mark.slow
@@ -143,6 +146,18 @@ def test_the_path_of_the_weights_is_kept(served: Place) -> None:
 def test_the_report_has_the_chapter(served: Place) -> None:
     html = (served.tables.parent / "report.html").read_text()
     assert "Can one model serve all?" in html
+
+
+def test_a_gc_that_keeps_it_finds_nothing_that_it_does_not_need(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of replicates nor of groups' own adapters."""
+    monkeypatch.setenv("PLURALIGN_HOME", str(served.folder / "home"))
+    store = FolderStore(served.folder / "home" / "store")
+    found = find_unneeded([load_study(served.study)], [], store, lambda name: None, HOUR)
+    assert (found.listed, found.young, found.doubts) == ([], [], [])
+    (needs,) = found.needs
+    assert (needs.missing, needs.parts) == (0, ())
+    assert {(entry.stage, entry.key) for entry in store.entries()} <= needs.keys
+    assert needs.cells == len(read(served, "cells"))
 
 
 def test_running_again_trains_nothing(served: Place) -> None:
