@@ -21,7 +21,7 @@ from tasks.generation.step import Answer
 from tasks.runtime.files import kept_secret
 from tasks.runtime.ray.actor import Host
 from tasks.runtime.ray.cluster import OWN, QUIET
-from tasks.runtime.ray.nodes import Needs
+from tasks.runtime.ray.nodes import NodeNeeds
 from tasks.runtime.stores import open_store
 from tests.models import RECIPE, architecture
 
@@ -60,7 +60,7 @@ class SleepingHost(Host):
     A job for whose key there is a file `fault-KEY` in the store's folder meets the fault that it names, and removes it.
     """
 
-    def __init__(self, needs: Needs, name: str, threads: int, seconds: float = 0.05, load: float = 0.3) -> None:
+    def __init__(self, needs: NodeNeeds, name: str, threads: int, seconds: float = 0.05, load: float = 0.3) -> None:
         self._store, self._name, self._base = open_store(needs.store, needs.owner), name, ""
         self._seconds, self._load = seconds, load
         self._notes = Path(needs.store)

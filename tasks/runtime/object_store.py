@@ -358,6 +358,8 @@ class ObjectStore(Store):
 def said(error: Exception) -> str:
     """Why an object store can't be used, and what to do."""
     kind, line = type(error).__name__, first_line(error)
+    if "169.254.169.254" in line:  # where the clouds' own machines are told who they are
+        return "no credentials for it are in the environment, and this machine has no role that gives any"
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         return f"these credentials may not read and write there ({line})"
     if isinstance(error, FileNotFoundError):

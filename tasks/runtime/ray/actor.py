@@ -20,7 +20,7 @@ from tasks.runtime.local.jobs import read_job
 from tasks.runtime.local.pool import gpus
 from tasks.runtime.local.slot import Slot
 from tasks.runtime.progress import Report, heard_by
-from tasks.runtime.ray.nodes import Needs, node_faults
+from tasks.runtime.ray.nodes import NodeNeeds, node_faults
 from tasks.runtime.runner import JobFailed, WorkerLost
 from tasks.runtime.store import DamagedArtifact
 from tasks.runtime.stores import open_store
@@ -33,7 +33,7 @@ LAST = frozenset({"published", "failed", "lost", "damaged"})
 class Host:
     """Lives in an actor's process; `run` streams messages, each of one entry."""
 
-    def __init__(self, needs: Needs, name: str, threads: int) -> None:
+    def __init__(self, needs: NodeNeeds, name: str, threads: int) -> None:
         """threads: of the child where it has no GPU.
 
         Raises:

@@ -20,7 +20,7 @@ PROBES = "checks"
 
 
 @dataclass(frozen=True)
-class Needs:
+class NodeNeeds:
     """What a study asks of every node, as plain values."""
 
     store: str
@@ -38,10 +38,10 @@ class Needs:
     """As JSON."""
 
 
-def needs_of(store: str, owner: str, architectures: tuple[Architecture, ...]) -> Needs:
+def needs_of(store: str, owner: str, architectures: tuple[Architecture, ...]) -> NodeNeeds:
     """What this process has, and so every node needs."""
     by_machine = any(item.dtype == "auto" and not item.tiny for item in architectures)
-    return Needs(
+    return NodeNeeds(
         store,
         owner,
         platform.python_version(),
@@ -52,7 +52,7 @@ def needs_of(store: str, owner: str, architectures: tuple[Architecture, ...]) ->
     )
 
 
-def node_faults(needs: Needs) -> list[str]:
+def node_faults(needs: NodeNeeds) -> list[str]:
     """What the node that this runs on lacks, one line each."""
     faults = []
     if platform.python_version() != needs.python:
@@ -79,7 +79,7 @@ def node_faults(needs: Needs) -> list[str]:
     return faults + _store_faults(needs)
 
 
-def _store_faults(needs: Needs) -> list[str]:
+def _store_faults(needs: NodeNeeds) -> list[str]:
     try:
         store = open_store(needs.store, needs.owner)
         store.check()

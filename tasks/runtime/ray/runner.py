@@ -22,7 +22,7 @@ from tasks.runtime.job import Done, Job
 from tasks.runtime.local.jobs import as_order
 from tasks.runtime.progress import Report, tell
 from tasks.runtime.ray.cluster import Cluster, host_and_port
-from tasks.runtime.ray.nodes import PROBES, Needs, needs_of, node_faults
+from tasks.runtime.ray.nodes import PROBES, NodeNeeds, needs_of, node_faults
 from tasks.runtime.router import Router
 from tasks.runtime.runner import STOPPED, JobFailed, Wanted, WorkerLost, again_if_lost, find_result
 from tasks.runtime.store import Artifact, DamagedArtifact, Entry, Store
@@ -134,7 +134,7 @@ class RayRunner:
         self._kinds = {size: _Kind(size, Router[NodePlace]([])) for size in sizes}
         self._wanted = Wanted()
         self._cluster: Cluster | None = None
-        self._needs: Needs | None = None
+        self._needs: NodeNeeds | None = None
         self._connecting = threading.Lock()
         self._closed = threading.Event()
         self._manager: threading.Thread | None = None

@@ -309,6 +309,12 @@ def test_a_store_that_can_not_be_used_is_one_line(server: ObjectServer, monkeypa
     with pytest.raises(InputError, match="credentials come from the environment") as caught:
         open_store("s3://me:hidden@bucket")
     assert "hidden" not in str(caught.value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(InputError, match="x: no credentials for it are in the environment"):
+        open_store("s3://pluralign/x").check()
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     started = time.monotonic()
     with pytest.raises(InputError, match="it does not answer as an object store does"):
