@@ -58,7 +58,10 @@ def run(place: Place, runner: str, store: str | None = None) -> Any:
 
 def tables(place: Place) -> dict[str, pd.DataFrame]:
     found = {path.stem: pd.read_csv(path) for path in place.tables.glob("*.csv")}
-    return {name: table.drop(columns=["seconds", "mlflow_run_id"], errors="ignore") for name, table in found.items()}
+    return {
+        name: table.drop(columns=["seconds", "mlflow_run_id", "status"], errors="ignore")
+        for name, table in found.items()
+    }
 
 
 def adapters(place: Place, store: str | None = None) -> dict[str, str]:
