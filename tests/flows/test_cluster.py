@@ -39,7 +39,7 @@ def shared(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(folder: Path) -> Place:
-    """The small study with one experiment."""
+    """The small study with one experiment, on a machine of its own."""
     place = new_place(folder)
     study = yaml.safe_load(STUDY)
     study["experiments"] = {"scale": study["experiments"]["scale"]}
@@ -91,6 +91,13 @@ def local(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+def flip_a_byte(store: Any, where: str) -> None:
+    (key,) = [item["path"] for item in store._remote.list(where) if item["path"].endswith("adapter_model.safetensors")]
+    content = bytearray(store._remote.get(key))
+    content[-1] ^= 1
+    store._remote.put(key, bytes(content))
+
+
 def test_four_gpus_of_one_node(local: Place, tmp_path: Path) -> None:
     place = small(tmp_path)
     with ray_cluster() as cluster:
@@ -102,7 +109,7 @@ def test_four_gpus_of_one_node(local: Place, tmp_path: Path) -> None:
 
 
 def test_three_nodes_of_which_one_goes_and_an_object_store(
-    local: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place, store = small(tmp_path), "s3://pluralign/three-nodes"
     runners: list[RayRunner] = []
@@ -134,7 +141,20 @@ def test_three_nodes_of_which_one_goes_and_an_object_store(
     same(place, local)
     assert adapters(place, store) == adapters(local)
     assert not (place.folder / "home" / "store" / "training-runs").exists()
-    again = run(place, "local", store)  # on this machine's slots, from what the cluster has made
+    elsewhere = small(tmp_path / "elsewhere")  # another machine's slots, from what the cluster has made
+    again = run(elsewhere, "local", store)
     assert again.is_completed()
     assert again.result().trained == 0
-    same(place, local)
+    same(elsewhere, local)
+    kept = open_store(store)
+    spoilt = sorted(adapters(place, store))[0]
+    flip_a_byte(kept, f"training-runs/{spoilt}")
+    for entry in [entry for entry in kept.entries() if entry.stage == "outputs"]:
+        kept.discard(entry)  # so that the adapter is wanted again
+    caplog.clear()
+    healed = run(small(tmp_path / "healed"), "local", store)
+    assert healed.is_completed()
+    assert healed.result().trained == 1
+    (line,) = [message for message in caplog.messages if "made again" in message]
+    assert f"training-runs/{spoilt}: adapter/adapter_model.safetensors is not what was written" in line
+    assert adapters(place, store) == adapters(local)

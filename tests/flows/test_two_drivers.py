@@ -4,6 +4,7 @@ its own, as network namespaces make them."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def test_both_complete_and_nothing_is_trained_twice(net: Net, shared: dict[str, 
     ends = {name: driver.wait(PATIENCE) for name, driver in drivers.items()}
     assert ends == {"one": 0, "two": 0}, [(tmp_path / name / "log").read_text()[-2000:] for name in MACHINES]
     said = [(tmp_path / name / "log").read_text() for name in MACHINES]
-    made = [int(text.split(" cells, ")[1].split()[0]) for text in said]
+    made = [int(re.findall(r"(\d+) training runs made now", text)[-1]) for text in said]
     assert sum(made) == 4, made
     for of in ("cells", "effects", "pooled", "scores"):
         pd.testing.assert_frame_equal(table(study, "one", of), table(study, "two", of), check_exact=True)
