@@ -16,7 +16,7 @@ from tasks.runtime.stores import open_store
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "obstore")
 """Whose versions may change what is trained, or how it is kept."""
 PROBES = "checks"
-"""The stage of an artifact that a driver publishes for nodes to find."""
+"""Of the workspace that a driver saves for nodes to find."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _store_faults(needs: NodeNeeds) -> list[str]:
     try:
         store = open_store(needs.store, needs.owner)
         store.check()
-        if store.find(PROBES, needs.owner) is None:
+        if not store.workspace(PROBES, needs.owner).open().exists():
             return [
                 f"{needs.store} is another folder here than on the driver's machine; nodes need a store that all share"
             ]

@@ -25,7 +25,7 @@ from tasks.runtime.ray.cluster import Cluster, host_and_port
 from tasks.runtime.ray.nodes import PROBES, NodeNeeds, needs_of, node_faults
 from tasks.runtime.router import Router
 from tasks.runtime.runner import STOPPED, JobFailed, Wanted, WorkerLost, again_if_lost, find_result
-from tasks.runtime.store import Artifact, DamagedArtifact, Entry, Store
+from tasks.runtime.store import Artifact, DamagedArtifact, Store
 
 log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0
@@ -200,7 +200,9 @@ class RayRunner:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         tell(Report("look at the nodes"))
-        self._store.make(PROBES, self._owner, lambda folder: {})
+        probe = self._store.workspace(PROBES, self._owner)
+        probe.open().write_text(self._owner)
+        probe.save()
         look: Any = ray.remote(node_faults)
         asked = {}
         for node in _alive():
@@ -220,7 +222,7 @@ class RayRunner:
 
     def _forget_probe(self) -> None:
         """What nodes look for in the store, also those that join later."""
-        self._store.discard(Entry("artifact", PROBES, self._owner, 0, 0.0))
+        self._store.workspace(PROBES, self._owner).remove()
 
     # ---- jobs
 
