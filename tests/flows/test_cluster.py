@@ -129,12 +129,14 @@ def test_three_nodes_of_which_one_goes_and_an_object_store(
         nodes = [add_node(cluster, gpus=1) for _ in range(3)]
 
         def lose() -> None:
-            until(lambda: any(busy(node) for node in nodes[1:]), "a job on a node that can go")
-            cluster.remove_node(next(node for node in nodes[1:] if busy(node)), allow_graceful=False)
+            until(lambda: over.is_set() or any(busy(node) for node in nodes[1:]), "a job on a node that can go")
+            for node in [node for node in nodes[1:] if busy(node)][:1]:
+                cluster.remove_node(node, allow_graceful=False)
 
-        losing = threading.Thread(target=lose)
+        over, losing = threading.Event(), threading.Thread(target=lose)
         losing.start()
         state = run(place, f"ray://{cluster.address}", store)
+        over.set()
         losing.join(PATIENCE)
         assert len(cluster.list_all_nodes()) == 2
     assert state.is_completed(), state.message
