@@ -213,7 +213,10 @@ class Tracker:
     def _client(self) -> Any:
         if self._mlflow is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line a run
             from mlflow import MlflowClient
+
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
 
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "mlflow.lock"):
