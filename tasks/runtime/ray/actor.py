@@ -12,6 +12,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tasks.runtime.store import DamagedArtifact
 from tasks.runtime.stores import open_store
 
 SECONDS_BETWEEN_SIGNS = 5.0
+PRODUCT = ("configs", "tasks")
+"""The loggers of the product's own."""
 LAST = frozenset({"published", "failed", "lost", "damaged"})
 """The messages of which one ends a job."""
 
@@ -81,17 +84,15 @@ class Host:
             return {"failed": reason(error)}
 
 
-class _warnings_to:
+@contextmanager
+def _warnings_to(said: queue.Queue[dict[str, Any]]) -> Iterator[None]:
     """Within it, what the product warns of in this process is said to who asked for the job."""
-
-    def __init__(self, said: queue.Queue[dict[str, Any]]) -> None:
-        self._handler = logging.Handler(logging.WARNING)
-        self._handler.emit = lambda record: said.put({"warning": record.getMessage()})  # type: ignore[method-assign]
-
-    def __enter__(self) -> None:
-        for name in ("configs", "tasks"):
-            logging.getLogger(name).addHandler(self._handler)
-
-    def __exit__(self, *_: object) -> None:
-        for name in ("configs", "tasks"):
-            logging.getLogger(name).removeHandler(self._handler)
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.put({"warning": record.getMessage()})  # type: ignore[method-assign]
+    for name in PRODUCT:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in PRODUCT:
+            logging.getLogger(name).removeHandler(handler)
