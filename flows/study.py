@@ -62,7 +62,7 @@ def run_study(
     """
     settings = load_study(study, overrides)
     bench, folder = Bench(settings, workers, runner, store), Path(output or f"outputs/{settings.name}")
-    with showing(bench.board, settings.name):
+    with showing(bench.board, settings.name), closing(bench.runner):
         return _run(bench, folder)
 
 

@@ -293,7 +293,9 @@ class RayRunner:
     # ---- places that come and go
 
     def _manage(self) -> None:
-        while not self._closed.wait(MANAGE_SECONDS):
+        import ray
+
+        while not self._closed.wait(MANAGE_SECONDS) and ray.is_initialized():
             try:
                 alive = {node["NodeID"] for node in _alive()}
                 for kind in self._kinds.values():
