@@ -66,6 +66,26 @@ def test_a_killed_child_fails_its_own_job_with_the_reason_and_is_replaced(pool, 
     assert not pretrain(pool, steps=3).fresh
 
 
+def test_a_job_whose_child_was_killed_is_done_again_as_often_as_it_may(store, tmp_path, caplog):
+    with closing(Pool(store, tmp_path / "slots", workers=1, retries=1)) as pool:
+        pretrain(pool, steps=2)
+        kills = []
+
+        def kill_first() -> None:
+            first = child_of(pool).pid
+            os.kill(first, signal.SIGKILL)
+            kills.append(first)
+
+        threading.Timer(0.3, kill_first).start()
+        made = pretrain(pool, steps=400)
+        assert kills
+        assert made.fresh
+        assert child_of(pool).pid != kills[0]
+        (line,) = [message for message in caplog.messages if "it is done again" in message]
+        assert line.startswith("tiny-llama: pretrain: its worker process was killed by SIGKILL")
+        assert line.endswith("it is done again (1 of 1)")
+
+
 def test_a_job_that_raises_fails_with_its_message_and_leaves_the_child_alive(pool):
     pretrain(pool, steps=2)
     child = child_of(pool)
