@@ -56,7 +56,7 @@ class Cluster:
         self._joined = not ray.is_initialized()
         if not self._joined:  # by another study of this process
             return
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
         options |= {"address": answering} if answering else self._own_options()
         try:
             with _signals_as_they_were():

@@ -36,7 +36,7 @@ def cluster() -> Iterator[Any]:
             add_node(made, gpus=2)
         import ray
 
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")  # once for all of these tests
+        ray.init(address=made.address, log_to_driver=False, configure_logging=False)  # once for all of these tests
         yield made
         ray.shutdown()
 
