@@ -79,10 +79,9 @@ def net() -> Iterator[Net]:
 
 
 @pytest.fixture(scope="module")
-def shared(net: Net, databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def shared(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What both machines have in their environment; the servers are up."""
     folder, (port,) = tmp_path_factory.mktemp("hub"), free_ports(1)
-    shutil.copy(databases / "prefect.db", folder)
     own = os.environ | {
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
