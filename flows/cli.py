@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -580,11 +581,10 @@ def main(arguments: list[str] | None = None) -> int:
         for argument_name, settings in command.arguments:
             own.add_argument(argument_name, **settings)
     options = parser.parse_args(arguments)
-    _choose_places(getattr(options, "runner", None), getattr(options, "store", None))
     logging.captureWarnings(True)  # those of libraries are for who changes the code
     try:
         # Prefect has its own way with SIGTERM, and a server that is gone would be waited for in vain
-        with stopped_in_time(SECONDS_TO_STOP, _give_up):
+        with stopped_in_time(SECONDS_TO_STOP, _give_up), _places_of(options):
             return COMMANDS[options.command].function(options)
     except InputError as error:
         print(f"pluralign: {error}", file=sys.stderr)
@@ -603,12 +603,21 @@ def _give_up() -> None:
     os._exit(FAILED)
 
 
-def _choose_places(runner: str | None, store: str | None) -> None:
-    """By the environment, which all that is started inherits."""
-    if runner:
-        os.environ["PLURALIGN_RUNNER"] = runner
-    if store:
-        os.environ["PLURALIGN_STORE"] = store if "://" in store else str(Path(store).absolute())
+@contextmanager
+def _places_of(options: Namespace) -> Iterator[None]:
+    """Within it the environment, which all that is started inherits, names the runner and the store of the options."""
+    store = getattr(options, "store", None)
+    if store and "://" not in store:
+        store = str(Path(store).absolute())
+    chosen = {"PLURALIGN_RUNNER": getattr(options, "runner", None), "PLURALIGN_STORE": store}
+    earlier = {name: os.environ.get(name) for name in chosen}
+    os.environ.update({name: value for name, value in chosen.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            os.environ.pop(name, None)
+            os.environ.update({name: value} if value is not None else {})
 
 
 def _load_study(options: Namespace) -> Study:
