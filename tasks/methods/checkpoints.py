@@ -113,9 +113,9 @@ def _random_state() -> dict[str, Any]:
     import numpy as np
     import torch
 
-    state = {"python": random.getstate(), "torch": torch.get_rng_state()}
-    kind, words, *rest = np.random.get_state()
-    state["numpy"] = kind, words.tolist(), *rest
+    of_numpy: Any = np.random.get_state()
+    kind, words, *rest = of_numpy
+    state = {"python": random.getstate(), "numpy": (kind, words.tolist(), *rest), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
