@@ -29,6 +29,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=step_of, default=None)
 
 
+def remove_halves(folder: Path) -> None:
+    """Remove what counts for nothing among a trainer's checkpoints, which it may take for newer than its own."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not _is_whole(checkpoint):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
 def do_nothing() -> None:
     """A checkpoint is where all find it."""
 
@@ -68,11 +75,6 @@ def without_pickles(kind: Any) -> Any:
     """
 
     class PickleFree(kind):
-        def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            """In an empty folder: a kill may have left half a checkpoint of this step, or an earlier version one."""
-            shutil.rmtree(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", ignore_errors=True)
-            super()._save_checkpoint(model, trial)
-
         def _save(self, output_dir: str, state_dict: Any = None) -> None:
             # embedding layers are not adapted, and to find out that they are not, peft asks the hub
             self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)

@@ -150,6 +150,19 @@ def test_half_a_checkpoint_counts_for_nothing(damage, llama, tmp_path):
 
 
 @pytest.mark.usefixtures("every_step_is_logged")
+def test_a_run_all_of_whose_checkpoints_are_halves_starts_anew(llama, tmp_path):
+    whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
+    trained("dpo", llama, whole)
+    with pytest.raises(Stopped):
+        trained("dpo", llama, broken, stop_at(5))
+    for list_of_files in broken.checkpoints.glob(f"checkpoint-*/{FILES}"):
+        list_of_files.unlink()
+    assert trained("dpo", llama, broken).resumed_from == 0  # though the halves are of later steps
+    assert adapter(broken) == adapter(whole)
+    assert sorted(path.name for path in broken.checkpoints.glob("checkpoint-*")) == ["checkpoint-4", "checkpoint-5"]
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
 def test_out_of_memory_halves_what_goes_through_at_once_and_goes_on(llama, tmp_path, monkeypatch):
     from tasks.methods import dpo
 
