@@ -1,6 +1,6 @@
 """Holds the order of the house: `python tests/house.py` prints every fault as file:line and fails if there is one.
 
-It reads the imports and the comparisons of the product's source and runs none of it.
+It reads the imports, comparisons and names of the product's source and runs none of it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,16 @@ ROOMS = (
 """The rooms in their order: each imports only from itself and from those before it, inside functions too."""
 
 METHODS, JUDGES = "tasks.methods", "tasks.judging"
+PICKLERS = {
+    "pickle", "_pickle", "pickletools", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "shelve",
+}  # fmt: skip
+"""Libraries of which what they write runs code when it is read."""
+RUNNERS = {
+    "eval", "exec", "torch.save", "torch.load", "numpy.save", "numpy.savez", "numpy.savez_compressed",
+    *(f"yaml.{name}{several}" for name in ("full_load", "unsafe_load") for several in ("", "_all")),
+}  # fmt: skip
+"""Functions that run code, or read or write what does. numpy's write pickles where they are given objects."""
+PLAIN_YAML = {"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,23 @@ class Module:
     @cached_property
     def nodes(self) -> list[ast.AST]:
         return list(ast.walk(self.tree))
+
+    @cached_property
+    def known(self) -> dict[str, str]:
+        """What is imported, wherever in the file: the name that it has here → its full name."""
+        known = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                known |= {name.asname: name.name for name in node.names if name.asname}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                known |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+        return known
+
+    def full_name(self, node: ast.AST) -> str:
+        """`a.b.c` of the name or attribute, with `a` as it was imported; only the end of it for other expressions'."""
+        if isinstance(node, ast.Name):
+            return self.known.get(node.id, node.id)
+        return f"{self.full_name(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
 
     @property
     def room(self) -> str | None:
@@ -89,7 +116,7 @@ class House:
 
     def faults(self) -> list[str]:
         """Every fault, as `file:line: what is wrong`, in the order of files and lines."""
-        kinds = (self._rooms, self._circles, self._libraries, self._methods, self._judges, self._twins)
+        kinds = (self._rooms, self._circles, self._libraries, self._methods, self._judges, self._twins, self._code)
         faults = {fault for kind in kinds for fault in kind()}
         return [f"{path.relative_to(self.root)}:{line}: {what}" for path, line, what in sorted(faults)]
 
@@ -99,6 +126,19 @@ class House:
             for node in module.tree.body:
                 if isinstance(node, ast.ClassDef) and first.setdefault(node.name, module) is not module:
                     yield module.path, node.lineno, f"{first[node.name].name} has a class {node.name} too"
+
+    def _code(self) -> Iterator[tuple[Path, int, str]]:
+        """What may run code that came as data: pickles, eval and exec, YAML with tags."""
+        for module in self.modules.values():
+            for line, name in module.imports:
+                if name.partition(".")[0] in PICKLERS:
+                    yield module.path, line, f"imports {name.partition('.')[0]}; keep safetensors, JSON or Parquet"
+            for node in module.nodes:
+                name = module.full_name(node) if isinstance(getattr(node, "ctx", None), ast.Load) else ""
+                if name in RUNNERS or name.endswith((".read_pickle", ".to_pickle")):
+                    yield module.path, node.lineno, f"{name} may run code that came as data"  # type: ignore[attr-defined]
+                elif isinstance(node, ast.Call):
+                    yield from ((module.path, node.lineno, fault) for fault in _runs_code(module, node))
 
     def _imported(self, module: Module) -> Iterator[tuple[int, Module]]:
         """Line and module of what a module imports from the product."""
@@ -217,6 +257,19 @@ def _compared(module: Module, names: set[str]) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Call) and _called(node) in ("get", "getattr", "startswith", "endswith"):
             asked = list(node.args)
         yield from ((node.lineno, text) for part in asked if (text := _text(part)) in names)  # type: ignore[attr-defined]
+
+
+def _runs_code(module: Module, call: ast.Call) -> Iterator[str]:
+    """What of a call's arguments lets it run code that came as data."""
+    given = {argument.arg: argument.value for argument in call.keywords}
+    for name in ("allow_pickle", "trust_remote_code"):
+        if name in given and not (isinstance(given[name], ast.Constant) and not given[name].value):
+            yield f"{name} may run code that came as data"
+    name = module.full_name(call.func)
+    if name in ("yaml.load", "yaml.load_all"):
+        loader = given.get("Loader") or next(iter(call.args[1:]), None)
+        if loader is None or _last(loader) not in PLAIN_YAML:
+            yield f"{name} without a safe loader may run code that came as data"
 
 
 def _text(node: ast.AST | None) -> str | None:

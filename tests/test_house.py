@@ -61,11 +61,37 @@ def test_a_sound_house_has_no_fault(tmp_path: Path) -> None:
         ("flows__meta", "x = recipe.dpo.beta", "reads what belongs to the method 'dpo'; ask the method"),
         ("flows__meta", 'x = judge.kind == "llm"', "asks for the judge 'llm' by its name; "),
         ("flows__meta", "isinstance(j, s.LlmJudge | X)", "asks whether a judge is LlmJudge; ask "),
+        ("flows__meta", "import pickle", "imports pickle; keep safetensors, JSON or Parquet"),
+        ("flows__meta", "def f():\n    from joblib import load as read", "imports joblib; keep "),
+        ("flows__meta", "import cloudpickle as p, os", "imports cloudpickle; keep "),
+        ("flows__meta", "import dill.source", "imports dill; keep "),
+        ("flows__meta", "import torch\ntorch.save(x, f)", "torch.save may run code that came as data"),
+        ("flows__meta", "import torch as t\nread = t.load", "torch.load may run code that came as data"),
+        ("flows__meta", "from torch import load as get\nget(f, weights_only=True)", "torch.load may run code "),
+        ("flows__meta", "import numpy as np\nnp.savez(f, x)", "numpy.savez may run code that came as data"),
+        ("flows__meta", "import numpy as np\nnp.load(f, allow_pickle=yes)", "allow_pickle may run code "),
+        ("flows__meta", "AutoModel.of(f, trust_remote_code=True)", "trust_remote_code may run code "),
+        ("flows__meta", "import pandas as pd\npd.read_pickle(f)", "pandas.read_pickle may run code "),
+        ("flows__meta", "import yaml\nyaml.load(f, yaml.FullLoader)", "yaml.load without a safe loader may run "),
+        ("flows__meta", "from yaml import load_all\nload_all(f)", "yaml.load_all without a safe loader may run "),
+        ("flows__meta", "import yaml\nyaml.unsafe_load(f)", "yaml.unsafe_load may run code that came as data"),
+        ("flows__meta", "x = 1\neval(x)", "eval may run code that came as data"),
+        ("flows__meta", "list(map(exec, texts))", "exec may run code that came as data"),
     ],
 )
 def test_each_fault_is_told_with_its_file_and_line(tmp_path: Path, name: str, text: str, expected: str) -> None:
     (fault,) = faults(tmp_path, **{name: text})
     assert fault.startswith(f"{name.replace('__', '/')}.py:{len(text.splitlines()) or 1}: {expected}")
+
+
+def test_what_only_looks_like_running_code_is_no_fault(tmp_path: Path) -> None:
+    text = (
+        "import yaml, torch, numpy as np\nmodel.eval()\ntorch.save_nothing()\nnp.load(f, allow_pickle=False)\n"
+        "yaml.load(f, Loader=yaml.CSafeLoader)\nyaml.safe_load(f)\ntorch.nn.load(f)\nstate.load(f)\n"
+        "class Header:\n    eval: int\n"
+        'text = "pickle.loads"  # eval(x)\n'
+    )
+    assert faults(tmp_path, flows__meta=text) == []
 
 
 def test_a_circle_is_told_in_each_of_its_files(tmp_path: Path) -> None:

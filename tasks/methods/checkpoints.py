@@ -1,25 +1,39 @@
 """Checkpoints to go on from after a kill.
 
 transformers writes a checkpoint's files one after another, and goes on from half of them with other weights, unsaid. So
-a checkpoint counts only once a list of its files with their sizes has been written beside them.
+a checkpoint counts only once a list of its files with their sizes has been written beside them. Where transformers
+writes pickles, which may run code when they are read, there are safetensors and JSON (`saved_state.py`).
 """
 
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tasks.methods.saved_state import load_state, save_state
 from tasks.runtime.files import write_atomically
 
 FILES = "files.json"
+ADAPTER_WEIGHTS, OPTIMISER, RANDOM = "adapter_model.safetensors", "optimiser.safetensors", "random.safetensors"
+"""Without which a checkpoint is none: one of an earlier version, which kept pickles, is not gone on from."""
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The last whole checkpoint in a trainer's output folder."""
     return max((path for path in folder.glob("checkpoint-*") if _is_whole(path)), key=step_of, default=None)
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what counts for nothing among a trainer's checkpoints, which it may take for newer than its own."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not _is_whole(checkpoint):
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def do_nothing() -> None:
@@ -52,11 +66,81 @@ def checkpoint_callback(every_seconds: float, checkpointed: Callable[[], None] =
     return Save()
 
 
+@cache
+def without_pickles(kind: Any) -> Any:
+    """A class of trainers that keeps the same in its checkpoints, bit for bit, and none of it pickled.
+
+    Left out are the tokenizer and the arguments, which a run that goes on has from its recipe. Of one process; a run
+    that several share saves none.
+    """
+
+    class PickleFree(kind):
+        def _save(self, output_dir: str, state_dict: Any = None) -> None:
+            # embedding layers are not adapted, and to find out that they are not, peft asks the hub
+            self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)
+
+        def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+            state = {name: part.state_dict() for name, part in self._stateful().items()}
+            save_state(Path(output_dir) / OPTIMISER, state)
+
+        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+            if checkpoint:
+                state = load_state(Path(checkpoint) / OPTIMISER)
+                for name, part in self._stateful().items():
+                    part.load_state_dict(state[name])
+
+        def _stateful(self) -> dict[str, Any]:
+            parts = {"optimiser": self.optimizer, "schedule": self.lr_scheduler}
+            scaler = getattr(self.accelerator, "scaler", None)  # of gradients in float16
+            return parts | ({"scaler": scaler} if scaler else {})
+
+        def _save_scaler(self, output_dir: str) -> None:
+            """It is kept with the optimiser."""
+
+        def _load_scaler(self, checkpoint: str | None) -> None:
+            """It was kept with the optimiser."""
+
+        def _save_rng_state(self, output_dir: str) -> None:
+            save_state(Path(output_dir) / RANDOM, _random_state())
+
+        def _load_rng_state(self, checkpoint: str | None) -> None:
+            if checkpoint:
+                _restore_random(load_state(Path(checkpoint) / RANDOM))
+
+    return PickleFree
+
+
+def _random_state() -> dict[str, Any]:
+    """The states of all generators that training may draw from."""
+    import numpy as np
+    import torch
+
+    of_numpy: Any = np.random.get_state()
+    kind, words, *rest = of_numpy
+    state = {"python": random.getstate(), "numpy": (kind, words.tolist(), *rest), "torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _restore_random(state: dict[str, Any]) -> None:
+    import numpy as np
+    import torch
+
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
 def _is_whole(checkpoint: Path) -> bool:
     try:
         sizes = json.loads((checkpoint / FILES).read_text())
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
+        return {ADAPTER_WEIGHTS, OPTIMISER, RANDOM} <= sizes.keys() and all(
+            (checkpoint / name).stat().st_size == size for name, size in sizes.items()
+        )
+    except (OSError, ValueError, AttributeError):  # AttributeError: JSON, but no list of sizes
         return False
 
 

@@ -12,7 +12,14 @@ from typing import Any
 
 from configs.schema import Architecture, Recipe, Robust
 from tasks.architectures.load import Base
-from tasks.methods.checkpoints import checkpoint_callback, do_nothing, newest_checkpoint, step_of
+from tasks.methods.checkpoints import (
+    checkpoint_callback,
+    do_nothing,
+    newest_checkpoint,
+    remove_halves,
+    step_of,
+    without_pickles,
+)
 from tasks.methods.group_weights import GroupWeights
 from tasks.methods.lora import lent, lora_config, name_base
 from tasks.methods.memory import halving, rows_that_fit
@@ -165,7 +172,7 @@ def train_with(
     from tasks.methods.lora_product import multiply_in_place
 
     with lent(base.model) as model:
-        trainer = kind(
+        trainer = without_pickles(kind)(
             model=model,
             processing_class=base.tokenizer,
             peft_config=lora_config(architecture, recipe.lora),
@@ -173,7 +180,10 @@ def train_with(
             **inputs,
         )
         multiply_in_place(trainer.model)
-        checkpoint = newest_checkpoint(run.checkpoints) if run.processes == 1 else None
+        checkpoint = None
+        if run.processes == 1:
+            remove_halves(run.checkpoints)
+            checkpoint = newest_checkpoint(run.checkpoints)
         if groups:
             trainer.group_weights = groups
             if checkpoint:

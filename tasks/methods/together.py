@@ -8,7 +8,7 @@ of sums in another order.
 
 from __future__ import annotations
 
-import io
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,17 @@ from tasks.methods.method import Method
 from tasks.methods.row_loss import RowLoss
 from tasks.methods.row_order import LengthGrouped
 from tasks.methods.run import STEPS, Curve, NotFinite, Run, Trained, training_arguments
+from tasks.methods.saved_state import load_state, save_state
 from tasks.methods.token_rows import TokenRows, rows_of
-from tasks.runtime.files import write_atomically
+from tasks.runtime.files import Damaged
 from tasks.runtime.progress import Progress, Report, as_part
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tasks.methods.stacked_lora import Stack
+
+log = logging.getLogger(__name__)
 
 
 def train_together(
@@ -77,7 +80,7 @@ def _train(
 
     tables, runs = [table for table, _ in group.values()], [run for _, run in group.values()]
     arguments = training_arguments(base, loss.learning_rate, 1.0, runs[0])
-    file = runs[0].checkpoints / f"together-{'-'.join(map(str, group))}.pt"
+    file = runs[0].checkpoints / f"together-{'-'.join(map(str, group))}.safetensors"
     with lent(base.model) as model, new_adapters(model, architecture, recipe.lora, runs[0].seed, len(group)) as stack:
         losses = [run.own_losses for run in runs]
         training = _Training(base, stack, loss, rows, tables, arguments, steps, runs[0].robust, losses)
@@ -224,9 +227,6 @@ class _Training:
 
     def _save(self, file: Path) -> None:
         """Keep all that goes on from here, in place of what was kept before."""
-        import torch
-
-        content = io.BytesIO()
         state = {
             "step": self.step,
             "curves": self.curves,
@@ -235,16 +235,19 @@ class _Training:
             "schedule": self.schedule.state_dict(),
             "groups": self.group_weights.state() if self.group_weights else {},
         }
-        torch.save(state, content)
-        write_atomically(file, content.getvalue())
+        save_state(file, state)
 
     def restore(self, file: Path) -> int:
-        """Go on from what was kept, if there is anything; the step after which it was."""
+        """Go on from what was kept, if there is anything whole; the step after which it was."""
         import torch
 
-        if not file.exists():
+        try:
+            state = load_state(file)
+        except FileNotFoundError:
             return 0
-        state = torch.load(file, map_location=self.model.device, weights_only=True)
+        except Damaged as error:
+            log.warning("%s; the training starts anew", error)
+            return 0
         with torch.no_grad():
             for value, kept in zip(self.stack.parameters, state["weights"], strict=True):
                 value.copy_(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from tasks.methods import METHODS
-from tasks.methods.checkpoints import FILES, newest_checkpoint
+from tasks.methods.checkpoints import ADAPTER_WEIGHTS, FILES, OPTIMISER, RANDOM, newest_checkpoint
 from tasks.methods.run import NotFinite, Run, Trained, margin_at_end
 from tasks.methods.step import Train, train_adapter
 from tasks.runtime.in_process import InProcess
@@ -22,6 +23,7 @@ from tasks.runtime.progress import Progress, Report, unheard
 from tasks.runtime.runner import JobFailed, Runner
 from tasks.runtime.store import FolderStore
 from tests.models import RECIPE, a_run, as_folder, kept, some_pairs, some_rated, some_rewards
+from tests.pickles import pickles_below
 
 EVERY_STEP = RECIPE.model_copy(
     update={name: block.model_copy(update={"epochs": 3}) for name, block in RECIPE.blocks.items()}
@@ -73,6 +75,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, llama, tmp_path):
     assert again.resumed_from == 4  # the log of step 5 came before its checkpoint
     assert adapter(broken) == adapter(whole)
     assert [entry["step"] for entry in again.curve] == [1, 2, 3, 4, 5, 6]
+    assert {path.suffix for path in broken.checkpoints.rglob("*") if path.is_file()} == {".json", ".safetensors", ".md"}
+    assert pickles_below(broken.checkpoints) == []
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -113,13 +117,25 @@ def kill_after(step: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run, "callbacks", callbacks)
 
 
+def as_of_an_earlier_version(checkpoint: Path) -> None:
+    """With the names that transformers gives to pickles, all of them listed."""
+    for name, then in ((OPTIMISER, "optimizer.pt"), (RANDOM, "rng_state.pth")):
+        (checkpoint / name).rename(checkpoint / then)
+    listed = {path.name: path.stat().st_size for path in checkpoint.iterdir() if path.name != FILES}
+    (checkpoint / FILES).write_text(json.dumps(listed))
+
+
 @pytest.mark.usefixtures("every_step_is_logged")
 @pytest.mark.parametrize("damage", [
-    lambda checkpoint: (checkpoint / "optimizer.pt").unlink(),
-    lambda checkpoint: (checkpoint / "rng_state.pth").write_bytes(b""),
+    lambda checkpoint: (checkpoint / OPTIMISER).unlink(),
+    lambda checkpoint: (checkpoint / ADAPTER_WEIGHTS).unlink(),
+    lambda checkpoint: os.truncate(checkpoint / OPTIMISER, 1000),
+    lambda checkpoint: (checkpoint / RANDOM).write_bytes(b""),
     lambda checkpoint: (checkpoint / FILES).unlink(),
     lambda checkpoint: (checkpoint / FILES).write_text('{"optimi'),
-], ids=["lost", "cut", "unlisted", "half a list"])  # fmt: skip
+    lambda checkpoint: (checkpoint / FILES).write_text("[]"),
+    lambda checkpoint: as_of_an_earlier_version(checkpoint),
+], ids=["lost", "no adapter", "cut", "emptied", "unlisted", "half a list", "no list", "pickles"])  # fmt: skip
 def test_half_a_checkpoint_counts_for_nothing(damage, llama, tmp_path):
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
     trained("dpo", llama, whole)
@@ -131,6 +147,19 @@ def test_half_a_checkpoint_counts_for_nothing(damage, llama, tmp_path):
     damage(newest)
     assert trained("dpo", llama, broken).resumed_from == 3
     assert adapter(broken) == adapter(whole)
+
+
+@pytest.mark.usefixtures("every_step_is_logged")
+def test_a_run_all_of_whose_checkpoints_are_halves_starts_anew(llama, tmp_path):
+    whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
+    trained("dpo", llama, whole)
+    with pytest.raises(Stopped):
+        trained("dpo", llama, broken, stop_at(5))
+    for list_of_files in broken.checkpoints.glob(f"checkpoint-*/{FILES}"):
+        list_of_files.unlink()
+    assert trained("dpo", llama, broken).resumed_from == 0  # though the halves are of later steps
+    assert adapter(broken) == adapter(whole)
+    assert sorted(path.name for path in broken.checkpoints.glob("checkpoint-*")) == ["checkpoint-4", "checkpoint-5"]
 
 
 @pytest.mark.usefixtures("every_step_is_logged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,25 @@ def test_stopped_runs_go_on_to_the_same_bits(
     for number in own:
         assert (again[number].resumed_from, again[number].curve) == (2, expected[number].curve)
         assert apart(adapter(tmp_path / "broken", number), adapter(tmp_path / "whole", number)) == 0
+
+
+@pytest.mark.parametrize("damage", [
+    lambda file: file.unlink(), lambda file: os.truncate(file, file.stat().st_size - 1),
+    lambda file: file.rename(file.with_suffix(".pt")),
+], ids=["lost", "cut", "of an earlier version"])  # fmt: skip
+def test_what_is_left_of_a_checkpoint_is_not_gone_on_from(
+    damage: Any, llama: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = together.training_arguments
+    monkeypatch.setattr(together, "training_arguments", lambda *a: {**plain(*a), "logging_steps": 2})
+    recipe, own = SIX_STEPS.model_copy(update={"checkpoint_seconds": 0.0}), tables("dpo", 2)
+    expected = train(llama, own, tmp_path, recipe=recipe)
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert kept.name == "together-1-2.safetensors"
+    damage(kept)
+    again = train(llama, own, tmp_path, recipe=recipe)
+    assert [again[number].resumed_from for number in own] == [0, 0]
+    assert [again[number].curve for number in own] == [expected[number].curve for number in own]
 
 
 def test_a_run_that_breaks_down_is_named(llama: Any, tmp_path: Path) -> None:
