@@ -82,7 +82,7 @@ class ExportColumn(str):
     parts: tuple[str, ...]
 
     def __new__(cls, names: str | Sequence[str]) -> Self:
-        parts = (names,) if isinstance(names, str) else tuple(names)
+        parts = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Sequence) else ()
         if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
             raise ValueError(f"expected a column's name, or a list of names, got {short(names)}")
         column = super().__new__(cls, JOINED.join(parts))

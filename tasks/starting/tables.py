@@ -205,7 +205,8 @@ def _with_header(table: UserTable) -> UserTable:
     if not len(rows.rows):
         unread = f" ({rows.unread[0].message})" if rows.unread else ""
         raise InputError(f"{path}: a header line and no row that can be read{unread}")
-    twice = [place + 1 for place, name in enumerate(names) if name and names.index(name) != place]
+    first = {name: place for place, name in reversed([*enumerate(names)])}
+    twice = [place + 1 for place, name in enumerate(names) if name and first[name] != place]
     if twice:
         raise InputError(f"{path}: column {twice[0]} has the name of another; give each a name of its own")
     blank = [place for place, name in enumerate(rows.names) if not name]
