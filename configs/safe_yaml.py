@@ -214,6 +214,9 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, OverflowError) as error:  # a date in a 13th month, a number of 5,000 digits
             problem = f"{short(node.value)} can't be read: {error}; quote it if it is a text"
             self.faults.append(_fault_at(node, problem))
+        except (AttributeError, LookupError, TypeError):  # a text that is tagged as a time, a truth value or a number
+            problem = f"{short(node.value)} can't be read as {node.tag.removeprefix(TAG)}; quote it if it is a text"
+            self.faults.append(_fault_at(node, problem))
         self.recursive_objects.pop(node, None)
         return self.constructed_objects.setdefault(node, str(node.value))
 

@@ -36,6 +36,8 @@ LARGE = 20_000_000
 HEAD = 1_000_000
 """Bytes that show a large file's header and separator."""
 MOST_FILES = 200
+MOST_COLUMNS = 2000
+"""Each is looked at in many ways, so that more take minutes."""
 MANY_LEVELS = 10_000
 """Different texts, beyond which those that are as frequent stay in the file's order."""
 ID_IN_HEADER = re.compile(r"@|^[0-9a-fA-F]{24}$|^\d{4}-\d\d-\d\d")
@@ -202,6 +204,9 @@ def _with_header(table: UserTable) -> UserTable:
     names = list(rows.all_names) or list(rows.names)
     if not any(names):
         raise InputError(f"{path}: nothing in it; expected a header line and rows")
+    if len(names) > MOST_COLUMNS:
+        own = "write a codebook that names those that matter (configs/codebooks/template.yaml)"
+        raise InputError(f"{path}: {len(names):,} columns, of which init looks at {MOST_COLUMNS:,} at most; {own}")
     if not len(rows.rows):
         unread = f" ({rows.unread[0].message})" if rows.unread else ""
         raise InputError(f"{path}: a header line and no row that can be read{unread}")
