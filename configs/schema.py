@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -44,7 +44,7 @@ def is_nothing(value: object) -> bool:
     return not value
 
 
-def is_hub_name(value: object) -> bool:
+def is_hub_name(value: object) -> TypeGuard[str]:
     """Whether a value is the id of a repository of the hub, `ORG/NAME` or `NAME`, and no path and no address."""
     return isinstance(value, str) and HUB_NAME.fullmatch(value) is not None
 
