@@ -263,7 +263,22 @@ def test_a_formula_that_stumbles_a_library_is_one_line(
     assert "formula" in line
 
 
-# ---- texts stay texts
+@pytest.mark.parametrize("name", ["[" * 5000, "x" * 100_000, "\ud800"])
+def test_init_refuses_a_name_that_is_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps({name: 1, "b": 2}) + "\n")
+    assert main(["init", str(tmp_path / "t.jsonl"), "--output", str(tmp_path / "out")]) == 2
+    assert "the name of column 1 is no text, or longer than 2,000 characters" in capsys.readouterr().err
+
+
+def test_a_level_can_not_write_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("rating,temp\n" + "1,a\n2,a\n2,\u202eb\n1,\u202eb\n2,\u202eb\n" * 9, "utf-8")
+    assert main(["clmm", str(tmp_path / "t.csv"), "rating ~ temp"]) == 0
+    printed = capsys.readouterr().out
+    assert "\\u202eb" in printed
+    assert "\u202e" not in printed
+
+
+# ---- texts stay text
 
 EVIL = "{{7*7}} \\input{/etc/passwd} <script>alert(1)</script> <img src=x onerror=x()> | $x^2$ ](http://evil.test) %&#"
 
