@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import inf
@@ -82,7 +83,7 @@ class ExportColumn(str):
     parts: tuple[str, ...]
 
     def __new__(cls, names: str | Sequence[str]) -> Self:
-        parts = (names,) if isinstance(names, str) else tuple(names)
+        parts = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Sequence) else ()
         if not parts or not all(isinstance(part, str) and part.strip() for part in parts):
             raise ValueError(f"expected a column's name, or a list of names, got {short(names)}")
         column = super().__new__(cls, JOINED.join(parts))
@@ -252,6 +253,8 @@ class RatingsTable(ExportTable):
 
     def find_faults(self, faults: Faults) -> None:
         super().find_faults(faults)
+        if not all(map(str.strip, self.attention)):
+            faults.add(("attention",), "expected the name of a column, got nothing")
         if (self.dimension is None) != (self.rating is None):
             faults.add((), "a long table needs both dimension and rating; a wide one neither")
         if (self.response is None) == (not self.sides):
@@ -378,6 +381,8 @@ class Codebook(Frozen):
     def find_faults(self, faults: Faults) -> None:
         """A participant's id is read as such alone, and a recruitment platform's only where it is the participant's."""
         ratings, people, responses = self.ratings, self.participants, self.responses
+        if not (ratings.response or ratings.sides) or not all(map(str.strip, ratings.attention)):
+            return  # the ratings tell that themselves; which columns are read is not known
         ids = {(table.file, part) for table in (ratings, people) for part in table.stands_for(table.participant)}
         read: list[tuple[ExportTable, ExportColumn]]
         read = [(ratings, column) for column in ratings.columns if column != ratings.participant]
@@ -395,7 +400,8 @@ def _twice(texts: Iterable[str]) -> list[str]:
     """The texts that are the same as another but for case and blanks."""
     texts = list(texts)
     normals = [normal(text) for text in texts]
-    return [text for text, clean in zip(texts, normals, strict=True) if normals.count(clean) > 1]
+    counts = Counter(normals)
+    return [text for text, clean in zip(texts, normals, strict=True) if counts[clean] > 1]
 
 
 def _words(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +18,8 @@ from configs.schema import FITTED_LATER, FaultyKey, Frozen
 REPLACED_WHOLE = ("ratings", "judge")
 """Choices between alternatives: a study's replaces that of the one that it extends."""
 CONTAINERS = ("dict_type", "list_type", "tuple_type", "model_type", "model_attributes_type")
+MOST_AT_ONCE = 300
+"""Of the faults of a file that has more, the first are looked at: a hundred are told."""
 STAND_IN = "x"
 """What is filled in for a missing text."""
 SCALARS = (str, int, float, bool, type(None), datetime.date)
@@ -83,7 +86,7 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
             settings = model.model_validate(rest, context=FITTED_LATER)
             found = [_fault(place, text, name, layers, _of_list(place)) for place, text in _misfits(settings, ())]
         except ValidationError as error:
-            errors = [(_present(rest, details), details) for details in error.errors()]
+            errors = [(_present(rest, details), details) for details in error.errors()[:MOST_AT_ONCE]]
             keys = [place for place, details in errors if _of_key(details)]
             for place, details in errors:
                 if any(place[: len(key)] == key and place != key for key in keys):
@@ -96,14 +99,14 @@ def validate(model: type[Settings], raw: dict[str, Any], name: str, layers: Sequ
                     found.pop()  # without its faulty items
         left_out = [fault.place for fault in told if not fault.mended]
         told += [fault for fault in found if not any(_on_one_way(fault.place, place) for place in left_out)]
-        if mended is rest:
+        if mended is rest or len(told) >= MOST_AT_ONCE:
             break
         rest = mended
     # what is added to the settings before they are checked repeats what stands elsewhere
     told = [fault for fault in told if any(_is_given(one, fault.place) for one in (raw, rest))] or told
-    places = [fault.place for fault in told]
+    places = {fault.place for fault in told}
     for layer in layers:
-        doubts = layer.document.doubts() if layer.document else ()
+        doubts = islice(layer.document.doubts(), MOST_AT_ONCE) if layer.document else ()
         told += [_fault((*layer.at, *at), text, name, [layer]) for at, text in doubts if (*layer.at, *at) not in places]
     if settings is not None:
         told += _truth_values_for_numbers(settings, name, layers)

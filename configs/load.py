@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from configs.faults import REPLACED_WHOLE, Layer, fault_line, named_in, validate
 from configs.paths import OF_ARCHITECTURE, SUFFIXES, also_looked, anchored
 from configs.renamed import with_present_names
 from configs.safe_yaml import Document, parse
-from configs.schema import Assumptions, Study
+from configs.schema import Assumptions, Study, is_file_of_hub, is_hub_name
 
 SHIPPED = Path(__file__).parent
 OWN_STUDY = "PLURALIGN_STUDY"
@@ -133,6 +134,9 @@ class _Files:
             self.layers.append(Layer(following, document))
             layers.append(anchored(with_present_names(document.data, following), following))
             following = layers[-1].pop("extends", None)
+            if not isinstance(following, str | None):
+                what = f"expected a name or a path, got {short(following)}"
+                raise InputError(fault_line(("extends",), what, self.name, self.layers[-1:]))
         merged: dict[str, Any] = {}
         for layer in reversed(layers):
             if isinstance(layer.get("recipe"), dict) and isinstance(merged.get("recipe"), str):
@@ -227,7 +231,9 @@ def _in_folder(architecture: Any, folder: Path) -> Any:
     """
     if not os.path.isdir(folder):
         raise InputError(f"models: no folder {printable(str(folder), 300)}{also_looked(folder)}")
-    if not isinstance(architecture, dict) or not isinstance(hub := architecture.get("hub"), str):
+    if not isinstance(architecture, dict) or not is_hub_name(hub := architecture.get("hub")):
+        return architecture
+    if not is_file_of_hub(str(architecture.get("gguf") or "")):
         return architecture
     name = hub.rpartition("/")[2]
     local = {key: value for key, value in architecture.items() if key not in ("hub", "gated", "revision")}
@@ -314,8 +320,11 @@ def _read(kind: str, name: str) -> Document:
         raise _NotThere(f"{kind}: {unknown(name, allowed)}")
     shown = printable(str(path), 300)
     try:
-        if path.stat().st_size > BIGGEST_FILE:
-            raise InputError(f"{shown}: {path.stat().st_size:,} bytes; settings take at most {BIGGEST_FILE:,}")
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # a pipe would be waited for in vain
+            raise InputError(f"{shown}: not a regular file")
+        if about.st_size > BIGGEST_FILE:
+            raise InputError(f"{shown}: {about.st_size:,} bytes; settings take at most {BIGGEST_FILE:,}")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise _NotThere(f"{shown}: {error.strerror}{also_looked(path)}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -61,6 +61,8 @@ class Document:
     root: yaml.Node | None
     keys: dict[int, Any]
     """Id of a key's node → the key."""
+    _pairs: dict[int, dict[Any, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict, repr=False, compare=False)
+    """Id of a mapping's node → its nodes of key and value by the key and by its text; made when it is looked into."""
 
     def find(self, place: Place) -> Spot:
         """The value at a place, or what is nearest above it."""
@@ -74,8 +76,10 @@ class Document:
 
     def _below(self, node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
         if isinstance(node, yaml.MappingNode):
-            pairs = [pair for pair in node.value if part in (self.keys.get(id(pair[0])), pair[0].value)]
-            return pairs[-1] if pairs else None
+            if id(node) not in self._pairs:
+                both = [(name, pair) for pair in node.value for name in (self.keys.get(id(pair[0])), pair[0].value)]
+                self._pairs[id(node)] = dict(both)
+            return self._pairs[id(node)].get(part)
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             return None, node.value[part]
         return None
@@ -209,6 +213,9 @@ class _Loader(yaml.SafeLoader):
             self.faults.append(error)
         except (ValueError, OverflowError) as error:  # a date in a 13th month, a number of 5,000 digits
             problem = f"{short(node.value)} can't be read: {error}; quote it if it is a text"
+            self.faults.append(_fault_at(node, problem))
+        except (AttributeError, LookupError, TypeError):  # a text that is tagged as a time, a truth value or a number
+            problem = f"{short(node.value)} can't be read as {node.tag.removeprefix(TAG)}; quote it if it is a text"
             self.faults.append(_fault_at(node, problem))
         self.recursive_objects.pop(node, None)
         return self.constructed_objects.setdefault(node, str(node.value))

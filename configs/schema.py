@@ -6,10 +6,11 @@ A study is data. Its dimensions, strata, scales, conditions and contrasts are na
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -32,6 +33,7 @@ CONTROL = "control"
 """The architecture untouched; every contrast may name it, no experiment defines it."""
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
+HUB_NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -40,6 +42,26 @@ Positive = Annotated[float, Field(gt=0)]
 def is_nothing(value: object) -> bool:
     """A later key at its default is left out where settings are written, so that what was made without it is found."""
     return not value
+
+
+def is_hub_name(value: object) -> TypeGuard[str]:
+    """Whether a value is the id of a repository of the hub, `ORG/NAME` or `NAME`, and no path and no address."""
+    return isinstance(value, str) and HUB_NAME.fullmatch(value) is not None
+
+
+def is_file_of_hub(name: str) -> bool:
+    """Whether this can be the name of a file, or of a revision, within a repository of the hub."""
+    path = PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts and ":" not in name and name.isprintable()
+
+
+def _tell_of_hub(hub: str | None, revision: str | None, faults: Faults) -> None:
+    if hub is not None and not is_hub_name(hub):
+        faults.add(
+            ("hub",), f"expected ORG/NAME of the hub; a folder of this machine is path: FOLDER; got {short(hub)}"
+        )
+    if hub and revision and not is_file_of_hub(revision):
+        faults.add(("revision",), f"expected a branch, a tag or a commit, got {short(revision)}")
 
 
 class FaultyKey:
@@ -500,6 +522,9 @@ class Architecture(Frozen):
             self.gguf and (self.tiny or self.path)
         ):
             faults.add((), "give exactly one of tiny, hub, path, gguf; or hub with gguf, the name of a file in it")
+        _tell_of_hub(self.hub, self.revision, faults)
+        if self.hub and self.gguf and not is_file_of_hub(self.gguf):
+            faults.add(("gguf",), f"expected the name of a file in the hub's repository, got {short(self.gguf)}")
         if self.gpus > 1 and self.dtype == "4-bit":
             faults.add(("gpus",), "weights in 4 bits can't be sharded; give gpus: 1 or dtype: bfloat16")
 
@@ -725,6 +750,7 @@ class Encoder(Frozen):
     def find_faults(self, faults: Faults) -> None:
         if (self.hub is None) == (self.path is None):
             faults.add((), "give exactly one of hub, path")
+        _tell_of_hub(self.hub, self.revision, faults)
         if self.path and self.revision:
             faults.add((), "revision: only a model of the hub has one")
 

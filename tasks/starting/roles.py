@@ -7,7 +7,7 @@ never read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -349,9 +349,14 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
     _find_prompt(roles)
 
 
+def own_name(part: str, looks: Container[str]) -> str:
+    """The column that a part of an id means: one may itself be called `#…`, which elsewhere marks a digest."""
+    return part if part in looks else part.lstrip("#")
+
+
 def _find_prompt(roles: Roles) -> None:
     asked = roles.looks[roles.prompt_text].column if roles.prompt_text else None
-    own = [roles.looks[part.lstrip("#")].column for part in roles.response if not part.startswith("=")]
+    own = [roles.looks[own_name(part, roles.looks)].column for part in roles.response if part[:1] != "="]
     text = roles.looks[roles.response_text].column if roles.response_text else None
     for name, look in _free(roles).items():
         if not (look.like(PROMPT) and ID.search(look.words) and _is_id(look)) or look.is_text:
@@ -376,7 +381,7 @@ def _find_prompt(roles: Roles) -> None:
 
 def _find_dimensions(roles: Roles) -> None:
     who = roles.looks[roles.participant].column if roles.participant else None
-    item = [roles.looks[part.lstrip("#")].column for part in roles.response if not part.startswith("=")]
+    item = [roles.looks[own_name(part, roles.looks)].column for part in roles.response if part[:1] != "="]
     several_rows = who is not None and len(who.said) < len(who.codes)
     several_raters = len(item) == 1 and len(item[0].said) < 0.9 * len(item[0].codes)
     found: dict[str, Scale] = {}

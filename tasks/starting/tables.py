@@ -26,7 +26,7 @@ from configs.codebook import SUFFIXES, ExportColumn, ExportTable, normal, tidy
 from configs.errors import InputError
 from tasks.ratings.reading.delimited import NUMBER
 from tasks.ratings.reading.files import read_file
-from tasks.ratings.reading.formats import SEPARATORS, FileRows, decoded, first_record, read_rows
+from tasks.ratings.reading.formats import SEPARATORS, SURROGATE, FileRows, decoded, first_record, read_rows
 from tasks.ratings.reading.label_rows import FIRST_ROWS, label_rows
 from tasks.ratings.reading.shape import as_text, shaped
 from tasks.starting.draft import UserTable
@@ -36,6 +36,10 @@ LARGE = 20_000_000
 HEAD = 1_000_000
 """Bytes that show a large file's header and separator."""
 MOST_FILES = 200
+LONGEST_NAME = 2000
+"""Characters of a column's name, which may be a question's whole text."""
+MOST_COLUMNS = 2000
+"""Each is looked at in many ways, so that more take minutes."""
 MANY_LEVELS = 10_000
 """Different texts, beyond which those that are as frequent stay in the file's order."""
 ID_IN_HEADER = re.compile(r"@|^[0-9a-fA-F]{24}$|^\d{4}-\d\d-\d\d")
@@ -202,10 +206,17 @@ def _with_header(table: UserTable) -> UserTable:
     names = list(rows.all_names) or list(rows.names)
     if not any(names):
         raise InputError(f"{path}: nothing in it; expected a header line and rows")
+    odd = [place for place, name in enumerate(names, 1) if len(name) > LONGEST_NAME or SURROGATE.search(name)]
+    if odd:
+        raise InputError(f"{path}: the name of column {odd[0]} is no text, or longer than {LONGEST_NAME:,} characters")
+    if len(names) > MOST_COLUMNS:
+        own = "write a codebook that names those that matter (configs/codebooks/template.yaml)"
+        raise InputError(f"{path}: {len(names):,} columns, of which init looks at {MOST_COLUMNS:,} at most; {own}")
     if not len(rows.rows):
         unread = f" ({rows.unread[0].message})" if rows.unread else ""
         raise InputError(f"{path}: a header line and no row that can be read{unread}")
-    twice = [place + 1 for place, name in enumerate(names) if name and names.index(name) != place]
+    first = {name: place for place, name in reversed([*enumerate(names)])}
+    twice = [place + 1 for place, name in enumerate(names) if name and first[name] != place]
     if twice:
         raise InputError(f"{path}: column {twice[0]} has the name of another; give each a name of its own")
     blank = [place for place, name in enumerate(rows.names) if not name]

@@ -420,6 +420,12 @@ def test_a_key_given_twice_is_told_with_its_own_line(tmp_path: Path) -> None:
     assert "line 7, column 1: key 'title' stands twice" in fault(write(tmp_path, MINIMAL + "title: Again\n"))
 
 
+@pytest.mark.parametrize("value", [".nan", "3", "[demo]", "{a: b}", "2024-01-01"])
+def test_a_study_extends_a_name_or_a_path(tmp_path: Path, value: str) -> None:
+    path = write(tmp_path, MINIMAL + f"extends: {value}\n")
+    assert fault(path).startswith(f"{path}: line 7: extends: expected a name or a path, got ")
+
+
 def test_a_study_that_extends_itself_is_refused_with_the_way_round(tmp_path: Path) -> None:
     a, b = (str(tmp_path / name) for name in ("a.yaml", "b.yaml"))
     write(tmp_path, f"extends: {b}\n", "a.yaml")

@@ -29,6 +29,7 @@ from tasks.ratings.reading.formats import (
     FileRows,
     Unread,
     as_text,
+    check_width,
     decoded,
     everything,
     first_record,
@@ -44,6 +45,8 @@ MISSING = frozenset({"", "-", "–", "—", ".", "na", "n/a", "n.a.", "nan", "nu
 MISSING_AS_WRITTEN = frozenset({"None", "NONE"})
 """`none` may well be a level: no treatment at all. Among numbers it is missing too."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
+MOST_NAMES = 100
+"""So many of a header's names are told."""
 MOST_FAULTS, MOST_SPANS = 8, 100
 """So many faults are told in full, the rows of the others in so many spans."""
 TYPED = (".parquet", ".jsonl", ".ndjson", ".json", ".xlsx")
@@ -151,7 +154,8 @@ def _check_header(
     if missing and is_line and any(NUMBER.fullmatch(name) or is_missing(name) for name in header):
         raise InputError(f"{path}: no column {missing[0]!r}; its first line looks like a row of values, not a header")
     if missing:
-        unknown, there = ", ".join(map(repr, missing)), ", ".join(map(visible, header))
+        unknown, there = ", ".join(map(repr, missing)), ", ".join(map(visible, header[:MOST_NAMES]))
+        there += f" and {len(header) - MOST_NAMES:,} more" if len(header) > MOST_NAMES else ""
         raise InputError(f"{path}: columns: unknown {unknown}; allowed: {there}{advice(header)}")
 
 
@@ -167,6 +171,7 @@ def _csv(path: Path, content: bytes, asked: Iterable[str]) -> tuple[FileRows, bo
     lines = list(io.StringIO(text, newline=""))
     csv.field_size_limit(2**31 - 1)
     readings = [(separator, *first_record(lines, separator)) for separator in SEPARATORS]
+    check_width(path, max(len(names) for _, _, names in readings))
     separator, after, names = max(readings, key=lambda one: (len({*asked} & {*one[2]}), len(one[2])))
     rows, values, unread = [], [], []
     for line, own, fault in records(lines, after, separator, len(names)):

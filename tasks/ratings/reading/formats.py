@@ -34,10 +34,12 @@ KEY = "@key"
 """The column that a JSON object's rows go by."""
 ROWS_TO_FIT = 20
 """So many lines under a header tell which separator it has."""
-LARGEST_SHEET = 2_000_000_000
-"""Bytes that a workbook may have unpacked."""
+LARGEST_UNPACKED = 2_000_000_000
+"""Bytes that a workbook may have unpacked, or that the columns of Parquet that are read may take."""
+BYTES_OF_A_CELL = 8
+"""That a cell of Parquet takes at least, however well it was packed."""
 MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
-"""Of a sheet, as Excel has it."""
+"""Of a sheet, as Excel has it; no table of another format may have more columns either."""
 
 
 class Unread(NamedTuple):
@@ -74,6 +76,12 @@ Wanted = Callable[[str], bool]
 """Whether a column, by its name as `tidy` has it, is to be read."""
 
 
+def check_width(path: Path, columns: int) -> None:
+    """Raise `InputError` for more columns than any table of ratings has."""
+    if columns > MOST_COLUMNS:
+        raise InputError(f"{path}: {columns:,} columns; at most {MOST_COLUMNS:,} can be read")
+
+
 def everything(name: str) -> bool:
     """All columns are wanted."""
     return True
@@ -92,7 +100,7 @@ def read_rows(path: Path, content: bytes, wanted: Wanted = everything, sheet: st
         return _excel(path, content, wanted, sheet)
     if suffix == ".json":
         return _json(path, content, wanted)
-    return _json_lines(content, wanted) if suffix in (".jsonl", ".ndjson") else _csv(path, content, wanted)
+    return _json_lines(path, content, wanted) if suffix in (".jsonl", ".ndjson") else _csv(path, content, wanted)
 
 
 # ---- CSV
@@ -147,6 +155,7 @@ def _header(path: Path, lines: list[str], wanted: Wanted, first_bad: int | None)
     """
     csv.field_size_limit(2**31 - 1)  # a very long answer is no fault
     readings = [(separator, *first_record(lines, separator)) for separator in SEPARATORS]
+    check_width(path, max(len(header) for _, _, header in readings))
 
     def fit(reading: tuple[str, int, list[str]]) -> tuple[bool, int]:
         separator, after, header = reading
@@ -222,7 +231,7 @@ def not_utf8(row: int, first_bad: int | None, text: str) -> Unread:
 # ---- JSON
 
 
-def _json_lines(content: bytes, wanted: Wanted) -> FileRows:
+def _json_lines(path: Path, content: bytes, wanted: Wanted) -> FileRows:
     text, first_bad = decoded(content)
     rows, items, unread = [], [], []
     for row, line in enumerate(text.split("\n"), 1):
@@ -237,7 +246,7 @@ def _json_lines(content: bytes, wanted: Wanted) -> FileRows:
         else:
             what = item.what if isinstance(item, _NotJson) else "not an object"
             unread.append(Unread(row, NOT_JSON, what, f"row {row}: not JSON: {what}", line))
-    return _of_objects(rows, items, wanted, tuple(unread))
+    return _of_objects(path, rows, items, wanted, tuple(unread))
 
 
 def _json(path: Path, content: bytes, wanted: Wanted) -> FileRows:
@@ -257,11 +266,14 @@ def _json(path: Path, content: bytes, wanted: Wanted) -> FileRows:
         raise InputError(f"{path}: expected a list of objects, or an object")
     bad = [row for row, item in enumerate(items, 1) if not isinstance(item, dict)]
     unread = [Unread(row, NOT_JSON, "not an object", f"row {row}: not an object", "") for row in bad]
-    return _of_objects([row for row, _ in good], [item for _, item in good], wanted, tuple(unread))
+    return _of_objects(path, [row for row, _ in good], [item for _, item in good], wanted, tuple(unread))
 
 
-def _of_objects(rows: list[int], items: list[dict[str, Any]], wanted: Wanted, unread: tuple[Unread, ...]) -> FileRows:
+def _of_objects(
+    path: Path, rows: list[int], items: list[dict[str, Any]], wanted: Wanted, unread: tuple[Unread, ...]
+) -> FileRows:
     all_names = list(dict.fromkeys(chain.from_iterable(items)))
+    check_width(path, len(all_names))
     names = [name for name in all_names if wanted(name)]
     return FileRows(names, rows, [[item.get(name) for name in names] for item in items], unread, all_names)
 
@@ -294,13 +306,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parquet(path: Path, content: bytes, wanted: Wanted) -> FileRows:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
+        check_width(path, len(file.schema_arrow.names))
         all_names = list(map(tidy, file.schema_arrow.names))
         own = [name for name in file.schema_arrow.names if wanted(tidy(name))]
         if len(set(own)) < len(own):  # which of them is wanted, nobody can say
             return FileRows(list(map(tidy, own)), [], [], (), all_names)
+        if BYTES_OF_A_CELL * file.metadata.num_rows * len(own) > LARGEST_UNPACKED:
+            raise InputError(f"{path}: more than {LARGEST_UNPACKED:,} bytes when unpacked")
         table = file.read(columns=own)
         columns = [_values(table.column(name)) for name in own]
-    except (pa.ArrowException, OSError):
+    except (InputError, MemoryError):
+        raise
+    except (
+        Exception
+    ):  # the library raises what it happens to meet in a damaged file, or in a date of the year 5,881,580
         raise InputError(f"{path}: not Parquet, or damaged") from None
     values = list(zip(*columns, strict=True))
     return FileRows(list(map(tidy, own)), list(range(1, len(values) + 1)), values, (), all_names)
@@ -319,8 +338,8 @@ def _excel(path: Path, content: bytes, wanted: Wanted, sheet: str | None) -> Fil
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(item.file_size for item in archive.infolist()) > LARGEST_SHEET:
-                raise InputError(f"{path}: more than {LARGEST_SHEET:,} bytes when unpacked")
+            if sum(item.file_size for item in archive.infolist()) > LARGEST_UNPACKED:
+                raise InputError(f"{path}: more than {LARGEST_UNPACKED:,} bytes when unpacked")
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         if sheet is not None and sheet not in book.sheetnames:
             raise one_of(f"{path}: sheet", sheet, book.sheetnames)

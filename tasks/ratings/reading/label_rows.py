@@ -54,5 +54,7 @@ def _like(frame: pd.DataFrame, texts: Iterable[str]) -> np.ndarray:
     rows = np.ones(len(frame), dtype=bool)
     for (_, column), text in zip(frame.items(), texts, strict=True):
         at = np.flatnonzero(rows)
+        if not len(at):
+            break
         rows[at] = column.iloc[at].str.strip() == text.strip()
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.errors import InputError
+from configs.errors import LONGEST, InputError, printable
 from tasks.runtime.files import write_atomically
 from tasks.survey.clmm.formula import clmm, parse, read_table
 from tasks.survey.clmm.result import to_json
@@ -28,7 +28,7 @@ def fit_file(data: Path, formula: str, reference: list[str], output: Path | None
         fit = clmm(formula, read_table(data, parse(formula).used), levels)
     except InputError as error:
         raise error if str(error).startswith(str(data)) else InputError(f"{data}: {error}") from None
-    print(fit.summary())
+    print("\n".join(printable(line, longest=LONGEST) for line in fit.summary().split("\n")))
     if output is not None:
         write_atomically(output, to_json(fit, data=data.name, formula=formula, reference=levels))
     return fit.converged

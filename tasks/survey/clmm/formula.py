@@ -133,6 +133,8 @@ def _columns(formula: str, fixed: str) -> tuple[str, ...]:
         factors = [factor for term in terms for factor in term.factors]
     except (formulaic.errors.FormulaicError, SyntaxError) as error:
         raise InputError(f"formula {visible(formula)!r}: {visible(str(error).splitlines()[0])}") from None
+    except Exception:  # the library raises what it happens to meet where an operator has no term
+        raise InputError(f"formula {visible(formula)!r}: can't be read; write it as TERM + TERM:TERM") from None
     for factor in factors:
         if factor.eval_method.value not in ("lookup", "literal"):
             raise InputError(f"formula: {factor.expr!r} is not a column; make one of it first (C(column) is known)")
