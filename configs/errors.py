@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 _REPR = Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 2, 80, 80
 _REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = 4
-_LOGIN = re.compile(r"""(://|^)(?!/)[^\s'"`]*@""")
+_LOGIN = re.compile(r"""(://|^(?![A-Za-z][\w+.-]*://))(?!/)[^\s'"`]*@""")
 BELOW = "\n  "
 """What stands between the lines of several faults."""
 LONGEST = 4000
