@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,8 @@ PLANTED = {
     "AWS_ACCESS_KEY_ID": "planted-aws-name-4715",
     "AWS_SECRET_ACCESS_KEY": "planted/aws+secret-4716",
 }
+CONTROL = "planted-control-4719"
+"""No secret, and so to be found: the judge's model."""
 MLFLOW, DATABASE = "planted-mlflow-4717", "planted/data@base-4718"
 SECRETS = [*PLANTED.values(), "planted-prefect-4714", MLFLOW, DATABASE, "base-4718"]
 ONE_EXPERIMENT = STUDY.partition("  scale:\n    title")[0] + "architectures: [tiny-llama]\n"
@@ -52,7 +53,7 @@ def found_in(content: bytes) -> list[str]:
 
 @dataclass
 class Watched:
-    """Runs commands in a place with all secrets planted, and keeps what they say and what their processes are called."""
+    """Runs commands in a place with all secrets planted, and keeps what they say and how they were started."""
 
     place: Place
     said: dict[str, bytes] = field(default_factory=dict)
@@ -95,7 +96,7 @@ def echoes(request: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """One whole study whose MLflow refuses, again with MLflow's own file, and then what fails in several ways."""
     place = new_place(tmp_path_factory.mktemp("secrets")).has(databases)
     Path(place.study).write_text(SMALL)
@@ -103,7 +104,7 @@ def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     database = f"postgresql+asyncpg://me:{DATABASE}@127.0.0.1:{refusing()}/prefect"
     own = Watched(place)
     with Endpoint(grade=by_words) as endpoint:
-        judge = {"kind": "llm", "model": "m", "base_url": endpoint.url}
+        judge = {"kind": "llm", "model": CONTROL, "base_url": endpoint.url}
         study = ["run", "small.yaml", "--workers", "1", "--set"]
         assert own.run("whole", *study, f"judge={json.dumps(judge)}", MLFLOW_TRACKING_URI=mlflow) == WHOLE, own.said
         assert own.run("again", *study, f"judge={json.dumps(judge)}") == WHOLE, own.said
@@ -118,7 +119,7 @@ def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     server = f"http://me:{MLFLOW}@127.0.0.1:{refusing()}/api"
     assert own.run("no server", *study, other, PREFECT_API_URL=server) == FAILED, own.said
     own.run("doctor", "doctor", "small.yaml", MLFLOW_TRACKING_URI=mlflow, **{variable: database})
-    yield own
+    return own
 
 
 def test_no_secret_is_said(watched: Watched) -> None:
@@ -138,6 +139,6 @@ def test_no_secret_is_left_in_a_file(watched: Watched) -> None:
     """Home with store and logs, MLflow's file and artifacts, Prefect's database, outputs."""
     folder = watched.place.folder
     files = [path for path in folder.rglob("*") if path.is_file()]
-    names = {path.name for path in files}
-    assert {"mlflow.db", "prefect.db", "report.html", "study.json", "verdicts.db"} <= names, names
+    shown = {path.name.removesuffix("-wal") for path in files if CONTROL.encode() in path.read_bytes()}
+    assert {"mlflow.db", "prefect.db", "report.html", "study.json"} <= shown, shown
     assert {str(path.relative_to(folder)): found for path in files if (found := found_in(path.read_bytes()))} == {}

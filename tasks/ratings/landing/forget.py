@@ -80,8 +80,8 @@ def find_person(collection: Collection, who: str, find_key: Callable[[], bytes])
     """
     latest = collection.find()
     snapshots = _whole_snapshots(collection)
-    tables = {snapshot.id: snapshot.tables() for snapshot in snapshots}
-    known = set[tuple[str, str]]().union(*(_people(own) for own in tables.values()))
+    people = {snapshot.id: _people(snapshot.tables()) for snapshot in snapshots}
+    known = set[tuple[str, str]]().union(*people.values())
     called = {pair for pair in known if pair[1] == who}
     if not called:
         wanted = _of_id(latest, who, find_key)
@@ -94,13 +94,14 @@ def find_person(collection: Collection, who: str, find_key: Callable[[], bytes])
         names = ", ".join(f"{pseudonym} ({codebook})" for codebook, pseudonym in sorted(called))
         raise InputError(f"collection {collection.name!r}: this id stands for several people; name one of {names}")
     ((codebook, pseudonym),) = called
-    holdings = []
-    for snapshot in snapshots:
-        own = tables[snapshot.id]
-        theirs = _theirs(own.ratings, codebook, pseudonym)
-        if theirs.any() or _theirs(own.participants, codebook, pseudonym).any():
-            holdings.append(Holding(snapshot, answers_in(own.ratings[theirs]), int(theirs.sum())))
-    return Person(pseudonym, codebook, tuple(holdings))
+    holding = [snapshot for snapshot in snapshots if (codebook, pseudonym) in people[snapshot.id]]
+    return Person(pseudonym, codebook, tuple(_held(snapshot, codebook, pseudonym) for snapshot in holding))
+
+
+def _held(snapshot: Snapshot, codebook: str, pseudonym: str) -> Holding:
+    ratings = snapshot.tables().ratings
+    theirs = ratings[_theirs(ratings, codebook, pseudonym)]
+    return Holding(snapshot, answers_in(theirs), len(theirs))
 
 
 def is_called(collection: Collection, who: str, pseudonym: str, find_key: Callable[[], bytes]) -> bool:
