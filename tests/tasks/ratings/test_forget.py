@@ -302,6 +302,8 @@ def test_a_kill_before_any_change_of_a_file_leaves_the_old_or_the_new_and_the_ne
                 pass
         assert here.find().id in ids
         assert not here.find().damaged()
+        owners = [path for name in (FORGOTTEN, UNDER_WAY) if (path := here.path / name).exists()]
+        assert {path.stat().st_mode & 0o777 for path in owners} <= {0o600}
         if not ends and not (here.path / UNDER_WAY).exists() and not forgotten(here):
             assert {name: now for name, now in contents(here).items() if ".partial" not in name} == old
         if not ends:
