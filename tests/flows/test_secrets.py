@@ -101,7 +101,8 @@ def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Watche
     place = new_place(tmp_path_factory.mktemp("secrets")).has(databases)
     Path(place.study).write_text(SMALL)
     mlflow = f"http://me:{MLFLOW}@127.0.0.1:{refusing()}"
-    database = f"postgresql+asyncpg://me:{DATABASE}@127.0.0.1:{refusing()}/prefect"
+    place_of = f"@127.0.0.1:{refusing()}/prefect"
+    database, plain = (f"postgresql+asyncpg://me:{text}{place_of}" for text in (quote(DATABASE, safe=""), DATABASE))
     own = Watched(place)
     with Endpoint(grade=by_words) as endpoint:
         judge = {"kind": "llm", "model": CONTROL, "base_url": endpoint.url}
@@ -116,6 +117,7 @@ def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Watche
         assert own.run("refused", *study, other, MLFLOW_TRACKING_URI=mlflow) == FAILED, own.said
     variable = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
     assert own.run("no database", *study, other, **{variable: database}) != WHOLE, own.said
+    assert own.run("no address", *study, other, **{variable: plain}) != WHOLE, own.said
     server = f"http://me:{MLFLOW}@127.0.0.1:{refusing()}/api"
     assert own.run("no server", *study, other, PREFECT_API_URL=server) == FAILED, own.said
     own.run("doctor", "doctor", "small.yaml", MLFLOW_TRACKING_URI=mlflow, **{variable: database})
