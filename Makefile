@@ -23,6 +23,7 @@ check: $(SETUP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/house.py
+	$(BIN)/python tests/licences.py > /dev/null
 
 # The versions in use, from a fresh environment with the newest that pyproject.toml allows.
 lock:

@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 _REPR = Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 2, 80, 80
 _REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = 4
+_LOGIN = re.compile(r"""(://|^(?![A-Za-z][\w+.-]*://))(?!/)[^\s'"`]*@""")
 BELOW = "\n  "
 """What stands between the lines of several faults."""
 LONGEST = 4000
@@ -106,5 +107,9 @@ def warn_once(line: str) -> None:
 
 
 def without_credentials(text: str) -> str:
-    """A text whose addresses have no user and no password: `http://me:secret@host/api` → `http://host/api`."""
-    return re.sub(r"(?:(?<=://)|^)[^/\s]*@", "", text)
+    """A text whose addresses have no user and no password: `http://me:secret@host/api` → `http://host/api`.
+
+    A password may hold `/` and `@`: what stands between `://`, or the beginning, and the last @ before a blank or a
+    quote counts as one, even where it is a path with an @ in it. A path of a file, which begins with /, stays.
+    """
+    return _LOGIN.sub(r"\1", text)

@@ -534,6 +534,33 @@ def land(options: Namespace) -> int:
     return WHOLE
 
 
+WHO = "their pseudonym, or their id in the exports, which then stands in your shell's history"
+
+
+@command(
+    "what is kept of a participant and what rests on it; --delete removes it from a collection",
+    argument("who", "PSEUDONYM|ID", WHO),
+    argument("--study", "STUDY", "whose collection", required=True),
+    argument("--delete", None, "remove their rows; without it nothing is", action="store_true"),
+    STORE,
+    description="Find a participant in a collection's snapshots, say what of the finished runs in outputs/ rests on "
+    "their ratings, and with --delete take their rows out of every snapshot for good. They land no more then.",
+)
+def forget(options: Namespace) -> int:
+    from tasks.runtime.home import prepare_home
+
+    study = load_study(options.study)
+    prepare_home()
+    _set_up_logging()
+    from flows.secret_keys import find_block
+    from tasks.lineage.forgotten import forget_participant
+    from tasks.runtime.stores import chosen_store
+
+    store = chosen_store()
+    print("\n".join(forget_participant(study, options.who, Path("outputs"), store, find_block, options.delete)))
+    return WHOLE
+
+
 TABLES = "files with ratings, and what belongs to them: CSV, JSON, JSON Lines, Parquet or Excel; or a folder of such"
 WRITE_OVER = "write over a codebook and a study that are there"
 

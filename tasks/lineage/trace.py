@@ -57,10 +57,18 @@ def trace(name: str, what: str, output: Path | None) -> list[str]:
 
 def _finished(name: str, output: Path | None) -> Finished:
     run, store = finished_run(output or Path("outputs") / load_study(name).name), chosen_store()
-    ratings = run.kept_ratings(store)
-    if ratings is None:
+    finished = with_ratings(run, store)
+    if finished is None:
         digest = run.facts["ratings_digest"]
         raise InputError(f"{home()}: no ratings {digest}; PLURALIGN_HOME says where the run kept them")
+    return finished
+
+
+def with_ratings(run: FinishedRun, store: Store) -> Finished | None:
+    """The run with the ratings that it read; None where the store has them no more."""
+    ratings = run.kept_ratings(store)
+    if ratings is None:
+        return None
     return Finished(run.study, run.tables, run.facts, ratings, load_data(run.study, ratings), store)
 
 
@@ -151,7 +159,7 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
     judged = fits if study.judge.learns else tries
     unused = f"; {held} responses are to held-out prompts: they train nothing, {judged}" if held else ""
     lines = [f"{participant}: {given} ratings of {len(own)} responses{unused}"]
-    touched = _touched(finished, participant)
+    touched = touched_by(finished, participant)
     if touched.empty:
         return [*lines, "no training run rests on them"]
     runs = touched["runs"].explode().dropna().nunique()
@@ -167,7 +175,7 @@ def trace_participant(finished: Finished, participant: str) -> list[str]:
     return [*lines, "", "pooled effects that rest on these:", *effects]
 
 
-def _touched(finished: Finished, participant: str) -> pd.DataFrame:
+def touched_by(finished: Finished, participant: str) -> pd.DataFrame:
     """experiment, condition, ratings, of (all that the condition uses), architectures, runs."""
     cells, rows = finished.table("cells"), []
     for experiment in finished.study.experiments:

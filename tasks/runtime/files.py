@@ -113,10 +113,10 @@ def _digest(content: Any) -> str:
 def kept_secret(path: Path) -> bytes:
     """What the file holds: 64 random hexadecimal digits that only its owner can read, made if there are none.
 
-    Whoever makes it first, all get the same.
+    Whoever makes it first, all get the same. A folder that is made for it is its owner's alone, too.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

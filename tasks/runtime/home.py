@@ -27,7 +27,7 @@ def prepare_home() -> Path:
     try:
         for folder in (place, *(place / part for part in PARTS)):
             if not folder.is_dir():
-                folder.mkdir(parents=folder == place)
+                folder.mkdir(mode=0o700, parents=folder == place)
                 folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=place):
             pass

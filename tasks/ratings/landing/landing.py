@@ -1,7 +1,7 @@
 """Land exports in a collection: read, validate, give pseudonyms, merge into the latest snapshot, report.
 
 COLLECTION/landings/TIME-DIGEST/ keeps the report: rejected.csv, every row that can't be used and why, and
-summary.json. No participant's id of the export is written anywhere.
+summary.json. No participant's id of the export is written anywhere, and nothing of who asked to be forgotten.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import pandas as pd
 from configs.codebook import Codebook
 from configs.errors import InputError
 from tasks.ratings.landing.exports import Export, find_exports
+from tasks.ratings.landing.forget import finish_forgetting, forgotten, without_forgotten
 from tasks.ratings.landing.merge import Changes, Tables, canonical, merge, no_tables, ordered
 from tasks.ratings.landing.pseudonym import key_check, keyed_digest, pseudonyms
-from tasks.ratings.landing.snapshot import Collection, Snapshot
+from tasks.ratings.landing.snapshot import Collection, Snapshot, counts_of
 from tasks.ratings.reading.faults import describe_faults, faults_of, ids_of, rejected_of
-from tasks.ratings.reading.load import check_scales, total, with_prompts
+from tasks.ratings.reading.load import check_scales, total
 from tasks.ratings.reading.quantiles import refuse_quantiles
 from tasks.ratings.reading.rejected import write_rejected
 from tasks.ratings.reading.same_text import shared_texts
@@ -42,7 +43,7 @@ class Landing:
     rows were read, kept (whole or in part), repeated (nothing new), rejected, dropped. changes: table → what is new,
     and what replaces another value. rejected: as rejected.csv has it. dropped: reason → rows lost without a fault.
     absent: codebooks of which the exports hold nothing. folder: where all of this is written. noted: what is no loss,
-    but worth knowing → how many.
+    but worth knowing → how many. forgotten: who of the exports asked to be forgotten, and how many rows were left out.
     """
 
     snapshot: Snapshot
@@ -54,6 +55,7 @@ class Landing:
     absent: list[str]
     folder: Path
     noted: dict[str, int] = field(default_factory=dict)
+    forgotten: tuple[int, int] = (0, 0)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -63,11 +65,18 @@ class Landing:
 
 @dataclass(frozen=True)
 class _Read:
-    """An export, read and validated."""
+    """An export, read and validated.
+
+    ids: what participants are called in it. sources: without who asked to be forgotten, by pseudonym in `forgotten`,
+    and so many rows were `left_out`.
+    """
 
     export: Export
+    ids: set[str]
     sources: dict[str, Source]
     valid: Valid
+    forgotten: set[str]
+    left_out: int
 
 
 def land(
@@ -88,10 +97,11 @@ def land(
     check_scales(codebooks)
     matched = find_exports(exports, codebooks)
     with locked(collection.path / "lock"):
+        finish_forgetting(collection)
         collection.clear()
         before = collection.latest()
         _check_same(before, key, codebooks)
-        reads, tables, changes = _merged(before, matched, codebooks, key)
+        reads, tables, changes = _merged(before, matched, codebooks, key, forgotten(collection))
         rejected = _all_rejected(reads)
         dropped = count_reasons(pd.concat([_dropped(read) for read in reads]))
         noted = total(read.valid.noted for read in reads) | shared_texts(tables.responses)
@@ -105,7 +115,7 @@ def land(
         snapshot = collection.add(tables, _lost(before, reads, key), _manifest(about, before, tables, codebooks, key))
         fresh = before is None or snapshot.id != before.id
         _write(folder, rejected, about | {"snapshot": snapshot.id, "fresh": fresh})
-    return Landing(snapshot, fresh, about["rows"], changes, rejected, dropped, absent, folder, noted)
+    return Landing(snapshot, fresh, about["rows"], changes, rejected, dropped, absent, folder, noted, _forgotten(reads))
 
 
 def _check_same(before: Snapshot | None, key: bytes, codebooks: Sequence[Codebook]) -> None:
@@ -126,13 +136,13 @@ def _check_same(before: Snapshot | None, key: bytes, codebooks: Sequence[Codeboo
 
 
 def _merged(
-    before: Snapshot | None, matched: Sequence[Export], codebooks: Sequence[Codebook], key: bytes
+    before: Snapshot | None, matched: Sequence[Export], codebooks: Sequence[Codebook], key: bytes, gone: frozenset[str]
 ) -> tuple[list[_Read], Tables, dict[str, Changes]]:
     """The exports, and the tables with them merged in, one after another."""
     tables = before.tables() if before else no_tables()
     reads, sizes, changes = list[_Read](), list[int](), dict.fromkeys(TABLES, Changes())
     for export in matched:
-        read = _read(export, codebooks, key, tables)
+        read = _read(export, codebooks, key, tables, gone)
         rows = len(tables.ratings)
         own = {name: part.table.assign(codebook=export.codebook.name) for name, part in read.valid.parts.items()}
         tables, changed = merge(tables, Tables(**own))
@@ -142,17 +152,20 @@ def _merged(
     return reads, canonical(ordered(tables, sizes)), changes
 
 
-def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tables) -> _Read:
-    codebook = export.codebook
+def _read(export: Export, codebooks: Sequence[Codebook], key: bytes, tables: Tables, gone: frozenset[str]) -> _Read:
+    codebook, rename = export.codebook, pseudonyms(key, export.codebook.name)
     sources = read_export(codebook, export.paths, partial(read_source, within=export.folder))
     refuse_quantiles(codebook, sources["ratings"])
+    ids = ids_of(codebook, sources)
+    sources, found, left_out = without_forgotten(codebook, sources, gone, rename)
     people, texts = tables.participants, tables.responses
     known = Known(
         participants=set(people.loc[people["codebook"] == codebook.name, "participant_id"]),
         responses=set(texts.loc[texts["codebook"] == codebook.name, "response_id"]),
     )
     siblings = [other for other in codebooks if other.name != codebook.name]
-    return _Read(export, sources, validate(codebook, sources, pseudonyms(key, codebook.name), siblings, known))
+    valid = validate(codebook, sources, rename, siblings, known)
+    return _Read(export, ids, sources, valid, found, left_out)
 
 
 def _dropped(read: _Read) -> pd.DataFrame:
@@ -163,7 +176,7 @@ def _dropped(read: _Read) -> pd.DataFrame:
 
 
 def _all_rejected(reads: Sequence[_Read]) -> pd.DataFrame:
-    ids = set[str]().union(*(ids_of(read.export.codebook, read.sources) for read in reads))
+    ids = set[str]().union(*(read.ids for read in reads))
     parts = [rejected_of(read.export.codebook, read.valid, ids, read.export.names) for read in reads]
     return pd.concat(parts, ignore_index=True)
 
@@ -210,8 +223,21 @@ def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> st
         bad = len(faults[["file", "row"]].drop_duplicates())
         return f"{bad:,} of {rows:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
-        return f"no rating can be used; {first}" if first else "no rating in the export can be used"
+        why = f"no rating can be used; {first}" if first else "no rating in the export can be used"
+        return f"{why}; {forgotten_line(_forgotten(reads))}" if any(_forgotten(reads)) else why
     return None
+
+
+def _forgotten(reads: Sequence[_Read]) -> tuple[int, int]:
+    """Who asked to be forgotten, and how many rows of theirs were left out."""
+    return len(set[str]().union(*(read.forgotten for read in reads))), sum(read.left_out for read in reads)
+
+
+def forgotten_line(counts: tuple[int, int]) -> str:
+    """`counts`: participants, and rows."""
+    people, rows = counts
+    who = "1 participant" if people == 1 else f"{people:,} participants"
+    return f"{who} asked to be forgotten: {rows:,} {'row' if rows == 1 else 'rows'} left out"
 
 
 def _about(
@@ -223,7 +249,7 @@ def _about(
     absent: list[str],
 ) -> dict[str, Any]:
     """What there is to tell of a landing."""
-    files, rows = dict[str, str](), []
+    files, rows, counts = dict[str, str](), [], _forgotten(reads)
     for read in reads:
         book, names = read.export.codebook, read.export.names
         for name, part in read.valid.parts.items():
@@ -238,6 +264,7 @@ def _about(
         "dropped": dropped,
         "noted": noted,
         "absent": absent,
+        **({"forgotten": dict(zip(("participants", "rows"), counts, strict=True))} if any(counts) else {}),
     }
 
 
@@ -252,16 +279,13 @@ def _manifest(
         if codebook.name in landed
     }
     changed = about["changes"]["ratings"]
-    answers = tables.ratings.drop(columns=["codebook", "participant_id", "response_id", "order"])
-    rated = with_prompts(tables.ratings, tables.responses.drop_duplicates("response_id"))
     return {
         "parents": [before.id] if before else [],
         "codebooks": (before.manifest["codebooks"] if before else {}) | own,
         "categories": codebooks[0].ratings.categories,
         "key": key_check(key),
         "counts": {
-            "ratings": int(answers.notna().to_numpy().sum()),
-            **{f"{name}s": int(rated[f"{name}_id"].nunique()) for name in ("participant", "response", "prompt")},
+            **counts_of(tables),
             "added": changed["added"],
             "superseded": changed["superseded"],
             "dropped": sum(about["dropped"].values()),

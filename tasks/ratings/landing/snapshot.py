@@ -3,6 +3,7 @@
     COLLECTION/snapshots/ID/{ratings,participants,responses,lost}.parquet, manifest.json
     COLLECTION/latest           the id of the latest snapshot
     COLLECTION/landings/…       the report of each landing (landing.py)
+    COLLECTION/forgotten        who asked to be forgotten (forget.py)
 
 An id is the digest of the three tables' content, in one order. A snapshot is built in a folder beside its place and
 renamed into it before the pointer moves, so a kill at any point leaves the latest one whole. Its manifest has each
@@ -158,22 +159,32 @@ class Collection:
             shutil.rmtree(partial)
 
     def _write(self, final: Path, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> None:
-        partial = final.with_name(f"{final.name}.partial")
-        partial.mkdir(parents=True)
+        partial = partial_of(final)
         try:
-            for name in FIXED:
-                getattr(tables, name).to_parquet(partial / f"{name}.parquet", index=False)
-            lost.to_parquet(partial / "lost.parquet", index=False)
-            for path in partial.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())  # on the disk before something points to it
-            digests = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
-            write_sealed(partial / "manifest.json", {**manifest, "digests": digests})
+            self.prepare(final.name, tables, lost, manifest)
             if final.exists():  # damaged, and the same ratings have landed again
                 shutil.rmtree(final)
             os.rename(partial, final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def prepare(self, name: str, tables: Tables, lost: pd.DataFrame, manifest: dict[str, Any]) -> None:
+        """A whole snapshot beside its place, which is to be renamed into it; the caller holds the collection's lock."""
+        partial = partial_of(self.path / "snapshots" / name)
+        partial.mkdir(parents=True)
+        for table in FIXED:
+            getattr(tables, table).to_parquet(partial / f"{table}.parquet", index=False)
+        lost.to_parquet(partial / "lost.parquet", index=False)
+        for path in partial.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # on the disk before something points to it
+        digests = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
+        write_sealed(partial / "manifest.json", {**manifest, "digests": digests})
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a snapshot is built, beside its place."""
+    return folder.with_name(f"{folder.name}.partial")
 
 
 def _read(path: Path) -> Snapshot:
@@ -189,6 +200,20 @@ def collection_of(study: Study, home: Path) -> Collection:
 def content_id(tables: Tables) -> str:
     """The id of canonical tables."""
     return fingerprint([frame_digest(getattr(tables, name)) for name in FIXED])
+
+
+def counts_of(tables: Tables) -> dict[str, int]:
+    """How many answers the ratings hold, and how many participants, responses and prompts they are by and of."""
+    rated = with_prompts(tables.ratings, tables.responses.drop_duplicates("response_id"))
+    return {
+        "ratings": answers_in(tables.ratings),
+        **{f"{name}s": int(rated[f"{name}_id"].nunique()) for name in ("participant", "response", "prompt")},
+    }
+
+
+def answers_in(ratings: pd.DataFrame) -> int:
+    """Single answers in rows of the table of ratings."""
+    return int(ratings.drop(columns=FIXED["ratings"]).notna().to_numpy().sum())
 
 
 def snapshot_data(snapshot: Snapshot, dimensions: Sequence[str], codebooks: Sequence[Codebook]) -> Data:

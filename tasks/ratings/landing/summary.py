@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.ratings.landing.landing import Landing
+from tasks.ratings.landing.landing import Landing, forgotten_line
 
 WORDS = {"ratings": ("added", "corrected"), "participants": ("added", "changed"), "responses": ("added", "changed")}
 """Table → what its changes are called."""
@@ -18,7 +18,7 @@ def lines(landing: Landing) -> list[str]:
     for what, reasons in (("rejected", landing.reasons), ("dropped", landing.dropped)):
         if reasons:
             texts.append(f"{what}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
-    texts += [f"{what}: {n:,}" for what, n in landing.noted.items()]
+    texts += _noted(landing)
     return [*texts, *filter(None, [changed(landing), together(landing)]), f"landing: {landing.folder}"]
 
 
@@ -47,6 +47,11 @@ def together(landing: Landing) -> str:
     return f"it holds {ratings} by {participants}, of {responses} to {prompts}"
 
 
+def _noted(landing: Landing) -> list[str]:
+    gone = [forgotten_line(landing.forgotten)] if any(landing.forgotten) else []
+    return [*(f"{what}: {n:,}" for what, n in landing.noted.items()), *gone]
+
+
 def paragraph(landing: Landing) -> str:
     """All of it in one paragraph."""
     return "; ".join(lines(landing))
@@ -61,7 +66,7 @@ def page(landing: Landing) -> str:
     parts = [f"# {landing.snapshot.manifest['collection']}", changed(landing), _table(columns, rows)]
     if reasons:
         parts.append(_table(["", "reason", "rows or answers"], reasons))
-    parts += [*filter(None, [together(landing)]), *(f"{what}: {n:,}" for what, n in landing.noted.items())]
+    parts += [*filter(None, [together(landing)]), *_noted(landing)]
     return "\n\n".join([*parts, f"`{landing.folder.resolve()}`"]) + "\n"
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from configs.errors import InputError
+from tasks.ratings.landing.pseudonym import VARIABLE, find_key
 from tasks.runtime.files import kept_secret, locked, write_atomically
 from tasks.runtime.home import caches, home, prepare_home
+from tasks.serving.doors import GIVEN, password_of, write_exports
 
 
 @pytest.fixture
@@ -39,6 +41,28 @@ def test_what_is_made_at_its_top_is_its_owners_alone_whatever_the_umask(monkeypa
         modes = {path.name: path.stat().st_mode & 0o777 for path in (place, *place.iterdir())}
     assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
     assert len(modes) > 8
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_each_secret_is_its_owners_alone_and_so_is_a_home_that_is_made_for_it(umask, monkeypatch, tmp_path) -> None:
+    """The key of pseudonyms, serve's password and the file that gives it to a shell, Ray's token."""
+    place = tmp_path / "home"
+    for name in (VARIABLE, *GIVEN):
+        monkeypatch.delenv(name, raising=False)
+    makers = {
+        "secret": lambda: find_key(place),
+        "serve/password": lambda: password_of(place / "serve"),
+        "serve/env": lambda: write_exports(place / "serve" / "env", {"A": "1"}),
+        "ray-token": lambda: kept_secret(place / "ray-token"),
+    }
+    before = os.umask(umask)
+    try:
+        for name, make in makers.items():
+            make()
+            assert (place / name).stat().st_mode & 0o777 == 0o600, name
+        assert [folder.stat().st_mode & 0o777 for folder in (place, place / "serve")] == [0o700, 0o700]
+    finally:
+        os.umask(before)
 
 
 def test_a_folder_that_was_there_keeps_its_mode(monkeypatch, tmp_path) -> None:

@@ -56,7 +56,13 @@ def test_a_shell_gets_what_was_written_as_it_is(tmp_path) -> None:
         ("http://me:hidden@host:1/api", "http://host:1/api"),
         ("me:hidden@host/api", "host/api"),
         ("asked http://me:hi@den@host/a and postgresql+x://me:h@b/c", "asked http://host/a and postgresql+x://b/c"),
-        ("http://host/a@b", "http://host/a@b"),
+        ("postgresql+asyncpg://me:hi/d@en@host/db", "postgresql+asyncpg://host/db"),
+        ("could not reach 'http://me:hi/den@host:1/a', so", "could not reach 'http://host:1/a', so"),
+        ("me:hi/den@host/api", "host/api"),
+        ("://:hi/den@host", "://host"),
+        ("http://a/b?c=d and http://me:x/@h", "http://a/b?c=d and http://h"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("/home/a@b/file: gone", "/home/a@b/file: gone"),
     ],
 )
 def test_no_user_and_no_password_is_shown(text: str, shown: str) -> None:
