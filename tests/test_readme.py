@@ -32,8 +32,20 @@ def test_contributing_names_every_method() -> None:
     assert f"`method` one of {', '.join(METHODS)};" in CONTRIBUTING
 
 
+def test_each_test_that_is_named_for_a_fault_or_an_attack_is_there() -> None:
+    rows = [
+        line for line in (ROOT / "WITHSTANDS.md").read_text().splitlines() if line.startswith("| ") and ".py" in line
+    ]
+    assert len(rows) > 30
+    for row in rows:
+        files = [ROOT / "tests" / name for name in re.findall(r"`((?:\w+/)*test_\w+\.py)`", row)]
+        source = "".join(file.read_text() for file in files)
+        for name in re.findall(r"`(test_\w+)`", row):
+            assert f"def {name}(" in source, name
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "tasks").rglob("README.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "WITHSTANDS.md", *(ROOT / "tasks").rglob("README.md")]
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
