@@ -208,15 +208,15 @@ class ObjectStore(Store):
             return self._cache.get(f"{where}/{attempt}", download, lambda folder: compare(folder, files))
         except (Damaged, FileNotFoundError) as error:
             fault = str(error) if isinstance(error, Damaged) else "a file is gone"
+            self._say_damaged(stage, key, fault)
             self.distrust(stage, key, fault)
             raise DamagedArtifact(stage, key, fault) from None
 
     def distrust(self, stage: str, key: str, fault: str) -> None:
         where = place(stage, key)
         content = self._known.pop(where, None) or self._read_record(where)
-        if content and self._damaged.get(where) != content["attempt"]:
+        if content:
             self._damaged[where] = content["attempt"]
-            self._say_damaged(stage, key, fault)
 
     def publish(self, stage: str, key: str, folder: Path, record: Record) -> Artifact:
         where, attempt, files = place(stage, key), secrets.token_hex(8), digests(folder)

@@ -190,7 +190,7 @@ class Store(ABC):
 
     @abstractmethod
     def distrust(self, stage: str, key: str, fault: str) -> None:
-        """Another process has found an artifact damaged: look at it again, or do not find it any more."""
+        """Another process has found an artifact damaged, and said so: look at it again, or do not find it any more."""
 
     @abstractmethod
     def building(self, stage: str, key: str) -> AbstractContextManager[Path]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,14 +33,15 @@ def finds(monkeypatch: pytest.MonkeyPatch, *levels: Level) -> list[Settings]:
 
 
 @pytest.fixture(autouse=True)
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bare(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLURALIGN_HOME", str(tmp_path / "home"))
     for name in ("PLURALIGN_STORE", "PLURALIGN_RUNNER", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
         monkeypatch.delenv(name, raising=False)
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings(updates={PREFECT_API_URL: None}):  # other tests of this process may have a server
+    asked = "prefect" in request.fixturenames
+    with nullcontext() if asked else temporary_settings(updates={PREFECT_API_URL: None}):  # others may have a server
         yield
 
 
