@@ -26,11 +26,11 @@ def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
 ) -> None:
     store, runners = MemoryStore(), []
 
-    def in_process(study: Study, store: Store, workers: int | None) -> InProcess:
+    def in_process(study: Study, store: Store, workers: int | None, runner: str | None) -> InProcess:
         runners.append(InProcess(store))
         return runners[-1]
 
-    monkeypatch.setattr(bench, "chosen_store", lambda: store)
+    monkeypatch.setattr(bench, "chosen_store", lambda address: store)
     monkeypatch.setattr(bench, "choose_runner", in_process)
     place = new_place(tmp_path).has(databases)
     assert run(place).is_completed()
