@@ -32,16 +32,9 @@ from configs.schema import Architecture, Encoder
 from flows.artifacts import page_of
 from flows.cli import main
 from tasks.ratings.reading.delimited import read_delimited
+from tests.configs.test_load import MINIMAL
 from tests.tasks.reporting.made_up import FACTS, made_up, study, written
 
-SETTINGS = """\
-name: small
-title: Small
-ratings: {folder: export, codebooks: [survey-app-en]}
-dimensions: {toxicity: {title: Toxicity, better: lower}}
-scales: {5-point: [1, 2, 3, 4, 5]}
-evaluation: {dimensions: [toxicity]}
-"""
 WIDE = 1_000_000
 """Columns."""
 SECONDS = 60
@@ -69,7 +62,7 @@ def refused(path: Path) -> str:
 
 def test_settings_of_a_hundred_megabytes_are_refused_before_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(SETTINGS)
+    path.write_text(MINIMAL)
     os.truncate(path, 100_000_000)
     started = time.process_time()
     with pytest.raises(InputError, match="100,000,000 bytes; settings take at most 2,000,000"):
@@ -85,7 +78,7 @@ def test_settings_of_a_hundred_megabytes_are_refused_before_they_are_read(tmp_pa
 )  # fmt: skip
 def test_a_tag_in_settings_runs_nothing(tmp_path: Path, snippet: str) -> None:
     mark = tmp_path / "mark"
-    message = fault(tmp_path, SETTINGS + f"survey: {snippet.replace('HERE', str(mark))}\n")
+    message = fault(tmp_path, MINIMAL + f"survey: {snippet.replace('HERE', str(mark))}\n")
     assert "study.yaml: line 7" in message
     assert not mark.exists()
 
@@ -99,7 +92,7 @@ def test_a_pipe_in_place_of_settings_is_not_waited_for(tmp_path: Path) -> None:
 def test_thousands_of_faults_are_told_in_seconds(tmp_path: Path) -> None:
     keys = "".join(f"key{number}: {{a: 007}}\n" for number in range(5000))
     started = time.process_time()
-    message = fault(tmp_path, SETTINGS + keys)
+    message = fault(tmp_path, MINIMAL + keys)
     assert time.process_time() - started < SECONDS
     assert "line 7: unknown key 'key0'" in message
     assert len(message.splitlines()) < 110
@@ -111,7 +104,7 @@ def test_thousands_of_faults_are_told_in_seconds(tmp_path: Path) -> None:
 )
 def test_a_name_in_settings_is_no_path(tmp_path: Path, place: str, name: str) -> None:
     key = place.partition(":")[0]
-    kept = "".join(line + "\n" for line in SETTINGS.splitlines() if not line.startswith(f"{key}:"))
+    kept = "".join(line + "\n" for line in MINIMAL.splitlines() if not line.startswith(f"{key}:"))
     assert f"{key}" in fault(tmp_path, kept + place.replace("NAME", json.dumps(name)) + "\n")
 
 
@@ -141,7 +134,7 @@ def test_a_hub_name_leads_to_no_folder_beside_the_models(tmp_path: Path) -> None
     (tmp_path / "secret" / "x.gguf").write_text("GGUF")
     for hub in (str(tmp_path / "secret"), "../secret"):
         model = f"{{name: a, title: A, family: a, parameters: 1, hub: {hub}}}"
-        message = fault(tmp_path, SETTINGS + f"models: models\narchitectures:\n- {model}\n")
+        message = fault(tmp_path, MINIMAL + f"models: models\narchitectures:\n- {model}\n")
         assert "architectures.0.hub: expected ORG/NAME of the hub" in message
 
 

@@ -17,7 +17,7 @@ from tasks.runtime.store import FolderStore
 from tasks.runtime.stores import ADDRESS, open_store
 
 NAME = "store"
-TODO = f"correct {ADDRESS} or --store; credentials come from the environment"
+ADVICE = f"correct {ADDRESS} or --store; credentials come from the environment"
 
 
 def store_check(settings: Settings) -> Findings:
@@ -30,7 +30,7 @@ def store_check(settings: Settings) -> Findings:
         else:
             yield _folder(Path(address))
     except InputError as error:
-        yield bad_line(NAME, str(error), TODO)
+        yield bad_line(NAME, str(error), ADVICE)
 
 
 def _folder(folder: Path) -> Finding:

@@ -12,7 +12,7 @@ from tasks.planning.earlier_runs import History
 from tasks.planning.time_left import TimeLeft
 from tasks.ratings.study_data import StudyData
 from tasks.runtime.home import home
-from tasks.runtime.local.pool import Pool
+from tasks.runtime.local.pool import MOST_THREADS, Pool
 from tasks.runtime.progress import Board
 from tasks.runtime.runner import Runner
 from tasks.runtime.store import Store
@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # a survey has neither cells nor a judge, and does without th
 
 LOCAL, RUNNER = "local", "PLURALIGN_RUNNER"
 """The runner of this machine, and the variable that names another."""
-MOST_THREADS = 8
-"""Of a process without GPU, where cores are left. A tiny model's products are too small for two."""
 
 
 def choose_runner(study: Study, store: Store, workers: int | None, runner: str | None = None) -> Runner:

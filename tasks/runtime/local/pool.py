@@ -17,6 +17,9 @@ from tasks.runtime.router import Router
 from tasks.runtime.runner import Wanted, again_if_lost, find_result
 from tasks.runtime.store import Artifact, Store
 
+MOST_THREADS = 8
+"""Of a process without GPU, where cores are left. A tiny model's products are too small for two."""
+
 
 class Pool:
     """A `Runner`: this machine's GPUs, `gpus_each` a slot, or `workers` processes on the CPU (default: one a core),

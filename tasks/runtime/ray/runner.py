@@ -20,6 +20,7 @@ from configs.errors import InputError
 from configs.schema import Architecture
 from tasks.runtime.job import Done, Job
 from tasks.runtime.local.jobs import as_order
+from tasks.runtime.local.pool import MOST_THREADS
 from tasks.runtime.progress import Report, tell
 from tasks.runtime.ray.cluster import Cluster, host_and_port
 from tasks.runtime.ray.nodes import PROBES, NodeNeeds, needs_of, node_faults
@@ -40,8 +41,6 @@ MOST_FAILURES = 5
 SECONDS_AFTER_FAILURE = 2.0
 NODE_SECONDS = 120.0
 """For a node to tell what it has; imports can be slow on a shared file system."""
-THREADS = 8
-"""Of a process without GPU, for a model that is not tiny."""
 
 
 class NodePlace:
@@ -354,7 +353,7 @@ class RayRunner:
 
         self._number += 1
         tiny = all(item.tiny for item in self._architectures)
-        threads = 1 if tiny or self._on_gpus else _least_cores(THREADS)
+        threads = 1 if tiny or self._on_gpus else _least_cores(MOST_THREADS)
         resources = {"num_gpus": kind.size, "num_cpus": 0.01} if self._on_gpus else {"num_cpus": threads}
         made: Any = ray.remote(Host)
         return made.options(max_restarts=0, max_task_retries=0, **resources).remote(
