@@ -107,6 +107,16 @@ class Remote:
         for part in obstore.list(self.objects, prefix, chunk_size=1000):
             yield from part
 
+    def sizes(self, key: str) -> dict[str, int]:
+        """Key → size of all that lies there: a single object, or those below a folder."""
+        import obstore
+
+        there = {item["path"]: item["size"] for item in self.list(key)}
+        if not there:
+            with suppress(FileNotFoundError):
+                there[key] = obstore.head(self.objects, key)["size"]
+        return there
+
     def delete(self, keys: Collection[str]) -> None:
         import obstore
 
@@ -352,7 +362,7 @@ class ObjectStore(Store):
         where = place(entry.stage, entry.key)
         self._known.pop(where, None)
         self._remote.delete([f"{where}/record.json"])  # first: what is left is no artifact
-        self._remote.delete([where, *(item["path"] for item in self._remote.list(where))])
+        self._remote.delete(self._remote.sizes(where))
 
 
 def said(error: Exception) -> str:
@@ -379,7 +389,7 @@ class SharedWorkspace(Workspace):
     def open(self) -> Path:
         path = super().open()
         with suppress(FileNotFoundError):
-            for key, size in self._there().items():
+            for key, size in self._remote.sizes(self._key).items():
                 own = self._file(key)
                 if not own.exists() or own.stat().st_size < size:
                     part = own.with_name(f".{own.name}.{secrets.token_hex(4)}")
@@ -396,21 +406,11 @@ class SharedWorkspace(Workspace):
             if self._sent.get(key) != stamp:
                 self._remote.put(key, own[key])
                 self._sent[key] = stamp
-        self._remote.delete([key for key in self._there() if key not in own])
+        self._remote.delete([key for key in self._remote.sizes(self._key) if key not in own])
 
     def remove(self) -> None:
         super().remove()
-        self._remote.delete(self._there())
-
-    def _there(self) -> dict[str, int]:
-        """Key → size of what the store has of it: a single file, or those of a folder."""
-        import obstore
-
-        there = {item["path"]: item["size"] for item in self._remote.list(self._key)}
-        if not there:
-            with suppress(FileNotFoundError):
-                there[self._key] = obstore.head(self._remote.objects, self._key)["size"]
-        return there
+        self._remote.delete(self._remote.sizes(self._key))
 
     def _files(self) -> list[Path]:
         found = [self._path] if self._path.is_file() else self._path.rglob("*")

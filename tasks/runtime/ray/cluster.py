@@ -23,6 +23,9 @@ from tasks.runtime.home import home
 PORT = 6379
 """Of a cluster's head, where an address names none."""
 SECONDS_TO_ANSWER = 5.0
+HTTP2_SETTINGS = b"\x04"
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + HTTP2_SETTINGS + bytes(5)
+"""With which a client of gRPC begins, and its first frame: three bytes of length, then the type (RFC 9113, 3.4)."""
 OBJECT_STORE_BYTES = 80 * 2**20
 """Only messages go through it: files go through the store."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -104,12 +107,20 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def _answering(address: str) -> str:
+    """HOST:PORT, once something there has greeted as gRPC does. Ray itself would ask whatever is silent for minutes."""
     host, port = host_and_port(address)
+    look = "`ray start --head` says the address"
     try:
-        socket.create_connection((host, port), timeout=SECONDS_TO_ANSWER).close()
+        with socket.create_connection((host, port), timeout=SECONDS_TO_ANSWER) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("1", "true"):  # else only who has a certificate is greeted
+                connection.settimeout(SECONDS_TO_ANSWER)
+                connection.sendall(HTTP2_PREFACE)
+                with connection.makefile("rb") as answer:
+                    if answer.read(4)[3:] != HTTP2_SETTINGS:
+                        raise InputError(f"{address}: what answers there is not a cluster of Ray's; {look}")
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{address}: nothing answers there ({reason}); `ray start --head` says the address") from None
+        raise InputError(f"{address}: nothing answers there ({reason}); {look}") from None
     return f"{host}:{port}"
 
 

@@ -242,11 +242,20 @@ def test_the_local_runner_has_slots():
     assert lines(runner_check, workers=3) == ["ok   runner: local, 3 slots on the CPU"]
 
 
-def test_a_cluster_that_takes_connections_is_told_from_one_that_does_not(silent_port, closed_port, monkeypatch):
+def test_a_cluster_that_takes_connections_is_told_from_one_that_does_not(web, silent_port, closed_port, monkeypatch):
     monkeypatch.setenv("PLURALIGN_RUNNER", f"ray://127.0.0.1:{silent_port}")
+    with monkeypatch.context() as without_ray:
+        without_ray.setattr("tasks.doctor.runner.installed", lambda name: None)
+        first, second = lines(runner_check)
+    assert first == "bad  runner: Ray is not installed: pip install 'pluralign[ray]'"
+    assert second == f"note runner: ray://127.0.0.1:{silent_port} takes connections; its nodes were not asked"
+    began = time.monotonic()
     (line,) = lines(runner_check)
-    assert line.startswith("note runner: ")
-    assert "takes connections; its nodes were not asked" in line
+    assert line.startswith(f"bad  runner: ray://127.0.0.1:{silent_port}: nothing answers there (timed out)")
+    assert time.monotonic() - began < 30  # Ray itself would wait for minutes
+    monkeypatch.setenv("PLURALIGN_RUNNER", web({}).url.replace("http:", "ray:"))
+    (line,) = lines(runner_check)
+    assert "what answers there is not a cluster of Ray's" in line
     monkeypatch.setenv("PLURALIGN_RUNNER", f"ray://127.0.0.1:{closed_port}")
     (line,) = lines(runner_check)
     assert ": nothing listens there: start the cluster's head" in line

@@ -80,12 +80,6 @@ def test_titles_are_text_in_a_card_and_neither_markup_nor_settings(llama: Any) -
     assert f"- study: {title}" in lines
 
 
-def test_a_hub_id_is_one_value_of_the_header_whatever_stands_in_it(llama: Any) -> None:
-    header, _ = card(llama, tiny=None, hub='x/😀: "y"\ntags: [evil]')
-    assert header["base_model"] == 'x/😀: "y"\ntags: [evil]'
-    assert header["tags"] == ["pluralign"]
-
-
 def test_a_folder_of_this_machine_is_not_in_a_card(llama: Any) -> None:
     header, lines = card(llama, tiny=None, path="/home/somebody/model")
     assert header["base_model"] == "tiny-llama"
