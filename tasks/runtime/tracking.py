@@ -25,6 +25,8 @@ from tasks.runtime.store import FileDocument, Store, StoredDocument
 
 log = logging.getLogger(__name__)
 KEY, CELLS = "pluralign.training_run", "pluralign.cells"
+MOST_REFUSALS = 5
+"""In a row; after them a server counts as failed."""
 PAGES = "PLURALIGN_MLFLOW_PAGES"
 """The variable with the address where a browser finds MLflow's pages, if that is not the tracking URI."""
 
@@ -43,7 +45,8 @@ class Tracker:
     """Logs a study's runs to `uri`, by default a SQLite file in `folder`.
 
     Logging happens in a thread of its own, so no cell waits for it. A tracking server that fails costs the study
-    nothing: one warning, and the next run of the study logs what is missing.
+    nothing: MLflow's client asks again for minutes, then there is one warning, and the next run of the study logs what
+    is missing. A run that a server which answers does not take is left out, with a warning, and the others are logged.
     """
 
     def __init__(self, study: str, folder: Path, store: Store) -> None:
@@ -54,6 +57,7 @@ class Tracker:
         self._memory: StoredDocument = own if self._local_file else store.document("mlflow", study)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self._broken = threading.Event()
+        self._refused_in_a_row = 0
         self._mlflow: Any = None
 
     def training_run(self, key: str, scores: str, **facts: Any) -> Future[str]:
@@ -87,13 +91,19 @@ class Tracker:
         if self._broken.is_set():
             return ""
         try:
-            return action()
+            done = action()
         except Exception as error:  # whatever the server or its client raises: the study goes on without it
-            self._broken.set()
+            self._refused_in_a_row += 1
             reason, place = (without_credentials(" ".join(str(text).split())) for text in (error, self.uri))
-            note = "MLflow failed (%s: %s): nothing more is logged now, the next run catches up"
-            log.warning(note, place, reason[:200])
+            if _answered(error) and self._refused_in_a_row < MOST_REFUSALS:
+                log.warning("MLflow refused a run (%s: %s): the next run tries again", place, reason[:200])
+            else:
+                self._broken.set()
+                note = "MLflow failed (%s: %s): nothing more is logged now, the next run catches up"
+                log.warning(note, place, reason[:200])
             return ""
+        self._refused_in_a_row = 0
+        return done
 
     def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
         known = self._remembered()["runs"].get(key)
@@ -271,6 +281,13 @@ class Tracker:
             return kept
 
         return self._memory.update(changed)
+
+
+def _answered(error: Exception) -> bool:
+    """Whether a server answered that it does not do what it was asked, so that it may do something else."""
+    from mlflow.exceptions import RestException
+
+    return isinstance(error, RestException) or "error responses" in str(error)  # of the same status, again and again
 
 
 # ---- MLflow's SQLite file

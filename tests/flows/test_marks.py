@@ -113,6 +113,7 @@ def place(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pl
         patch.setenv("OPENAI_API_KEY", f"{MARK}-openai-key")
         patch.setenv("JUDGE_KEY_127_0_0_1", KEY)
         patch.setenv("MLFLOW_TRACKING_URI", f"http://{PASSWORD}@127.0.0.1:9")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         judge = f"judge: {{kind: llm, model: m, base_url: '{endpoint.url}'}}\n"
         one_experiment = STUDY[: STUDY.index("  scale:\n")] + STUDY[STUDY.index("architectures:") :]
         study = one_experiment.replace(SIMULATED, "collection: ours").replace("tiny-llama, tiny-gptneox", "tiny-llama")

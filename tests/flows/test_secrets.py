@@ -33,6 +33,8 @@ PLANTED = {
     "AWS_ACCESS_KEY_ID": "planted-aws-name-4715",
     "AWS_SECRET_ACCESS_KEY": "planted/aws+secret-4716",
 }
+AT_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+"""A server that is away is not waited for."""
 CONTROL = "planted-control-4719"
 """No secret, and so to be found: the judge's model."""
 MLFLOW, DATABASE = "planted-mlflow-4717", "planted/data@base-4718"
@@ -62,7 +64,7 @@ class Watched:
     def run(self, name: str, *arguments: str, **more: str) -> int:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *arguments], cwd=self.place.folder, start_new_session=True,
-            env=self.place.environment() | PLANTED | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self.place.environment() | PLANTED | AT_ONCE | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         watching = Thread(target=self._look, args=[process])
         watching.start()
