@@ -702,7 +702,9 @@ def _set_up_logging() -> None:
     """Our own progress on standard error; Prefect's chatter and tracebacks stay in its UI."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     for name in LOGGERS:
-        logging.getLogger(name).handlers = [ScreenHandler()]
+        handlers = logging.getLogger(name).handlers  # those of Prefect's among them, where this process has begun before
+        if not any(isinstance(handler, ScreenHandler) for handler in handlers):
+            handlers.insert(0, ScreenHandler())
 
 
 def _end_of(state: State) -> object:

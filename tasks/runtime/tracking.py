@@ -13,8 +13,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 KEY, CELLS = "pluralign.training_run", "pluralign.cells"
 MOST_REFUSALS = 5
 """In a row; after them a server counts as failed."""
+SECONDS_TO_LOG = 600
+"""After so long, a run on a server that is not finished was left by a process that died."""
 PAGES = "PLURALIGN_MLFLOW_PAGES"
 """The variable with the address where a browser finds MLflow's pages, if that is not the tracking URI."""
 
@@ -91,7 +94,8 @@ class Tracker:
         if self._broken.is_set():
             return ""
         try:
-            done = action()
+            with self._alone():
+                done = action()
         except Exception as error:  # whatever the server or its client raises: the study goes on without it
             self._refused_in_a_row += 1
             reason, place = (without_credentials(" ".join(str(text).split())) for text in (error, self.uri))
@@ -104,6 +108,12 @@ class Tracker:
             return ""
         self._refused_in_a_row = 0
         return done
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Within it, no other process logs into the same file: a run that is not finished was left by one that died."""
+        with locked(self.folder / "mlflow" / "logging.lock") if self._local_file else nullcontext():
+            yield
 
     def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
         known = self._remembered()["runs"].get(key)
@@ -150,7 +160,17 @@ class Tracker:
                 client.log_artifact(parent, str(folder / name))
         client.set_terminated(parent)
         self._remember(lambda known: known.update(results=key))
+        self._remove_half_logged()
         return parent
+
+    def _remove_half_logged(self) -> None:
+        """Runs of the study that a process began to log and did not live to finish."""
+        kept = {run["id"] for run in self._remembered()["runs"].values()}
+        begun = f"attributes.status = 'RUNNING' and tags.`pluralign.study` = '{self.study}'"
+        for run in self._mlflow.search_runs([self._experiment()], begun):
+            old = time.time() - run.info.start_time / 1000 > SECONDS_TO_LOG
+            if run.info.run_id not in kept and (self._local_file or old):
+                self._mlflow.delete_run(run.info.run_id)
 
     def _remember_run(self, key: str, scores: str, run: str) -> str:
         """The run that counts: this one, unless another was remembered meanwhile; ours is then removed."""

@@ -51,6 +51,8 @@ class LlmJudge(Judge):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
         self._batches: Batches | None = None
+        self._answered_as: set[str] = set()
+        """What the endpoint called itself in the verdicts that this judge has given."""
 
     @classmethod
     def of(cls, settings: LlmJudgeSettings, material: Material) -> LlmJudge:
@@ -91,6 +93,7 @@ class LlmJudge(Judge):
             progress = listener()
             verdicts |= self._run(lambda: self._ask_all(missing, progress))
             self._log_unscored([verdicts[key] for key in missing])
+        self._log_another_model({verdict.model for verdict in verdicts.values() if verdict.model})
         return [verdicts.get(key) or Verdict((), EMPTY) for key in keys]
 
     def missing(self, pairs: Sequence[tuple[str, str]]) -> int:
@@ -184,6 +187,14 @@ class LlmJudge(Judge):
             reasons = "; ".join(f"{reason}: {n}" for reason, n in passing.most_common())
             counts = f"{passing.total():,} of {len(verdicts):,} answers are unscored ({reasons})"
             log.warning("judge %s: %s; the next run asks for them again", self._settings.model, counts)
+
+    def _log_another_model(self, names: set[str]) -> None:
+        """A name may stand for one model today and for another tomorrow; only the endpoint tells."""
+        before, self._answered_as = self._answered_as, self._answered_as | names
+        if len(self._answered_as) > max(len(before), 1):
+            several = ", ".join(sorted(self._answered_as))
+            note = "judge %s: verdicts in use were given by several models (%s), as the endpoint calls them"
+            log.warning(note, self._settings.model, several)
 
     def _tell_of(self, asked: Sequence[asyncio.Task[Verdict]], progress: Progress) -> None:
         """Tell how many of them are there, now and as they come."""

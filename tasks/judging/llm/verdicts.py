@@ -16,19 +16,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.schema import LlmJudgeSettings
 from tasks.judging.llm.rubric import REFUSED
+from tasks.runtime.files import locked
 from tasks.runtime.store import Journal
 
+log = logging.getLogger(__name__)
 SECONDS_TO_WAIT = 60.0
 """For another writer, before a write fails."""
 KEYS_A_QUERY = 10_000
@@ -179,9 +183,52 @@ class Verdicts:
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
-            self._open.execute("PRAGMA synchronous = FULL")
-            self._open.executescript(SCHEMA)
-            if self._open.execute("PRAGMA user_version").fetchone()[0] < 1:
-                self._open.executescript(WITHOUT_PASSING)
+            with locked(self._path.with_suffix(".lock")):
+                saved = self._put_away_if_damaged()
+                opened = sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
+                opened.execute("PRAGMA synchronous = FULL")
+                opened.executescript(SCHEMA)
+                if opened.execute("PRAGMA user_version").fetchone()[0] < 1:
+                    opened.executescript(WITHOUT_PASSING)
+                with opened:
+                    opened.executemany(ADDED, saved)
+            self._open = opened
         return self._open
+
+    def _put_away_if_damaged(self) -> list[tuple[Any, ...]]:
+        """Rename a file that was cut short or is no database; the verdicts that can be read of it."""
+        with closing(sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT)) as database:
+            try:
+                database.execute("SELECT 1 FROM sqlite_master").fetchall()  # ends what a kill has interrupted, too
+                return []
+            except sqlite3.OperationalError:  # locked for longer than one waits, or not to be opened
+                raise
+            except sqlite3.DatabaseError as error:
+                fault = str(error)
+        aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
+        self._path.rename(aside)
+        saved = _readable(aside)
+        log.warning("%s is damaged (%s): kept as %s; %d verdicts of it could be read, the others are asked for again",
+                    self._path, fault, aside.name, len(saved))  # fmt: skip
+        return saved
+
+
+def _readable(file: Path) -> list[tuple[Any, ...]]:
+    """The verdicts of a file of which pages are missing: SQLite reads the others once it has its length again."""
+    with file.open("r+b") as opened:
+        header = opened.read(32)
+        if not header.startswith(b"SQLite format 3\0") or len(header) < 32:
+            return []
+        size, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+        size = 65536 if size == 1 else size
+        if size < 512:
+            return []
+        opened.truncate(file.stat().st_size // size * size)  # half a page would be read as rows that never were
+        opened.truncate(max(size * pages, file.stat().st_size))
+    saved: list[tuple[Any, ...]] = []
+    query = "SELECT key, judge, grades, reason, model, input, output FROM verdicts WHERE key >= ? AND key < ?"
+    with closing(sqlite3.connect(file)) as database:
+        for first in range(256):  # keys are digests: where a page is gone, the parts beside it are read
+            with suppress(sqlite3.DatabaseError):
+                saved += database.execute(query, (bytes([first]), bytes([first + 1]) if first < 255 else b"\xff" * 33))
+    return saved

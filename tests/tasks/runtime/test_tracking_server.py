@@ -80,8 +80,8 @@ def server(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     (folder / "mlflow.db").write_bytes((mlflow_database / "mlflow.db").read_bytes())
-    command = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]  # fmt: skip
+    command = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri",
+               f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]  # fmt: skip
     with (folder / "log").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *command], cwd=folder, stdout=output, stderr=output,

@@ -339,6 +339,25 @@ def test_what_the_endpoint_calls_itself_is_kept_however_it_is_written(make: Make
         assert judged(make(endpoint), ["other"])[0].model == ""
 
 
+def test_an_endpoint_that_changes_its_model_is_said_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "several models" in record.message]
+
+    with Endpoint() as endpoint:
+        judge = make(endpoint)
+        judged(judge, ["text"])
+        endpoint.special = lambda request: (200, endpoint.completion(request) | {"model": "m-of-tomorrow"}, {})
+        assert told() == []
+        judged(judge, ["other"])
+        judged(judge, ["one more", "text"])
+        assert told() == [
+            "judge m: verdicts in use were given by several models (m-of-today, m-of-tomorrow), as the endpoint calls "
+            "them"
+        ]
+        judged(make(endpoint), ["text", "other"])  # the next run, from what is kept
+    assert len(told()) == 2
+
+
 # ---- the form of a request
 
 

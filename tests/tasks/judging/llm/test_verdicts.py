@@ -59,6 +59,35 @@ def test_failures_that_an_earlier_version_kept_are_forgotten_and_verdicts_are_no
     assert set(Verdicts(path).find([key(n) for n in range(6)])) == {key(1), key(2), key(4)}
 
 
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9])
+def test_a_file_that_was_cut_short_is_put_away_and_what_can_be_read_of_it_is_kept(
+    share: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, made = tmp_path / "v.db", {key(number): Verdict((1 + number % 5,)) for number in range(2000)}
+    first = Verdicts(path)
+    first.add("judge", made.items())
+    first.close()
+    os.truncate(path, int(path.stat().st_size * share))
+    store = Verdicts(path)
+    found = store.find(list(made))
+    assert found.items() <= made.items()
+    assert len(found) >= (share - 0.3) * len(made)  # about the share that is still there
+    assert len([name for name in os.listdir(tmp_path) if name.startswith("v.db.damaged-")]) == 1
+    (line,) = caplog.messages
+    assert f"{len(found)} verdicts of it could be read, the others are asked for again" in line
+    store.add("judge", made.items())  # as they are asked for
+    store.close()
+    assert Verdicts(path).find(list(made)) == made
+    assert len(caplog.messages) == 1
+
+
+def test_a_file_that_is_no_database_is_put_away(tmp_path: Path) -> None:
+    (tmp_path / "v.db").write_text("something else, and enough of it to be taken for a file " * 20)
+    store = Verdicts(tmp_path / "v.db")
+    store.add("judge", [(key(1), Verdict((1,)))])
+    assert set(store.find([key(1)])) == {key(1)}
+
+
 @pytest.mark.parametrize("change", ["DELETE FROM verdicts", "UPDATE verdicts SET reason = 'other'"])
 def test_verdicts_are_only_ever_added(tmp_path: Path, change: str) -> None:
     Verdicts(tmp_path / "v.db").add("judge", [(key(1), Verdict((1,)))])

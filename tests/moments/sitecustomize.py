@@ -1,0 +1,70 @@
+"""Kills a Python process at a named moment, once: put this folder on PYTHONPATH.
+
+`PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments, each MODULE:NAME@N: the process that calls NAME of MODULE for
+the Nth time kills itself as the call begins. A file in FOLDER, named as the moment, says that it has happened.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from functools import wraps
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FOLDER, *MOMENTS = os.environ.get("PLURALIGN_TEST_MOMENTS", "").split("|")
+
+
+class AtImport:
+    """Lets a module be found as ever, and wraps what moments name once it has been executed."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        own = [moment for moment in MOMENTS if moment.startswith(f"{name}:")]
+        if not own:
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+        loader: Any = spec.loader if spec else None
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            for moment in own:
+                wrap(module, moment)
+
+        loader.exec_module = exec_module
+        return spec
+
+
+def wrap(owner: Any, moment: str) -> None:
+    names, _, number = moment.partition(":")[2].partition("@")
+    *outer, last = names.split(".")
+    for name in outer:
+        owner = getattr(owner, name)
+    function, calls = getattr(owner, last), [0]
+
+    @wraps(function)
+    def ends(*arguments: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == int(number):
+            try:
+                (Path(FOLDER) / moment).touch(exist_ok=False)
+            except FileExistsError:  # it has happened
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+
+    setattr(owner, last, ends)
+
+
+if FOLDER:
+    sys.meta_path.insert(0, AtImport())  # type: ignore[arg-type]
