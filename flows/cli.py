@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from configs.errors import InputError, Unavailable
+from configs.errors import InputError, Unavailable, without_credentials
 from configs.load import load_codebooks, load_study, parse_overrides, shipped
 
 if TYPE_CHECKING:
@@ -622,6 +623,21 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"pluralign: {STOPPED}", file=sys.stderr)
         return FAILED
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("prefect", "httpx"):
+            raise
+        print(f"pluralign: {_without_prefect(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _without_prefect(error: Exception) -> str:
+    """Why nothing can be done where Prefect's server does not take down what happens."""
+    from tasks.runtime.home import home
+
+    reason = without_credentials(" ".join(str(error).split()))[:200]
+    full = [str(folder) for folder in (home(), Path()) if folder.exists() and shutil.disk_usage(folder).free < 2**20]
+    room = f"no space is left in {full[0]}: make room, then run" if full else "run"
+    return f"Prefect's server failed ({reason}); {room} the same command again, which goes on from what there is"
 
 
 def _give_up() -> None:
@@ -702,7 +718,7 @@ def _set_up_logging() -> None:
     """Our own progress on standard error; Prefect's chatter and tracebacks stay in its UI."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     for name in LOGGERS:
-        handlers = logging.getLogger(name).handlers  # those of Prefect's among them, where this process has begun before
+        handlers = logging.getLogger(name).handlers  # with Prefect's, where this process has run a flow before
         if not any(isinstance(handler, ScreenHandler) for handler in handlers):
             handlers.insert(0, ScreenHandler())
 

@@ -247,6 +247,7 @@ class Tracker:
             from mlflow import MlflowClient
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)
+            logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # a traceback of what is said here in a line
 
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "mlflow.lock"):

@@ -55,7 +55,12 @@ def start_server() -> dict[str, str]:
             lines = [line for line in log.read().splitlines() if line.strip()] or ["it gave no reason"]
             raise InputError(f"Prefect's temporary server does not start: {lines[-1].strip()}")
     _servers.append(server)
-    return {"PREFECT_API_URL": f"http://{HOST}:{port}/api", "PREFECT_API_AUTH_STRING": password}
+    return {
+        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_AUTH_STRING": password,
+        # what it can't do now, as on a full disk, a minute more does not mend; a locked file is another code
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
+    }
 
 
 def main() -> None:

@@ -4,34 +4,47 @@ has the same results, nothing is lost and nothing is twice in MLflow."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 import yaml
 
 from tests.flows.conftest import STUDY, Place, new_place, run
-from tests.watch import PATIENCE
+from tests.flows.test_kill import follow
+from tests.watch import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 WORKER = {
-    "loads": "tasks.architectures.load:_load@1",
-    "trains": "transformers.trainer_callback:CallbackHandler.on_step_end@3",
-    "generates": "tasks.generation.greedy:_answer@1",
-    "publishes": "tasks.methods.step:write_atomically@1",
+    "loads": "tasks.architectures.load:_load@1=kill",
+    "trains": "transformers.trainer_callback:CallbackHandler.on_step_end@3=kill",
+    "generates": "tasks.generation.greedy:_answer@1=kill",
+    "publishes": "tasks.methods.step:write_atomically@1=kill",
 }
 """Where a process that trains is killed; the last, while it writes what is then published."""
 PARENT = {
-    "judges": "tasks.judging.embedded:EmbeddedJudge.score@3",
-    "logs": "tasks.runtime.tracking:Tracker._register@1",
-    "pools": "tasks.meta_analysis.step:pool_effects@1",
-    "reports": "tasks.reporting.step:write_report@1",
+    "judges": "tasks.judging.embedded:EmbeddedJudge.score@3=kill",
+    "logs": "tasks.runtime.tracking:Tracker._register@1=kill",
+    "pools": "tasks.meta_analysis.step:pool_effects@1=kill",
+    "reports": "tasks.reporting.step:write_report@1=kill",
 }
+
+FULL = {
+    "a checkpoint is written": "tasks.methods.saved_state:save_state@1=fill",
+    "an artifact is written": "tasks.methods.step:write_atomically@1=fill",
+    "MLflow's and Prefect's SQLite are written": "tasks.runtime.tracking:Tracker._training_run@1=fill",
+}
+"""When the disk gets full."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +54,22 @@ class Study:
     place: Place
     noted: Path
 
-    def run(self, *moments: str, retries: int = 0) -> tuple[int, str]:
-        """Exit code and what was said of a run that is killed at these moments, if they have not happened before."""
+    def start(self, *moments: str, retries: int = 0) -> subprocess.Popen[str]:
+        """A run to which these moments happen, if they have not happened before."""
         own = {
             "PLURALIGN_TEST_MOMENTS": "|".join([str(self.noted), *moments]),
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "moments"), *filter(None, sys.path)]),
         }
-        arguments = ["run", "small.yaml", "--workers", "1", "--set", f"runtime.retries={retries}"]
-        process = subprocess.Popen(
+        changes = ["--set", f"runtime.retries={retries}", "--set", "recipe.checkpoint_seconds=0"]
+        arguments = ["run", "small.yaml", "--workers", "1", *changes]
+        return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *arguments], cwd=self.place.folder, text=True, start_new_session=True,
             env=self.place.environment() | own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+
+    def run(self, *moments: str, retries: int = 0) -> tuple[int, str]:
+        """Exit code, and what was said."""
+        process = self.start(*moments, retries=retries)
         said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said
 
@@ -89,6 +107,7 @@ def study_in(folder: Path, databases: Path) -> Study:
     settings = yaml.safe_load(STUDY)
     settings["experiments"] = {"optimisation": settings["experiments"]["optimisation"]}
     settings["architectures"] = ["tiny-llama"]
+    settings["recipe"]["dpo"]["epochs"] = 4  # steps enough for a checkpoint
     Path(place.study).write_text(yaml.safe_dump(settings))
     (folder / "moments").mkdir()
     return Study(place, folder / "moments")
@@ -135,3 +154,89 @@ def test_a_parent_killed_while_it_judges_logs_pools_or_reports_is_made_up_for_by
     code, said = elsewhere.run()
     assert code == 0, said
     elsewhere.assert_as(undisturbed)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, which can be full while the machine's is not."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small disk needs root, and leave to mount one")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_ends_a_run_with_the_reason_and_the_next_goes_on_from_what_there_was(
+    small_disk: Path, databases: Path, undisturbed: Study, tmp_path: Path
+) -> None:
+    full = study_in(small_disk / "study", databases)
+    study = Study(replace(full.place, server=""), tmp_path)  # so that Prefect's database is on it, too
+    for when, moment in FULL.items():
+        code, said = study.run(moment)
+        assert moment in study.happened, when
+        assert code in (1, 3), said
+        assert "No space left on device" in said or "no space is left in" in said, said
+        assert "Traceback" not in said, said
+        (study.place.folder / "filler").unlink()
+    code, said = study.run()
+    assert code == 0, said
+    study.assert_as(undisturbed)
+
+
+class PrefectServer:
+    """A server of Prefect's own, with its database in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        from tests.flows.test_serve import free_port
+
+        self.database, self.port = folder / "prefect.db", free_port()
+        self.address = f"http://127.0.0.1:{self.port}/api"
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        command = ["server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
+        own = os.environ | {"PREFECT_HOME": str(self._folder), "PREFECT_API_URL": self.address}
+        own.pop("PREFECT_SERVER_DATABASE_CONNECTION_URL", None)
+        with (self._folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "prefect", *command], env=own, stdout=log, stderr=log, start_new_session=True
+            )
+        until(lambda: self.ask("admin/version"), "Prefect's server")
+
+    def ask(self, path: str, **body: object) -> object:
+        with suppress(httpx.TransportError):
+            answer = httpx.post(f"{self.address}/{path}", json=body) if body else httpx.get(f"{self.address}/{path}")
+            return answer.json()
+        return None
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def test_prefects_server_restarted_midway_and_its_database_locked_change_nothing(
+    databases: Path, undisturbed: Study, tmp_path: Path
+) -> None:
+    study, folder = study_in(tmp_path / "study", databases), tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(databases / "prefect.db", folder)
+    server = PrefectServer(folder)
+    study = Study(replace(study.place, server=server.address), study.noted)
+    process = study.start()
+    follow(process, "cells …")
+    with closing(sqlite3.connect(server.database, timeout=60)) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        time.sleep(12)
+    follow(process, "cell 1 of")
+    server.kill()
+    time.sleep(5)
+    server.start()
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    study.assert_as(undisturbed)
+    (state,) = [run["state_type"] for run in server.ask("flow_runs/filter", limit=50) if run["name"] == "small"]
+    assert state == "COMPLETED"
+    server.kill()

@@ -74,6 +74,7 @@ class Stack:
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": self.database.url("prefect", "postgresql+asyncpg"),
             "PREFECT_SERVER_API_AUTH_STRING": self.password,
             "PREFECT_SERVER_UI_ENABLED": "false",
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # what it refuses is counted
             "MLFLOW_BACKEND_STORE_URI": self.database.url("mlflow"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

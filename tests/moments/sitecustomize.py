@@ -1,7 +1,8 @@
-"""Kills a Python process at a named moment, once: put this folder on PYTHONPATH.
+"""Something bad happens to a Python process at a named moment, once: put this folder on PYTHONPATH.
 
-`PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments, each MODULE:NAME@N: the process that calls NAME of MODULE for
-the Nth time kills itself as the call begins. A file in FOLDER, named as the moment, says that it has happened.
+`PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments, each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE
+for the Nth time, it is killed as the call begins ("kill"), or there is no room left on the disk of its working folder
+("fill", by a file named filler). A file in FOLDER, named as the moment, says that it has happened.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import wraps
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -45,7 +47,8 @@ class AtImport:
 
 
 def wrap(owner: Any, moment: str) -> None:
-    names, _, number = moment.partition(":")[2].partition("@")
+    names, _, rest = moment.partition(":")[2].partition("@")
+    number, _, what = rest.partition("=")
     *outer, last = names.split(".")
     for name in outer:
         owner = getattr(owner, name)
@@ -60,11 +63,20 @@ def wrap(owner: Any, moment: str) -> None:
             except FileExistsError:  # it has happened
                 pass
             else:
-                os.kill(os.getpid(), signal.SIGKILL)
+                HAPPENINGS[what]()
         return function(*arguments, **named)
 
     setattr(owner, last, ends)
 
 
+def fill_disk() -> None:
+    with suppress(OSError), open("filler", "wb", buffering=0) as file:
+        for size in (2**20, 2**12, 1):
+            with suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+
+
+HAPPENINGS = {"kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "fill": fill_disk}
 if FOLDER:
     sys.meta_path.insert(0, AtImport())  # type: ignore[arg-type]
