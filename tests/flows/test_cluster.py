@@ -25,15 +25,6 @@ SECRET = "a key of the pseudonyms that all machines have"
 
 
 @pytest.fixture(scope="module")
-def prefect() -> Iterator[None]:
-    """A Prefect server for this file alone: others that this process runs expect none."""
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
     with object_server(tmp_path_factory.mktemp("s3")) as running:
         yield running

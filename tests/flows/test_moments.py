@@ -240,3 +240,26 @@ def test_prefects_server_restarted_midway_and_its_database_locked_change_nothing
     (state,) = [run["state_type"] for run in server.ask("flow_runs/filter", limit=50) if run["name"] == "small"]
     assert state == "COMPLETED"
     server.kill()
+
+
+def test_a_clock_that_steps_back_changes_nothing(elsewhere: Study, undisturbed: Study, tmp_path: Path) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed (apt-get install libfaketime)")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        process = elsewhere.start()
+    follow(process, "cells …")
+    clock.write_text("-3h")
+    lines = follow(process, "cell 1 of")
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    hours = [int(line[:2]) for line in [*lines, *said.splitlines()] if line[2:3] == ":"]
+    assert len(set(hours)) > 1, said  # the clock did step
+    elsewhere.assert_as(undisturbed)

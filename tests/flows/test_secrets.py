@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from flows.cli import FAILED, WHOLE
 from tests.endpoint import Endpoint
 from tests.flows.conftest import STUDY, Place, new_place
 from tests.flows.test_judge import by_words
+from tests.flows.test_serve import READY, free_port
+from tests.object_server import object_server
 from tests.watch import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -38,6 +41,8 @@ AT_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 CONTROL = "planted-control-4719"
 """No secret, and so to be found: the judge's model."""
 MLFLOW, DATABASE = "planted-mlflow-4717", "planted/data@base-4718"
+PASSWORD = [PLANTED["PREFECT_API_AUTH_STRING"], "planted-prefect-4714"]
+"""What `serve` itself asks for."""
 SECRETS = [*PLANTED.values(), "planted-prefect-4714", MLFLOW, DATABASE, "base-4718"]
 ONE_EXPERIMENT = STUDY.partition("  scale:\n    title")[0] + "architectures: [tiny-llama]\n"
 SMALL = ONE_EXPERIMENT + "recipe:" + STUDY.partition("recipe:")[2]
@@ -61,14 +66,22 @@ class Watched:
     said: dict[str, bytes] = field(default_factory=dict)
     lines: set[str] = field(default_factory=set)
 
-    def run(self, name: str, *arguments: str, **more: str) -> int:
+    def run(self, name: str, *arguments: str, until: str = "", **more: str) -> int:
+        """The command to its end, or until a line of what it says has `until` in it, and it is then interrupted."""
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *arguments], cwd=self.place.folder, start_new_session=True,
             env=self.place.environment() | PLANTED | AT_ONCE | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         watching = Thread(target=self._look, args=[process])
         watching.start()
-        self.said[name], _ = process.communicate(timeout=PATIENCE)
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if until and until.encode() in line:
+                process.send_signal(signal.SIGINT)
+        self.said[name] = b"".join(lines)
+        process.wait(PATIENCE)
         watching.join()
         return process.returncode
 
@@ -99,24 +112,30 @@ def echoes(request: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def watched(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """One whole study whose MLflow refuses, again with MLflow's own file, and then what fails in several ways."""
+    """One whole study on Ray and an object store, whose MLflow refuses; again on this machine with MLflow's own file;
+    `serve`; and then what fails in several ways."""
     place = new_place(tmp_path_factory.mktemp("secrets")).has(databases)
     Path(place.study).write_text(SMALL)
     mlflow = f"http://me:{MLFLOW}@127.0.0.1:{refusing()}"
     place_of = f"@127.0.0.1:{refusing()}/prefect"
     database, plain = (f"postgresql+asyncpg://me:{text}{place_of}" for text in (quote(DATABASE, safe=""), DATABASE))
     own = Watched(place)
-    with Endpoint(grade=by_words) as endpoint:
+    with Endpoint(grade=by_words) as endpoint, object_server(tmp_path_factory.mktemp("s3")) as kept:
+        SECRETS.append(kept.keys["writer"])
         judge = {"kind": "llm", "model": CONTROL, "base_url": endpoint.url}
         study = ["run", "small.yaml", "--workers", "1", "--set"]
-        assert own.run("whole", *study, f"judge={json.dumps(judge)}", MLFLOW_TRACKING_URI=mlflow) == WHOLE, own.said
-        assert own.run("again", *study, f"judge={json.dumps(judge)}") == WHOLE, own.said
+        chosen = [*study, f"judge={json.dumps(judge)}", "--store", "s3://pluralign/secrets"]
+        shared = kept.environment()
+        assert own.run("whole", *chosen, "--runner", "ray", MLFLOW_TRACKING_URI=mlflow, **shared) == WHOLE, own.said
+        assert own.run("again", *chosen, **shared) == WHOLE, own.said
         heads = "\n".join(endpoint.heads)
         assert PLANTED[JUDGE] in heads  # it was there to be found
         assert [secret for secret in SECRETS if secret in heads] == [PLANTED[JUDGE]]
         endpoint.special = echoes
         other = f"judge={json.dumps(judge | {'model': 'n'})}"
         assert own.run("refused", *study, other, MLFLOW_TRACKING_URI=mlflow) == FAILED, own.said
+    ports = [f"--{name}={free_port()}" for name in ("port", "mlflow-port")]
+    own.run("serve", "serve", *ports, until=READY)
     variable = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
     assert own.run("no database", *study, other, **{variable: database}) != WHOLE, own.said
     assert own.run("no address", *study, other, **{variable: plain}) != WHOLE, own.said
@@ -130,12 +149,16 @@ def test_no_secret_is_said(watched: Watched) -> None:
     assert b"Incorrect API key provided" in watched.said["refused"]
     assert b"MLflow failed" in watched.said["whole"]
     assert b"127.0.0.1" in watched.said["no server"]
-    assert {name: found for name, text in watched.said.items() if (found := found_in(text))} == {}
+    assert READY.encode() in watched.said["serve"]
+    found = {name: own for name, text in watched.said.items() if (own := found_in(text))}
+    assert found == {"serve": PASSWORD}  # in the links that open its pages, as its user is told
 
 
 def test_no_secret_stands_in_a_command_line(watched: Watched) -> None:
     assert any("tasks.runtime.local.child" in line for line in watched.lines)
     assert any("tasks.serving.temporary" in line for line in watched.lines)
+    assert any("raylet" in line for line in watched.lines)
+    assert any("mlflow" in line and "server" in line for line in watched.lines)
     assert {line: found for line in watched.lines if (found := found_in(line.encode()))} == {}
 
 
@@ -147,4 +170,6 @@ def test_no_secret_is_left_in_a_file(watched: Watched) -> None:
     assert {"prefect.db", "report.html", "study.json"} <= shown, shown
     logged = [path for path in files if path.name in ("mlflow.db", "mlflow.db-wal")]
     assert any(b"tiny-llama" in path.read_bytes() for path in logged), logged
-    assert {str(path.relative_to(folder)): found for path in files if (found := found_in(path.read_bytes()))} == {}
+    found = {str(path.relative_to(folder)): own for path in files if (own := found_in(path.read_bytes()))}
+    assert found == {"home/serve/env": PASSWORD}  # which lets its owner's other terminals in
+    assert (folder / "home" / "serve" / "env").stat().st_mode & 0o777 == 0o600

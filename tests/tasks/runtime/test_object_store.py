@@ -3,6 +3,7 @@ is not. By a folder, and by a real S3 server."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -91,6 +94,64 @@ def test_what_one_machine_publishes_another_finds_and_fetches(machine: Machine) 
         one.discard(entry)
     assert machine("third").find("stage", "key") is None
     assert files(one) == []
+
+
+def test_a_store_that_runs_out_of_space_leaves_no_artifact_and_goes_on_when_there_is_room(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the files have come."""
+    store, put = machine("one"), Remote.put
+    for far in range(2):
+        sent: list[str] = []
+
+        def full(self: Remote, key: str, content: bytes | str | Path, sent: list[str] = sent, far: int = far) -> None:
+            if len(sent) >= far and "claims" not in key:
+                raise OSError(errno.ENOSPC, "507 Insufficient Storage", key)
+            sent.append(key)
+            put(self, key, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Remote, "put", full)
+            with pytest.raises(OSError, match="507 Insufficient Storage"):
+                store.make("stage", "key", build)
+        assert store.find("stage", "key") is None
+        assert machine("other").find("stage", "key") is None
+    made = store.make("stage", "key", build)
+    assert made.fresh
+    assert machine("other").make("stage", "key", build).record == made.record
+
+
+def test_a_slow_store_is_only_slow(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slower than its claims are renewed: who waits for a build takes it for no one's that was given up."""
+    monkeypatch.setattr(object_store, "RENEW_SECONDS", 0.2)
+    monkeypatch.setattr(object_store, "CLAIM_SECONDS", 3.0)
+    monkeypatch.setattr(object_store, "POLL_SECONDS", 0.1)
+    one, other = machine("one"), machine("other")
+    for name in ("put", "get", "fetch"):
+        slowly(monkeypatch, name)
+    builds: list[str] = []
+
+    def built(folder: Path) -> Record:
+        builds.append("built")
+        time.sleep(2)
+        return build(folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(one.make, "stage", "key", built)
+        time.sleep(0.5)
+        second = pool.submit(other.make, "stage", "key", built)
+        assert first.result().record == second.result().record
+    assert builds == ["built"]
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    function = getattr(Remote, name)
+
+    def late(*arguments: Any) -> Any:
+        time.sleep(0.5)
+        return function(*arguments)
+
+    monkeypatch.setattr(Remote, name, late)
 
 
 def test_a_build_that_raises_or_gives_no_json_leaves_nothing(machine: Machine) -> None:
