@@ -159,7 +159,7 @@ def damage(home: Path, draw: random.Random) -> str:
         return "nothing to damage"
     stage = draw.choice(sorted({path.relative_to(home / "store").parts[0] for path in files}))
     file = draw.choice([path for path in files if path.relative_to(home / "store").parts[0] == stage])
-    kind = draw.choice([cut, remove] if stage == "checkpoints" else DAMAGES)  # a flipped byte there is not looked for
+    kind = draw.choice(DAMAGES)
     kind(file, draw)
     return f"{kind.__name__} {file.relative_to(home / 'store')}"
 
