@@ -212,10 +212,15 @@ def strike(running: Running, usual: float, struck: list[str]) -> None:
 
 
 def once(place: Place, usual: float, judge: Judge, draw: random.Random) -> tuple[list[str], list[int]]:
-    """The study, to its end: what struck, and the exit codes of each start."""
+    """The study, to its end and all of it in MLflow: what struck, and the exit codes of each start."""
     struck: list[str] = []
     codes: list[int] = []
-    while len(codes) < MOST_STARTS and (not codes or codes[-1] != 0):
+    said = place.folder / "small.log"
+    before = 0
+    while len(codes) < MOST_STARTS and (
+        not codes or codes[-1] != 0 or "next run catches up" in said.read_text()[before:]
+    ):
+        before = len(said.read_text()) if said.exists() else 0
         if draw.random() < 0.5:
             struck.append(damage(place.folder / "home", draw).partition("/")[0])
         running = Running(place, draw, judge, start(place, "outputs/small", draw.randint(1, 2)))
