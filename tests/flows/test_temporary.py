@@ -85,6 +85,6 @@ def test_a_database_that_refuses_is_the_reason_and_its_password_is_not_said(
     address = "postgresql+asyncpg://me:hidden@127.0.0.1:9/prefect"
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", address)
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as of a command
-    with pytest.raises(InputError, match="does not start: ConnectionRefusedError: .*127.0.0.1") as caught:
+    with pytest.raises(InputError, match=r"does not start: ConnectionRefusedError: .*127\.0\.0\.1") as caught:
         start_server()
     assert "hidden" not in str(caught.value)
