@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import inf
 from pathlib import PurePath
 from typing import Annotated, Any, Self
@@ -25,6 +25,8 @@ TIE = "tie"
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 JOINED = " + "
 """Between the names of columns that are an id together."""
+MOST_NAMED = 10
+"""Categories in one fault."""
 MOST_NUMBERS = 101
 """So many categories a scale of numbers has at most, as 0 to 100."""
 PLATFORM_COLUMN = re.compile(
@@ -296,9 +298,11 @@ class RatingsTable(ExportTable):
         elif len(self.sides) > 2 and self.labels and not names:
             faults.add(("labels",), "between more than two sides, the name of the one that is preferred")
         categories = {label for label in self.labels.values() if isinstance(label, int)}
-        missing = sorted(set(range(1, max(categories, default=0) + 1)) - categories)
+        gaps = (one for one in range(1, max(categories, default=0)) if one not in categories)
+        missing = list(map(str, islice(gaps, MOST_NAMED + 1)))  # of a category that is a billion there are as many
         if missing and not names:
-            faults.add(("labels",), f"no label for category {', '.join(map(str, missing))}")
+            others = " and others" if len(missing) > MOST_NAMED else ""
+            faults.add(("labels",), f"no label for category {', '.join(missing[:MOST_NAMED])}{others}")
 
 
 class Attribute(Frozen):

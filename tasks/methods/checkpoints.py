@@ -1,7 +1,7 @@
 """Checkpoints to go on from after a kill.
 
 transformers writes a checkpoint's files one after another, and goes on from half of them with other weights, unsaid. So
-a checkpoint counts only once a list of its files with their sizes has been written beside them. Where transformers
+a checkpoint counts only once a list of its files with their digests has been written beside them. Where transformers
 writes pickles, which may run code when they are read, there are safetensors and JSON (`saved_state.py`).
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.methods.saved_state import load_state, save_state
-from tasks.runtime.files import write_atomically
+from tasks.runtime.files import Damaged, write_atomically
+from tasks.runtime.store import compare, digests
 
 FILES = "files.json"
 ADAPTER_WEIGHTS, OPTIMISER, RANDOM = "adapter_model.safetensors", "optimiser.safetensors", "random.safetensors"
@@ -59,8 +60,7 @@ def checkpoint_callback(every_seconds: float, checkpointed: Callable[[], None] =
             self.last = time.monotonic()
             if state.is_world_process_zero:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-                sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
-                write_atomically(folder / FILES, json.dumps(sizes))
+                write_atomically(folder / FILES, json.dumps(digests(folder)))
                 checkpointed()
 
     return Save()
@@ -136,11 +136,10 @@ def _restore_random(state: dict[str, Any]) -> None:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        sizes = json.loads((checkpoint / FILES).read_text())
-        return {ADAPTER_WEIGHTS, OPTIMISER, RANDOM} <= sizes.keys() and all(
-            (checkpoint / name).stat().st_size == size for name, size in sizes.items()
-        )
-    except (OSError, ValueError, AttributeError):  # AttributeError: JSON, but no list of sizes
+        files = json.loads((checkpoint / FILES).read_text())
+        compare(checkpoint, files)
+        return {ADAPTER_WEIGHTS, OPTIMISER, RANDOM} <= files.keys()
+    except (OSError, ValueError, AttributeError, Damaged):  # AttributeError: JSON, but no list of digests
         return False
 
 

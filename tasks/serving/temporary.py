@@ -7,6 +7,7 @@ and does not hear signals: a command that is stopped still tells it so, and it e
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from configs.errors import InputError
+from configs.errors import InputError, without_credentials
 
 HOST = "127.0.0.1"
 _servers: list[subprocess.Popen[str]] = []
@@ -32,6 +33,7 @@ def start_server() -> dict[str, str]:
     password = f"pluralign:{secrets.token_urlsafe(24)}"
     environment = os.environ | {
         "PREFECT_UI_ENABLED": "0",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # why it does not start is read from what it says
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_SERVER_API_AUTH_STRING": password,
@@ -52,8 +54,7 @@ def start_server() -> dict[str, str]:
         port = server.stdout.readline().strip()
         if not port:
             log.seek(0)
-            lines = [line for line in log.read().splitlines() if line.strip()] or ["it gave no reason"]
-            raise InputError(f"Prefect's temporary server does not start: {lines[-1].strip()}")
+            raise InputError(f"Prefect's temporary server does not start: {_reason(log.read())}")
     _servers.append(server)
     return {
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
@@ -61,6 +62,13 @@ def start_server() -> dict[str, str]:
         # what it can't do now, as on a full disk, a minute more does not mend; a locked file is another code
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
     }
+
+
+def _reason(log: str) -> str:
+    """The error that a server's log ends with, in a line without a password."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["it gave no reason"]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b: ", line)]
+    return without_credentials((errors or lines)[-1])[:300]
 
 
 def main() -> None:

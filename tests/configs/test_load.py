@@ -450,6 +450,15 @@ def test_a_codebook_without_a_label_for_a_category_is_refused(tmp_path: Path) ->
         load_codebook(path)
 
 
+def test_a_category_of_billions_is_refused_at_once(tmp_path: Path) -> None:
+    text = (SHIPPED / "codebooks" / "spica.yaml").read_text(encoding="utf-8")
+    path = write(tmp_path, text.replace('"4": 4, ', '"4": 2147483648, '))
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"no label for category 4, .* and others"):
+        load_codebook(path)
+    assert time.monotonic() - began < 5
+
+
 def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     books, studies = tmp_path / "mine" / "books", tmp_path / "mine"
     books.mkdir(parents=True)

@@ -76,3 +76,15 @@ def test_a_server_that_does_not_start_is_one_line_at_once(home: Path, monkeypatc
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 30
     assert os.environ["PREFECT_HOME"]
+
+
+@pytest.mark.slow
+def test_a_database_that_refuses_is_the_reason_and_its_password_is_not_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "postgresql+asyncpg://me:hidden@127.0.0.1:9/prefect"
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", address)
+    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as of a command
+    with pytest.raises(InputError, match=r"does not start: ConnectionRefusedError: .*127\.0\.0\.1") as caught:
+        start_server()
+    assert "hidden" not in str(caught.value)

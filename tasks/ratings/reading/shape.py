@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.codebook import ExportColumn, ExportTable, normal, tidy
-from tasks.ratings.reading.formats import KEY, FileRows, Unread, as_text
+from tasks.ratings.reading.formats import KEY, SURROGATE, FileRows, Unread, as_text, not_utf8
 from tasks.runtime.fingerprint import fingerprint
 
 ROW, FILE_NAME, NUMBER, TEXT, DIGEST, ONLY_ONE = "@row", "@file", "@number", "=", "#", "*"
@@ -107,15 +107,20 @@ def shaped(rows: FileRows, table: ExportTable, columns: Sequence[ExportColumn], 
         record = {ROW: row, FILE_NAME: file} | dict(zip(rows.names, values, strict=True))
         try:
             whole = _exploded([record], before, separators)
-            records = list(_exploded(_stacked(whole, table), after, separators))
+            records = [
+                ({name: as_text(_cell(one, name)) for name in only}, {part: _cell(one, part) for part in different})
+                for one in _exploded(_stacked(whole, table), after, separators)
+            ]
+        except UnicodeEncodeError:  # half a surrogate pair, of which there is no digest
+            unread.append(not_utf8(row, None, ""))
+            continue
         except ValueError as error:
             unread.append(Unread(row, str(error), "", f"row {row}: {error}", ""))
             continue
-        for number, one in enumerate(records):
-            said = {name: as_text(_cell(one, name)) for name in only}
-            given = {part: _cell(one, part) for part in different}
+        for number, (said, given) in enumerate(records):
             if any(normal(said[name]) not in texts for name, texts in only.items()):
-                left_out.append((row, number, "\x1f".join([*said.values(), *map(as_text, given.values())])))
+                text = "\x1f".join([*said.values(), *map(as_text, given.values())])
+                left_out.append((row, number, SURROGATE.sub("?", text)))
                 continue
             there = {part: value for part, value in given.items() if value is not ABSENT}
             found.update(there)

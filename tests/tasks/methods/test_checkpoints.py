@@ -125,17 +125,24 @@ def as_of_an_earlier_version(checkpoint: Path) -> None:
     (checkpoint / FILES).write_text(json.dumps(listed))
 
 
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
 @pytest.mark.usefixtures("every_step_is_logged")
 @pytest.mark.parametrize("damage", [
     lambda checkpoint: (checkpoint / OPTIMISER).unlink(),
     lambda checkpoint: (checkpoint / ADAPTER_WEIGHTS).unlink(),
     lambda checkpoint: os.truncate(checkpoint / OPTIMISER, 1000),
     lambda checkpoint: (checkpoint / RANDOM).write_bytes(b""),
+    lambda checkpoint: flip_a_byte(checkpoint / ADAPTER_WEIGHTS),
     lambda checkpoint: (checkpoint / FILES).unlink(),
     lambda checkpoint: (checkpoint / FILES).write_text('{"optimi'),
     lambda checkpoint: (checkpoint / FILES).write_text("[]"),
     lambda checkpoint: as_of_an_earlier_version(checkpoint),
-], ids=["lost", "no adapter", "cut", "emptied", "unlisted", "half a list", "no list", "pickles"])  # fmt: skip
+], ids=["lost", "no adapter", "cut", "emptied", "flipped", "unlisted", "half a list", "no list", "old"])  # fmt: skip
 def test_half_a_checkpoint_counts_for_nothing(damage, llama, tmp_path):
     whole, broken = a_run(tmp_path / "whole"), a_run(tmp_path / "broken")
     trained("dpo", llama, whole)
