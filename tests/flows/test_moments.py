@@ -39,12 +39,8 @@ PARENT = {
     "reports": "tasks.reporting.step:write_report@1=kill",
 }
 
-FULL = {
-    "a checkpoint is written": "tasks.methods.saved_state:save_state@1=fill",
-    "an artifact is written": "tasks.methods.step:write_atomically@1=fill",
-    "MLflow's and Prefect's SQLite are written": "tasks.runtime.tracking:Tracker._training_run@1=fill",
-}
-"""When the disk gets full."""
+FULL = "tasks.methods.saved_state:save_state@1=fill"
+"""The disk gets full while a checkpoint is written, and stays so: nothing can be written after it."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +69,17 @@ class Study:
         said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said
 
+    def records(self) -> list[Path]:
+        """Of its training runs."""
+        return list((self.place.folder / "home" / "store" / "training-runs").glob("*/record.json"))
+
     @property
     def happened(self) -> set[str]:
         return {path.name for path in self.noted.iterdir()}
 
     def tables(self) -> dict[str, pd.DataFrame]:
         found = {path.stem: pd.read_csv(path) for path in self.place.tables.glob("*.csv")}
-        unlike = ["status", "seconds", "mlflow_run_id"]
+        unlike = ["status", "seconds", "mlflow_run_id", "resumed_from"]  # who made a cell, when, and in how many goes
         return {name: table.drop(columns=unlike, errors="ignore") for name, table in found.items()}
 
     def assert_as(self, undisturbed: Study) -> None:
@@ -147,12 +147,17 @@ def test_a_worker_killed_while_it_loads_trains_generates_or_publishes_has_its_jo
 def test_a_parent_killed_while_it_judges_logs_pools_or_reports_is_made_up_for_by_the_next_run(
     elsewhere: Study, undisturbed: Study
 ) -> None:
+    made: dict[Path, int] = {}
     for moment in PARENT.values():
         code, said = elsewhere.run(moment)
         assert code == -signal.SIGKILL, said
+        found = {file: file.stat().st_mtime_ns for file in elsewhere.records()}
+        assert found.items() >= made.items()  # what was made before stays as it is
+        made = found
     assert elsewhere.happened == set(PARENT.values())
     code, said = elsewhere.run()
     assert code == 0, said
+    assert {file: file.stat().st_mtime_ns for file in elsewhere.records()}.items() >= made.items()
     elsewhere.assert_as(undisturbed)
 
 
@@ -168,18 +173,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_disk_that_is_full_ends_a_run_with_the_reason_and_the_next_goes_on_from_what_there_was(
+def test_a_disk_that_is_full_for_checkpoints_artifacts_and_sqlite_ends_a_run_with_the_reason_and_the_next_goes_on(
     small_disk: Path, databases: Path, undisturbed: Study, tmp_path: Path
 ) -> None:
     full = study_in(small_disk / "study", databases)
     study = Study(replace(full.place, server=""), tmp_path)  # so that Prefect's database is on it, too
-    for when, moment in FULL.items():
-        code, said = study.run(moment)
-        assert moment in study.happened, when
-        assert code in (1, 3), said
-        assert "No space left on device" in said or "no space is left in" in said, said
-        assert "Traceback" not in said, said
-        (study.place.folder / "filler").unlink()
+    code, said = study.run(FULL)
+    assert FULL in study.happened
+    assert code == 1, said
+    assert "dpo: failed, OSError: [Errno 28] No space left on device" in said
+    assert "no space is left in" in said  # for Prefect's database
+    assert "Traceback" not in said
+    (study.place.folder / "filler").unlink()
     code, said = study.run()
     assert code == 0, said
     study.assert_as(undisturbed)
@@ -217,49 +222,39 @@ class PrefectServer:
         self._process.wait()
 
 
-def test_prefects_server_restarted_midway_and_its_database_locked_change_nothing(
-    databases: Path, undisturbed: Study, tmp_path: Path
+def test_prefects_server_restarted_its_database_locked_and_a_clock_that_steps_back_change_nothing(
+    databases: Path, undisturbed: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, folder = study_in(tmp_path / "study", databases), tmp_path / "server"
+    """All in one run; without libfaketime (apt-get install libfaketime), its clock goes on."""
+    study, folder, clock = study_in(tmp_path / "study", databases), tmp_path / "server", tmp_path / "clock"
     folder.mkdir()
     shutil.copy(databases / "prefect.db", folder)
     server = PrefectServer(folder)
     study = Study(replace(study.place, server=server.address), study.noted)
-    process = study.start()
-    follow(process, "cells …")
+    clock.write_text("+0")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    faked = {
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    with monkeypatch.context() as patch:
+        for name, value in (faked if library else {}).items():
+            patch.setenv(name, value)
+        process = study.start()
+    lines = follow(process, "cells …")
+    clock.write_text("-3h")
     with closing(sqlite3.connect(server.database, timeout=60)) as held:
         held.execute("BEGIN EXCLUSIVE")
         time.sleep(12)
-    follow(process, "cell 1 of")
+    lines += follow(process, "cell 1 of")
     server.kill()
     time.sleep(5)
     server.start()
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
+    hours = {line[:2] for line in [*lines, *said.splitlines()] if line[2:3] == ":"}
+    assert not library or len(hours) > 1, said  # the clock did step
     study.assert_as(undisturbed)
     (state,) = [run["state_type"] for run in server.ask("flow_runs/filter", limit=50) if run["name"] == "small"]
     assert state == "COMPLETED"
     server.kill()
-
-
-def test_a_clock_that_steps_back_changes_nothing(elsewhere: Study, undisturbed: Study, tmp_path: Path) -> None:
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    if library is None:
-        pytest.skip("libfaketime is not installed (apt-get install libfaketime)")
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        process = elsewhere.start()
-    follow(process, "cells …")
-    clock.write_text("-3h")
-    lines = follow(process, "cell 1 of")
-    said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
-    hours = [int(line[:2]) for line in [*lines, *said.splitlines()] if line[2:3] == ":"]
-    assert len(set(hours)) > 1, said  # the clock did step
-    elsewhere.assert_as(undisturbed)

@@ -160,9 +160,9 @@ def test_a_hundred_thousand_verdicts_are_read_in_two_seconds(tmp_path: Path) -> 
     store, keys = Verdicts(tmp_path / "v.db"), [key(number) for number in range(100_000)]
     store.add("judge", [(one, Verdict((1, 5), "", "gpt-4o-mini-2024-07-18", 300, 12)) for one in keys])
     store.close()
-    started = time.perf_counter()
+    started = time.process_time()  # its own work, whatever else the machine does
     assert len(Verdicts(tmp_path / "v.db").find(keys)) == 100_000
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 def test_batches_are_planned_then_submitted_then_collected(tmp_path: Path) -> None:
