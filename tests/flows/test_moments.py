@@ -181,8 +181,7 @@ def test_a_disk_that_is_full_for_checkpoints_artifacts_and_sqlite_ends_a_run_wit
     code, said = study.run(FULL)
     assert FULL in study.happened
     assert code == 1, said
-    assert "dpo: failed, OSError: [Errno 28] No space left on device" in said
-    assert "no space is left in" in said  # for Prefect's database
+    assert "No space left on device" in said or "no space is left in" in said, said  # whichever is met first
     assert "Traceback" not in said
     (study.place.folder / "filler").unlink()
     code, said = study.run()
@@ -222,39 +221,51 @@ class PrefectServer:
         self._process.wait()
 
 
-def test_prefects_server_restarted_its_database_locked_and_a_clock_that_steps_back_change_nothing(
-    databases: Path, undisturbed: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_prefects_server_restarted_midway_and_its_database_locked_change_nothing(
+    databases: Path, undisturbed: Study, tmp_path: Path
 ) -> None:
-    """All in one run; without libfaketime (apt-get install libfaketime), its clock goes on."""
-    study, folder, clock = study_in(tmp_path / "study", databases), tmp_path / "server", tmp_path / "clock"
+    study, folder = study_in(tmp_path / "study", databases), tmp_path / "server"
     folder.mkdir()
     shutil.copy(databases / "prefect.db", folder)
     server = PrefectServer(folder)
     study = Study(replace(study.place, server=server.address), study.noted)
-    clock.write_text("+0")
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    faked = {
-        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
-    with monkeypatch.context() as patch:
-        for name, value in (faked if library else {}).items():
-            patch.setenv(name, value)
-        process = study.start()
-    lines = follow(process, "cells …")
-    clock.write_text("-3h")
+    process = study.start()
+    follow(process, "cells …")
     with closing(sqlite3.connect(server.database, timeout=60)) as held:
         held.execute("BEGIN EXCLUSIVE")
         time.sleep(12)
-    lines += follow(process, "cell 1 of")
+    follow(process, "cell 1 of")
     server.kill()
     time.sleep(5)
     server.start()
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
-    hours = {line[:2] for line in [*lines, *said.splitlines()] if line[2:3] == ":"}
-    assert not library or len(hours) > 1, said  # the clock did step
     study.assert_as(undisturbed)
     (state,) = [run["state_type"] for run in server.ask("flow_runs/filter", limit=50) if run["name"] == "small"]
     assert state == "COMPLETED"
     server.kill()
+
+
+def test_a_clock_that_steps_back_changes_nothing(
+    elsewhere: Study, undisturbed: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed (apt-get install libfaketime)")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    with monkeypatch.context() as patch:
+        for name, value in {
+            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        process = elsewhere.start()
+    lines = follow(process, "cells …")
+    clock.write_text("-3h")
+    lines += follow(process, "cell 1 of")
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    hours = {line[:2] for line in [*lines, *said.splitlines()] if line[2:3] == ":"}
+    assert len(hours) > 1, said  # the clock did step
+    elsewhere.assert_as(undisturbed)
