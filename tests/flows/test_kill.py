@@ -51,6 +51,10 @@ def left_after(pids: list[int], seconds: float) -> list[psutil.Process]:
     return left
 
 
+def runs(place: Place) -> set[Path]:
+    return set((place.folder / "home" / "store" / "training-runs").glob("*/record.json"))
+
+
 @pytest.fixture
 def warm(place: Place, databases: Path, finished: Place) -> Place:
     """A place with all that the finished study made but for its cells, on which a test spends its time."""
@@ -67,7 +71,29 @@ def served(warm: Place) -> Place:
     return replace(warm, server=str(PREFECT_API_URL.value()))
 
 
-def test_killing_a_child_without_retries_fails_one_cell(served):
+def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_written(warm, finished):
+    process = warm.start("run", "small.yaml", "--workers", "1")
+    follow(process, "cell 4 of 14")
+    children, servers = children_of(process.pid), children_of(process.pid, "tasks.serving.temporary")
+    process.kill()
+    process.wait()
+    assert children
+    (server,) = servers
+    before = {path: path.stat().st_mtime_ns for path in runs(warm)}
+    assert 2 <= len(before) < 10
+
+    again = warm.start("run", "small.yaml", "--workers", "1")
+    output = finish(again)
+    assert again.returncode == 0, output
+    assert len(runs(warm)) == 10
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not list((warm.folder / "home" / "store").glob("*/*.partial"))
+    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (warm, finished)]
+    pd.testing.assert_frame_equal(*pooled)
+    assert not left_after([*children, server], seconds=0)
+
+
+def test_killing_a_child_without_retries_fails_one_cell_and_the_next_run_makes_up_for_it(served, finished):
     process = served.start("run", "small.yaml", "--workers", "1", "--set", "runtime.retries=0")
     follow(process, "cell 2 of 14")
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
@@ -81,15 +107,25 @@ def test_killing_a_child_without_retries_fails_one_cell(served):
     assert "was killed by SIGKILL (out of memory?)" in failed["error"].iloc[0]
     assert pd.read_csv(served.tables / "pooled.csv")["k"].min() == 1
 
+    again = served.start("run", "small.yaml", "--workers", "1")
+    follow(again, "cell 1 of 14")
+    for child in children_of(again.pid):  # it has that one job left, which is done again
+        os.kill(child, signal.SIGKILL)
+    output = finish(again)
+    assert again.returncode == 0, output
+    pooled = [pd.read_csv(place.tables / "pooled.csv") for place in (served, finished)]
+    pd.testing.assert_frame_equal(*pooled)
+
 
 @pytest.mark.parametrize(("stop", "workers"), [
     (lambda pid: os.killpg(pid, signal.SIGINT), "2"),  # Ctrl-C in a terminal: all of its group, Prefect's server too
-    (lambda pid: os.killpg(pid, signal.SIGTERM), "1"),  # as timeout and systemd do
+    (lambda pid: os.kill(pid, signal.SIGINT), "2"),
+    (lambda pid: os.killpg(pid, signal.SIGTERM), "1"),  # as timeout and systemd do; from here on as interrupted
     (lambda pid: os.kill(pid, signal.SIGHUP), "1"),
-], ids=["ctrl-c", "terminate", "hang-up"])  # fmt: skip
+], ids=["ctrl-c", "interrupt", "terminate", "hang-up"])  # fmt: skip
 def test_stopping_it_ends_it_and_its_children_soon(warm, stop, workers):
     process = warm.start("run", "small.yaml", "--workers", workers)
-    follow(process, "cell 1 of 14")
+    follow(process, "cell 2 of 14")
     children = [*children_of(process.pid), *children_of(process.pid, "tasks.serving.temporary")]
     started = time.monotonic()
     stop(process.pid)

@@ -17,8 +17,8 @@ from tests.pickles import pickles_below
 from tests.watch import PATIENCE, until
 
 pytestmark = pytest.mark.slow
-TOGETHER = "checkpoints/*/**/together-*.safetensors"
-"""What is in a store while replicates train together; what is there of a run alone, tests of its trainer look at."""
+TRAINERS, TOGETHER = "checkpoints/*/checkpoint-*/files.json", "checkpoints/*/**/together-*.safetensors"
+"""What is in a store while runs train alone, and while replicates train together."""
 
 
 def short_study(place: Place) -> None:
@@ -54,13 +54,15 @@ def steps_gone_on_from(stage: str, place: Place) -> list[int]:
 def test_no_pickle_in_any_store_and_adapters_are_only_safetensors(databases: Path, tmp_path: Path) -> None:
     place = new_place(tmp_path).has(databases)
     short_study(place)
-    kill_once_there_is(TOGETHER, place, place.start("run", "small.yaml", "--workers", "1"))
-    assert pickles_below(place.folder) == []
+    for pattern in (TRAINERS, TOGETHER):
+        kill_once_there_is(pattern, place, place.start("run", "small.yaml", "--workers", "1"))
+        assert pickles_below(place.folder) == []
     last = place.start("run", "small.yaml", "--workers", "1")
     output = last.communicate(timeout=PATIENCE)[0]
     assert last.returncode == 0, output
     assert pickles_below(place.folder) == []
-    assert max(steps_gone_on_from("replicate-runs", place)) > 0
+    for stage in ("training-runs", "replicate-runs"):
+        assert max(steps_gone_on_from(stage, place)) > 0
     adapters = {path.parent for path in place.folder.rglob("adapter_*")}
     assert len(adapters) == 2 * 3 + 2  # conditions, each once and with two replicates; MLflow has the former too
     files = [path for adapter in adapters for path in adapter.rglob("*") if path.is_file()]

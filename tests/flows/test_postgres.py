@@ -31,7 +31,6 @@ pytestmark = pytest.mark.slow
 MODELS = ("tiny-llama", "tiny-gptneox")
 TRAINED = [f"{model} · scale · {condition}" for model in MODELS for condition in ("5-point", "binary")]
 TASKS = [*TRAINED, *(f"{model} · {task}" for model in MODELS for task in ("base", "control"))]
-FOUR = [f"at-once-{number}" for number in range(4)]
 PARTS = ["survey", "audit", "cells", "meta-analysis"]
 REFUSED = "Encountered exception in request"
 """What Prefect's server writes into its log where it can't do what it was asked."""
@@ -142,6 +141,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield made
 
 
+@pytest.fixture(scope="module")
+def undisturbed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """The tables of the study, run alone."""
+    place = place_of(tmp_path_factory.mktemp("undisturbed"), "alone")
+    process = stack.run(place, "alone")
+    output = finish(process)
+    assert process.returncode == 0, output
+    return tables(place, "alone")
+
+
 def place_of(folder: Path, *names: str) -> Place:
     """A place with nothing in its home, and one experiment of the small study under each of these names."""
     study = yaml.safe_load(STUDY)
@@ -205,20 +214,16 @@ def assert_mlflow_has(stack: Stack, name: str, trained: pd.DataFrame) -> None:
     assert sorted(logged) == sorted(zip(trained["training_run"], trained["mlflow_run_id"], strict=True))
 
 
-@pytest.fixture(scope="module")
-def at_once(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place where four studies that differ in nothing but their name have run at the same time."""
-    place = place_of(tmp_path_factory.mktemp("at-once"), *FOUR)
-    processes = [stack.run(place, name) for name in FOUR]
+def test_four_studies_at_once_lose_and_double_nothing(
+    stack: Stack, undisturbed: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    names = [f"at-once-{number}" for number in range(4)]
+    place = place_of(tmp_path, *names)
+    processes = [stack.run(place, name) for name in names]
     outputs = [finish(process) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, outputs
-    return place
-
-
-def test_four_studies_at_once_lose_and_double_nothing(stack: Stack, at_once: Place) -> None:
-    place, names = at_once, FOUR
     for name in names:
-        assert_same(tables(place, name), tables(place, names[0]))
+        assert_same(tables(place, name), undisturbed)
         assert_prefect_has(stack, name)
         assert_mlflow_has(stack, name, cells(place, name))
     trained = pd.concat(cells(place, name) for name in names).query("status == 'trained'")["training_run"]
@@ -227,7 +232,7 @@ def test_four_studies_at_once_lose_and_double_nothing(stack: Stack, at_once: Pla
 
 
 def test_a_restart_of_postgresql_loses_doubles_and_changes_nothing(
-    stack: Stack, at_once: Place, tmp_path: Path
+    stack: Stack, undisturbed: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     place = place_of(tmp_path, "restarted")
     process = stack.run(place, "restarted")
@@ -240,6 +245,6 @@ def test_a_restart_of_postgresql_loses_doubles_and_changes_nothing(
     stack.database.restart(signal.SIGQUIT)
     output = finish(process)
     assert process.returncode == 0, output
-    assert_same(tables(place, "restarted"), tables(at_once, FOUR[0]))
+    assert_same(tables(place, "restarted"), undisturbed)
     assert_prefect_has(stack, "restarted")
     assert_mlflow_has(stack, "restarted", cells(place, "restarted"))
