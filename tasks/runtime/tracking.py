@@ -13,9 +13,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,9 @@ class Tracker:
         self._refused_in_a_row = 0
         return done
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Within it, no other process logs into the same file: a run that is not finished was left by one that died."""
-        with locked(self.folder / "mlflow" / "logging.lock") if self._local_file else nullcontext():
-            yield
+        return locked(self.folder / "mlflow" / "logging.lock") if self._local_file else nullcontext()
 
     def _training_run(self, key: str, scores: str, facts: Mapping[str, Any]) -> str:
         known = self._remembered()["runs"].get(key)

@@ -36,12 +36,12 @@ import psutil
 import yaml
 
 from tests.endpoint import NO_ANSWERS, OK, Endpoint
-from tests.flows.conftest import STUDY, Place, new_place
+from tests.flows.conftest import STUDY, Place, new_place, results
 
 MOST_STARTS = 8
 DISK = "500m"
-UNLIKE = ["status", "seconds", "mlflow_run_id"]
-"""Columns of the cells that say who made a cell, and when."""
+GOES = "resumed_from"
+"""The column that says in how many goes a run was trained, which may differ."""
 
 
 @dataclass
@@ -185,11 +185,6 @@ def write_study(place: Place, judge: Endpoint) -> None:
     Path(place.study).write_text(yaml.safe_dump(study))
 
 
-def tables(place: Place) -> dict[str, pd.DataFrame]:
-    found = {path.stem: pd.read_csv(path) for path in place.tables.glob("*.csv")}
-    return {name: table.drop(columns=UNLIKE, errors="ignore") for name, table in found.items()}
-
-
 def with_part_of(store: Path, place: Place, draw: random.Random) -> None:
     """Some of what the undisturbed run made; what is costly and is in every study is mostly there."""
     for record in sorted(store.glob("*/*/record.json")):
@@ -236,7 +231,7 @@ def faults_of(place: Place, wanted: dict[str, pd.DataFrame], codes: list[int]) -
     if codes[-1] != 0:
         yield f"it did not come to its end: exit codes {codes}"
         return
-    found = tables(place)
+    found = results(place.tables, GOES)
     if found.keys() != wanted.keys():
         yield f"tables {sorted(found.keys() ^ wanted.keys())}"
     for name in found.keys() & wanted.keys():
@@ -292,7 +287,7 @@ def main() -> int:
         undisturbed = new_place(root / "undisturbed")
         write_study(undisturbed, endpoint)
         assert start(undisturbed, "outputs/small", 2).wait(900) == 0, (undisturbed.folder / "small.log").read_text()
-        usual, wanted = time.monotonic() - began, tables(undisturbed)
+        usual, wanted = time.monotonic() - began, results(undisturbed.tables, GOES)
         print(f"undisturbed: {usual:.0f} s, {len(wanted)} tables, {len(wanted['cells'])} cells", flush=True)
         for number in range(options.runs):
             if time.monotonic() - began > 60 * options.minutes:

@@ -15,7 +15,7 @@ import yaml
 
 from tasks.runtime.ray.runner import RayRunner
 from tasks.runtime.stores import open_store
-from tests.flows.conftest import STUDY, Place, new_place
+from tests.flows.conftest import STUDY, Place, new_place, results
 from tests.object_server import ObjectServer, object_server
 from tests.ray_cluster import add_node, ray_cluster
 from tests.watch import PATIENCE, until
@@ -56,14 +56,6 @@ def run(place: Place, runner: str, store: str | None = None) -> Any:
         return run_study(place.study, workers=2, runner=runner, store=store, return_state=True)
 
 
-def tables(place: Place) -> dict[str, pd.DataFrame]:
-    found = {path.stem: pd.read_csv(path) for path in place.tables.glob("*.csv")}
-    return {
-        name: table.drop(columns=["seconds", "mlflow_run_id", "status"], errors="ignore")
-        for name, table in found.items()
-    }
-
-
 def adapters(place: Place, store: str | None = None) -> dict[str, str]:
     """Training run → digest of its weights."""
     runs = sorted(set(pd.read_csv(place.tables / "cells.csv")["training_run"].dropna()))
@@ -75,7 +67,7 @@ def adapters(place: Place, store: str | None = None) -> dict[str, str]:
 
 
 def same(one: Place, other: Place) -> None:
-    first, second = tables(one), tables(other)
+    first, second = results(one.tables), results(other.tables)
     assert set(first) == set(second)
     for name, table in first.items():
         pd.testing.assert_frame_equal(table, second[name], check_exact=True, obj=name)

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.flows.conftest import STUDY, Place, new_place, run
+from tests.flows.conftest import STUDY, Place, new_place, results, run
 from tests.flows.test_kill import follow
 from tests.watch import PATIENCE, until
 
@@ -38,7 +38,6 @@ PARENT = {
     "pools": "tasks.meta_analysis.step:pool_effects@1=kill",
     "reports": "tasks.reporting.step:write_report@1=kill",
 }
-
 FULL = "tasks.methods.saved_state:save_state@1=fill"
 """The disk gets full while a checkpoint is written, and stays so: nothing can be written after it."""
 
@@ -77,16 +76,12 @@ class Study:
     def happened(self) -> set[str]:
         return {path.name for path in self.noted.iterdir()}
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        found = {path.stem: pd.read_csv(path) for path in self.place.tables.glob("*.csv")}
-        unlike = ["status", "seconds", "mlflow_run_id", "resumed_from"]  # who made a cell, when, and in how many goes
-        return {name: table.drop(columns=unlike, errors="ignore") for name, table in found.items()}
-
     def assert_as(self, undisturbed: Study) -> None:
         """All tables are the same, nothing is half-written, and MLflow has each training run once and whole."""
         from mlflow import MlflowClient
 
-        wanted, found = undisturbed.tables(), self.tables()
+        # in how many goes a run was trained, a run that was killed may say
+        wanted, found = (results(study.place.tables, "resumed_from") for study in (undisturbed, self))
         assert found.keys() == wanted.keys()
         for name, table in wanted.items():
             pd.testing.assert_frame_equal(found[name], table, check_exact=True, obj=name)
