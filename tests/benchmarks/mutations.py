@@ -538,7 +538,16 @@ def _judged(kind: str, code: int, said: str, folder: Path) -> str:
         return TRACEBACK
     if re.search(r"[\0-\x08\x0b-\x1f\x7f\u202a-\u202e]", said) or _live_cells(folder):
         return LIVE
-    places = (folder.name, "formula", "--", "reference", *(name for rows in EXPORT.values() for name in rows[0]), "df_")
+    columns = (name for rows in EXPORT.values() for name in rows[0])
+    places = (
+        folder.name,
+        "formula",
+        "--",
+        "reference",
+        "df_",
+        *columns,
+        *(f"{name}: line" for name in shipped("studies")),
+    )
     return NO_PLACE if code == 2 and not any(place in said for place in places) else REFUSED if code == 2 else RIGHT
 
 
