@@ -16,7 +16,7 @@ from tasks.starting.comparisons import Sides
 from tasks.starting.dimensions import SHOWN, WORDS_OF_QUESTIONS, Notes, each_once, put_dimensions, slugs, title_of
 from tasks.starting.draft import Draft, UserTable
 from tasks.starting.indices import stem_name
-from tasks.starting.roles import FIRST_TURN, Roles, find_roles
+from tasks.starting.roles import FIRST_TURN, Roles, find_roles, own_name
 from tasks.starting.tables import FlatTable
 
 YES_OR_NO = frozenset({"true", "false", "yes", "no", "0", "1", "ja", "nein", "t", "f", "y", "n"})
@@ -134,7 +134,7 @@ def _responses(roles: Roles, others: Sequence[FlatTable], ratings: dict[str, Any
             return {}
     else:
         ratings["response"] = _one_or_list(roles.response)
-        shown = " and ".join(f"'{visible(part.lstrip('#='))}'" for part in roles.response)
+        shown = " and ".join(f"'{visible(own_name(part, roles.looks).removeprefix('='))}'" for part in roles.response)
         how = "the text of" if roles.response[0].startswith("#") else "column"
         notes.assumed.append(f"what was rated: {how} {shown}")
     texts = _texts(roles, ratings["response"], notes)

@@ -78,7 +78,7 @@ class Roles:
     def used(self) -> set[str]:
         """Every column that has a role."""
         parts = (*self.response, *self.prompt, self.participant, self.prompt_text, self.response_text, self.dimension)
-        own = {part.lstrip("#") for part in parts if part and not part.startswith("=")} | {self.rating}
+        own = {own_name(part, self.looks) for part in parts if part and not part.startswith("=")} | {self.rating}
         wide = set() if self.dimension else set(self.dimensions)
         return (own | wide | {*self.attributes, *self.attention}) - {""}
 
@@ -351,7 +351,7 @@ def _find_ids(roles: Roles, items: Sequence[str]) -> None:
 
 def own_name(part: str, looks: Container[str]) -> str:
     """The column that a part of an id means: one may itself be called `#…`, which elsewhere marks a digest."""
-    return part if part in looks else part.lstrip("#")
+    return part if part in looks else part.removeprefix("#")
 
 
 def _find_prompt(roles: Roles) -> None:

@@ -147,6 +147,8 @@ def _check_header(
     """Raise unless the header has each wanted column once; a header line that is a row of values is not shown."""
     if not header:
         raise InputError(f"{path}: empty; expected a header{' with ' if wanted else ''}{', '.join(wanted)}")
+    if unreadable := [name for name in header if SURROGATE.search(name)]:
+        refuse(path, [Fault(1 if is_line else 0, visible(name), "its name is not UTF-8") for name in unreadable])
     for column in (*wanted, *known):
         if header.count(column) > 1:
             raise InputError(f"{path}: two columns are called {column!r}; give one of them another name")

@@ -200,6 +200,7 @@ def zipped(**files: str) -> bytes:
         ),
         ("t.jsonl", b'{"x": 1}\n{"x": "caf\xe9"}\n', "row 2: not UTF-8"),
         ("t.ndjson", "", "empty; expected a header with x"),
+        ("t.csv", b"x,gr\xf6\xdfe\n1,2\n", "row 1, column gr\\udcf6\\udcdfe: its name is not UTF-8"),
     ],
 )
 def test_what_is_not_what_its_name_says_is_one_line(

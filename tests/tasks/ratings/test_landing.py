@@ -719,7 +719,7 @@ def test_an_export_of_which_nothing_can_be_used_is_refused(collection: Collectio
         land_in(collection, export)
     header = (export / RATINGS).read_text().splitlines()[0]
     (export / RATINGS).write_text(header)
-    with pytest.raises(InputError, match="no rating in the export can be used"):
+    with pytest.raises(InputError, match=r"df_ratings\.csv: no rating in it can be used"):
         land_in(collection, export)
     assert collection.latest() is None
 

@@ -159,3 +159,15 @@ def test_what_is_written_runs_or_one_line_says_why_nothing_is(table, suffix, tmp
     data = load_ratings(list(study.dimensions), [codebook], folder)
     check_strata(study, data.participants)
     assert len(data.ratings)
+
+
+def test_a_column_may_be_called_as_a_digest_is_written(tmp_path):
+    rows = [
+        {"participant": f"p{n % 8}", "prompt": f"what is {n // 16}?", "#REF!": f"an answer {n // 8}", "toxicity": n % 5}
+        for n in range(64)
+    ]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    started = start([tmp_path / "table.json"], tmp_path / "out")
+    assert "'#REF!'" in " ".join(started.lines)
+    codebook = load_codebook(str(tmp_path / "out" / "codebook.yaml"))
+    assert codebook.responses.response_text == "#REF!"
