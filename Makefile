@@ -16,7 +16,7 @@ demo: $(SETUP)
 	$(BIN)/pluralign run demo
 
 test: $(SETUP)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 check: $(SETUP)
 	$(BIN)/ruff check .

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ for number in (
 ):  # ignored after `nohup make test &`, and inherited
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+sys.path.insert(0, str(Path(__file__).with_name("children")))  # of the processes that tests start, too
 import flows  # noqa: E402, F401  # before Prefect, to which it says whose lines belong in a run's log
 
 FINISHED = {f"tests/flows/test_{name}.py" for name in ("audit", "gc", "kill", "plan", "runners", "study")}
@@ -91,6 +94,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
 
 @pytest.fixture(scope="session")
 def settled() -> None:
+    """What `settle` does."""
+    settle()
+
+
+@cache
+def settle() -> None:
     """The trainers are imported, and left alone by the full collection that each training run ends with.
 
     Among all that a test process has imported, one such collection takes longer than the training of a tiny model.

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.conftest import settle
 from tests.real_model import smollm2  # noqa: F401
 
 STUDY = """
@@ -154,17 +155,28 @@ def finished(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Place
     return place
 
 
-def run(place: Place, workers: int = 1, **overrides: object):
+def run(place: Place, workers: int = 0, **overrides: object):
     """Run the small study of a place in this process; the final state.
 
-    `workers`: child processes that train, each of which takes seconds to import what trains.
+    `workers`: child processes that train, each of which takes seconds to import what trains; 0: this process does.
     """
     from flows.study import run_study
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLURALIGN_HOME", str(place.folder / "home"))
         patch.chdir(place.folder)
-        return run_study(place.study, overrides or None, workers=workers, return_state=True)
+        if not workers:
+            train_here(patch)
+        return run_study(place.study, overrides or None, workers=workers or None, return_state=True)
+
+
+def train_here(patch: pytest.MonkeyPatch) -> None:
+    """Jobs are done in this process; tests/flows/test_runners.py shows that it makes no difference to the results."""
+    from tasks.planning import bench
+    from tasks.runtime.in_process import InProcess
+
+    settle()
+    patch.setattr(bench, "choose_runner", lambda study, store, workers, runner: InProcess(store))
 
 
 def read(place: Place, table: str) -> pd.DataFrame:

@@ -51,10 +51,7 @@ class Study:
 
     def start(self, *moments: str, retries: int = 0) -> subprocess.Popen[str]:
         """A run to which these moments happen, if they have not happened before."""
-        own = {
-            "PLURALIGN_TEST_MOMENTS": "|".join([str(self.noted), *moments]),
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "moments"), *filter(None, sys.path)]),
-        }
+        own = {"PLURALIGN_TEST_MOMENTS": "|".join([str(self.noted), *moments])}
         changes = ["--set", f"runtime.retries={retries}", "--set", "recipe.checkpoint_seconds=0"]
         arguments = ["run", "small.yaml", "--workers", "1", *changes]
         return subprocess.Popen(

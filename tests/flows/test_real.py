@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.flows.conftest import train_here
+
 pytestmark = pytest.mark.slow
 
 
@@ -24,12 +26,13 @@ def run_small(
     from flows.study import run_study
 
     monkeypatch.setenv("PLURALIGN_HOME", str(home))
+    train_here(monkeypatch)
     small = {
         "survey.draws": 100,
         "ratings.folder": str(shared_data / "spica"), "architectures": ["tiny-falcon"], "evaluation.max_prompts": 8,
         "recipe.pretraining.steps": 120, "recipe.dpo.max_pairs": 16, "recipe.max_new_tokens": 24, **more,
     }  # fmt: skip
-    state = run_study(study, small, str(output), workers=1, return_state=True)
+    state = run_study(study, small, str(output), return_state=True)
     assert state.is_completed(), state.message
 
 

@@ -1,7 +1,10 @@
-"""Something bad happens to a Python process at a named moment, once: put this folder on PYTHONPATH.
+"""What each Python process that a test starts does first, since tests/conftest.py has this folder on their path.
 
-`PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments, each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE
-for the Nth time, it is killed as the call begins ("kill"), or there is no room left on the disk of its working folder
+bitsandbytes is not installed, as for who does not ask for it: PEFT would import it, which is a fifth of what a worker
+takes to start.
+
+Something bad happens to a process at a named moment, once. `PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments,
+each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE for the Nth time, it is killed as the call begins ("kill"), or there is no room left on the disk of its working folder
 ("fill", by a file named filler). A file in FOLDER, named as the moment, says that it has happened.
 """
 
@@ -19,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
 FOLDER, *MOMENTS = os.environ.get("PLURALIGN_TEST_MOMENTS", "").split("|")
 
 
