@@ -4,8 +4,9 @@ bitsandbytes is not installed, as for who does not ask for it: PEFT would import
 takes to start.
 
 Something bad happens to a process at a named moment, once. `PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments,
-each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE for the Nth time, it is killed as the call begins ("kill"), or there is no room left on the disk of its working folder
-("fill", by a file named filler). A file in FOLDER, named as the moment, says that it has happened.
+each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE for the Nth time, it is killed as the call begins
+("kill"), or there is no room left on the disk of its working folder ("fill", by a file named filler). A file in FOLDER,
+named as the moment, says that it has happened.
 """
 
 from __future__ import annotations
