@@ -5,8 +5,8 @@ takes to start.
 
 Something bad happens to a process at a named moment, once. `PLURALIGN_TEST_MOMENTS` is FOLDER and then the moments,
 each MODULE:NAME@N=WHAT: where a process calls NAME of MODULE for the Nth time, it is killed as the call begins
-("kill"), or there is no room left on the disk of its working folder ("fill", by a file named filler). A file in FOLDER,
-named as the moment, says that it has happened.
+("kill"), or with it who started it ("cut", as of the power), or there is no room left on the disk of its working folder
+("fill", by a file named filler). A file in FOLDER, named as the moment, says that it has happened.
 """
 
 from __future__ import annotations
@@ -82,6 +82,15 @@ def fill_disk() -> None:
                     pass
 
 
-HAPPENINGS = {"kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "fill": fill_disk}
+def kill(*processes: int) -> None:
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+
+
+HAPPENINGS = {
+    "kill": lambda: kill(os.getpid()),
+    "cut": lambda: kill(os.getppid(), os.getpid()),
+    "fill": fill_disk,
+}
 if FOLDER:
     sys.meta_path.insert(0, AtImport())  # type: ignore[arg-type]

@@ -97,11 +97,11 @@ class Place:
             **({"PREFECT_API_URL": self.server} if self.server else {}),
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """`pluralign ARGUMENTS` in a process of its own, as a user starts it."""
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """`pluralign ARGUMENTS` in a process of its own, as a user starts it; `variables` of its environment."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *arguments], cwd=self.folder, env=self.environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            [sys.executable, "-m", "flows.cli", *arguments], cwd=self.folder, env=self.environment() | variables,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def has(self, databases: Path) -> Place:

@@ -51,13 +51,9 @@ class Study:
 
     def start(self, *moments: str, retries: int = 0) -> subprocess.Popen[str]:
         """A run to which these moments happen, if they have not happened before."""
-        own = {"PLURALIGN_TEST_MOMENTS": "|".join([str(self.noted), *moments])}
         changes = ["--set", f"runtime.retries={retries}", "--set", "recipe.checkpoint_seconds=0"]
-        arguments = ["run", "small.yaml", "--workers", "1", *changes]
-        return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *arguments], cwd=self.place.folder, text=True, start_new_session=True,
-            env=self.place.environment() | own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        noted = "|".join([str(self.noted), *moments])
+        return self.place.start("run", "small.yaml", "--workers", "1", *changes, PLURALIGN_TEST_MOMENTS=noted)
 
     def run(self, *moments: str, retries: int = 0) -> tuple[int, str]:
         """Exit code, and what was said."""

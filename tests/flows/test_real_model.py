@@ -15,6 +15,7 @@ from configs.load import load_study
 from configs.schema import Architecture
 from tasks.architectures.chat import encode_prompts
 from tasks.architectures.load import BASES, MODEL, load_base
+from tests.flows.conftest import train_here
 
 pytestmark = pytest.mark.slow
 STUDY = """
@@ -50,7 +51,7 @@ def run(place: Path, home: str, monkeypatch: pytest.MonkeyPatch) -> State:
     from flows.study import run_study
 
     monkeypatch.setenv("PLURALIGN_HOME", str(place / home))
-    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), workers=2, return_state=True)
+    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), workers=1, return_state=True)
 
 
 def adapters(place: Path, home: str) -> dict[str, dict[str, torch.Tensor]]:
@@ -88,9 +89,10 @@ def test_smollm2_learns_from_real_ratings(
     assert again.result().trained == 0
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "a" / "store").rglob("*.safetensors")} == before
 
-    # another home, that has all but what training makes
+    # another home, that has all but what training makes, and another process
     without = shutil.ignore_patterns("training-runs", "reference", "checkpoints")
     shutil.copytree(tmp_path / "a" / "store", tmp_path / "b" / "store", ignore=without)
+    train_here(monkeypatch)
     other = run(tmp_path, "b", monkeypatch)
     assert other.is_completed()
     assert other.result().trained == 2
