@@ -57,7 +57,7 @@ def add_node(cluster: Any, gpus: int, cpus: int = 4) -> Any:
 class SleepingHost(Host):
     """Publishes what it is asked for after so many seconds, and writes down each base that it would have loaded.
 
-    A job for whose key there is a file `fault-KEY` in the store's folder meets the fault that it names, and removes it.
+    A job for whose key there is a file `fault-KEY` in the store's folder meets the first fault named, each once.
     """
 
     def __init__(self, needs: NodeNeeds, name: str, threads: int, seconds: float = 0.05, load: float = 0.3) -> None:
@@ -76,8 +76,8 @@ class SleepingHost(Host):
             self._note("loads", f"{self._name} {job.near}")
         fault = self._notes / f"fault-{job.key}"
         if fault.exists():
-            kind = fault.read_text()
-            fault.unlink()
+            kind, *later = fault.read_text().split()
+            fault.write_text(" ".join(later)) if later else fault.unlink()
             yield from FAULTS[kind]()
             return
         slow = self._notes / "seconds"

@@ -7,10 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from configs.schema import Study
 from tasks.planning import bench
-from tasks.runtime.in_process import InProcess
-from tasks.runtime.store import MemoryStore, Store
+from tasks.runtime.store import MemoryStore
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
@@ -22,20 +20,13 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
-    finished: Place, databases: Path, settled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, runners = MemoryStore(), []
-
-    def in_process(study: Study, store: Store, workers: int | None, runner: str | None) -> InProcess:
-        runners.append(InProcess(store))
-        return runners[-1]
-
+    store = MemoryStore()
     monkeypatch.setattr(bench, "chosen_store", lambda address: store)
-    monkeypatch.setattr(bench, "choose_runner", in_process)
     place = new_place(tmp_path).has(databases)
     assert run(place).is_completed()
-    assert len(runners) == 1
-    assert not (place.folder / "home" / "store").exists()
+    assert not {"store", "slots"} & {path.name for path in (place.folder / "home").iterdir()}
     names = {path.name for path in finished.tables.glob("*.csv")}
     assert {path.name for path in place.tables.glob("*.csv")} == names - {"moved.csv"}
     for name in sorted(names - {"moved.csv"}):

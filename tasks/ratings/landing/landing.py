@@ -223,7 +223,7 @@ def _refusal(reads: Sequence[_Read], rejected: pd.DataFrame, strict: bool) -> st
         bad = len(faults[["file", "row"]].drop_duplicates())
         return f"{bad:,} of {rows:,} rows can't be used; {first}"
     if not any(len(read.valid.ratings.table) for read in reads):
-        files = ", ".join(sorted({str(read.sources["ratings"].path) for read in reads}))
+        files = ", ".join(sorted({read.sources["ratings"].path.name for read in reads}))
         why = f"no rating can be used; {first}" if first else f"{files}: no rating in it can be used"
         return f"{why}; {forgotten_line(_forgotten(reads))}" if any(_forgotten(reads)) else why
     return None

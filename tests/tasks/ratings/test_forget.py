@@ -249,7 +249,7 @@ def test_an_export_of_nobody_else_is_refused_with_the_reason(collection: Collect
     forget_bob(collection)
     with pytest.raises(InputError) as caught:
         land_rows(collection, export, FEW[1:2])
-    expected = "no rating in the export can be used; 1 participant asked to be forgotten: 2 rows left out"
+    expected = "df_ratings.csv: no rating in it can be used; 1 participant asked to be forgotten: 2 rows left out"
     assert str(caught.value) == expected
 
 

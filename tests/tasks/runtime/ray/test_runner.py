@@ -114,20 +114,10 @@ def test_a_lost_job_is_done_again_and_no_other(
 
 def test_a_job_that_is_lost_each_time_fails_with_its_reason(cluster: Any, tmp_path: Path) -> None:
     job, other = answers("base", 1), answers("base", 2)
-    fault = tmp_path / f"fault-{job.key}"
-
-    def keep_on() -> None:
-        while not over.wait(0.02):
-            if not fault.exists():
-                fault.write_text("lost")
-
-    over = threading.Event()
     tmp_path.mkdir(exist_ok=True)
-    fault.write_text("lost")
-    threading.Thread(target=keep_on, daemon=True).start()
+    (tmp_path / f"fault-{job.key}").write_text("lost lost")
     with running(cluster, tmp_path, retries=1) as made:
         outcomes = all_of(made, [job, other])
-    over.set()
     assert isinstance(outcomes["2"], Artifact)
     assert isinstance(outcomes["1"], JobFailed)
     assert str(outcomes["1"]).endswith("its log is x.log (tried 2 times)")
