@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from tasks.simulation.simulate import simulate_export
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # what pure modules log outside of a run
 os.environ.setdefault("PREFECT_HOME", os.path.expanduser("~/.prefect"))  # not below the folder that tests start in
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads gain little here, and lose much on a busy machine
+gc.set_threshold(100_000, 50, 100)  # to look through all that a test process has imported takes long
 for number in (
     signal.SIGINT,
     signal.SIGHUP,
