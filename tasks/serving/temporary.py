@@ -16,10 +16,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 
 from configs.errors import InputError, without_credentials
 
 HOST = "127.0.0.1"
+MOST_RESTARTS = 3
 _servers: list[subprocess.Popen[str]] = []
 """Kept, so that their standard input stays open until this process ends, however it ends."""
 
@@ -40,9 +43,22 @@ def start_server() -> dict[str, str]:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}",  # no page of any other may read what it says
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
+    server, port = _start(environment)
+    _servers.append(server)
+    threading.Thread(target=_start_again, args=(server, port, environment), daemon=True).start()
+    return {
+        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_AUTH_STRING": password,
+        # what it can't do now, as on a full disk, a minute more does not mend; a locked file is another code
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
+    }
+
+
+def _start(environment: Mapping[str, str], port: int = 0) -> tuple[subprocess.Popen[str], int]:
+    """The process of a server that answers, and its port; 0 is any that is free."""
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tasks.serving.temporary"],
+            [sys.executable, "-m", "tasks.serving.temporary", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -51,17 +67,20 @@ def start_server() -> dict[str, str]:
             start_new_session=True,
         )
         assert server.stdout is not None
-        port = server.stdout.readline().strip()
-        if not port:
+        said = server.stdout.readline().strip()
+        if not said:
             log.seek(0)
             raise InputError(f"Prefect's temporary server does not start: {_reason(log.read())}")
-    _servers.append(server)
-    return {
-        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
-        "PREFECT_API_AUTH_STRING": password,
-        # what it can't do now, as on a full disk, a minute more does not mend; a locked file is another code
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
-    }
+    return server, int(said)
+
+
+def _start_again(server: subprocess.Popen[str], port: int, environment: Mapping[str, str]) -> None:
+    """Where a server was killed, as by a machine without memory, another takes its address; requests wait for it."""
+    for _ in range(MOST_RESTARTS):
+        server.wait()
+        with suppress(InputError):
+            server, _ = _start(environment, port)
+            _servers.append(server)
 
 
 def _reason(log: str) -> str:
@@ -79,7 +98,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print goes to standard error
-    listener = socket.create_server((HOST, 0))
+    listener = socket.create_server((HOST, int(sys.argv[1])))
     app = "prefect.server.api.server:create_app"
     server = uvicorn.Server(uvicorn.Config(app, factory=True, log_level="error", lifespan="on"))
     # in another thread than the first, it leaves signals alone

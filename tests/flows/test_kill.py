@@ -83,6 +83,8 @@ def test_killing_the_parent_loses_nothing_that_was_done_and_leaves_nothing_half_
     assert 2 <= len(before) < 10
 
     again = warm.start("run", "small.yaml", "--workers", "1")
+    follow(again, "cells …")
+    os.kill(*children_of(again.pid, "tasks.serving.temporary"), signal.SIGKILL)  # another takes its place
     output = finish(again)
     assert again.returncode == 0, output
     assert len(runs(warm)) == 10

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,7 +49,7 @@ def ask(address: str, password: str = "") -> tuple[int, str | None]:
 
 
 @pytest.mark.slow
-def test_it_asks_for_its_password_and_ends_with_its_command_however_that_ends(home: Path) -> None:
+def test_it_asks_for_its_password_is_replaced_if_killed_and_ends_with_its_command_however_that_ends(home: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, text=True)
     variables = json.loads(process.stdout.readline())
     address, password = variables["PREFECT_API_URL"], variables["PREFECT_API_AUTH_STRING"]
@@ -61,6 +62,15 @@ def test_it_asks_for_its_password_and_ends_with_its_command_however_that_ends(ho
         server.send_signal(number)  # as a group or a session gets it
     time.sleep(0.5)
     assert ask(address, password)[0] == 200
+    server.kill()
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return ask(address, password)[0] == 200
+        return False
+
+    until(answers, "another server in the place of one that was killed")
+    (server,) = children([process.pid])
     process.kill()
     process.wait()
     until(lambda: not any(map(runs_on, existing([server.pid]))), "the end of the server with its command")
