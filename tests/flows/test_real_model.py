@@ -51,7 +51,7 @@ def run(place: Path, home: str, monkeypatch: pytest.MonkeyPatch) -> State:
     from flows.study import run_study
 
     monkeypatch.setenv("PLURALIGN_HOME", str(place / home))
-    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), workers=1, return_state=True)
+    return run_study(str(place / "real.yaml"), None, str(place / home / "out"), workers=2, return_state=True)
 
 
 def adapters(place: Path, home: str) -> dict[str, dict[str, torch.Tensor]]:
@@ -89,7 +89,7 @@ def test_smollm2_learns_from_real_ratings(
     assert again.result().trained == 0
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "a" / "store").rglob("*.safetensors")} == before
 
-    # another home, that has all but what training makes, and another process
+    # another home, that has all but what training makes, and another process of as many threads
     without = shutil.ignore_patterns("training-runs", "reference", "checkpoints")
     shutil.copytree(tmp_path / "a" / "store", tmp_path / "b" / "store", ignore=without)
     train_here(monkeypatch)
