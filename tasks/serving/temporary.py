@@ -44,7 +44,6 @@ def start_server() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     server, port = _start(environment)
-    _servers.append(server)
     threading.Thread(target=_start_again, args=(server, port, environment), daemon=True).start()
     return {
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
@@ -71,6 +70,7 @@ def _start(environment: Mapping[str, str], port: int = 0) -> tuple[subprocess.Po
         if not said:
             log.seek(0)
             raise InputError(f"Prefect's temporary server does not start: {_reason(log.read())}")
+    _servers.append(server)
     return server, int(said)
 
 
@@ -80,7 +80,6 @@ def _start_again(server: subprocess.Popen[str], port: int, environment: Mapping[
         server.wait()
         with suppress(InputError):
             server, _ = _start(environment, port)
-            _servers.append(server)
 
 
 def _reason(log: str) -> str:

@@ -539,15 +539,8 @@ def _judged(kind: str, code: int, said: str, folder: Path) -> str:
     if re.search(r"[\0-\x08\x0b-\x1f\x7f\u202a-\u202e]", said) or _live_cells(folder):
         return LIVE
     columns = (name for rows in EXPORT.values() for name in rows[0])
-    places = (
-        folder.name,
-        "formula",
-        "--",
-        "reference",
-        "df_",
-        *columns,
-        *(f"{name}: line" for name in shipped("studies")),
-    )
+    studies = (f"{name}: line" for name in shipped("studies"))
+    places = (folder.name, "formula", "--", "reference", "df_", *columns, *studies)
     return NO_PLACE if code == 2 and not any(place in said for place in places) else REFUSED if code == 2 else RIGHT
 
 

@@ -121,7 +121,7 @@ def test_killing_a_child_without_retries_fails_one_cell_and_the_next_run_makes_u
 
 @pytest.mark.parametrize(("stop", "workers"), [
     (lambda pid: os.killpg(pid, signal.SIGINT), "2"),  # Ctrl-C in a terminal: all of its group, Prefect's server too
-    (lambda pid: os.kill(pid, signal.SIGINT), "1"),
+    (lambda pid: os.kill(pid, signal.SIGINT), "2"),
     (lambda pid: os.killpg(pid, signal.SIGTERM), "1"),  # as timeout and systemd do; from here on as interrupted
     (lambda pid: os.kill(pid, signal.SIGHUP), "1"),
 ], ids=["ctrl-c", "interrupt", "terminate", "hang-up"])  # fmt: skip

@@ -28,9 +28,9 @@ from tests.postgres import HOST, Postgres, postgres
 from tests.watch import PATIENCE, until
 
 pytestmark = pytest.mark.slow
-MODEL = "tiny-llama"
-TRAINED = [f"{MODEL} · scale · {condition}" for condition in ("5-point", "binary")]
-TASKS = [*TRAINED, f"{MODEL} · base", f"{MODEL} · control"]
+MODELS = ("tiny-llama", "tiny-gptneox")
+TRAINED = [f"{model} · scale · {condition}" for model in MODELS for condition in ("5-point", "binary")]
+TASKS = [*TRAINED, *(f"{model} · {task}" for model in MODELS for task in ("base", "control"))]
 PARTS = ["survey", "audit", "cells", "meta-analysis"]
 REFUSED = "Encountered exception in request"
 """What Prefect's server writes into its log where it can't do what it was asked."""
@@ -152,13 +152,12 @@ def undisturbed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def place_of(folder: Path, *names: str) -> Place:
-    """A place with an empty home, and one experiment of the small study, on one model, under each of these names."""
+    """A place with nothing in its home, and one experiment of the small study under each of these names."""
     study = yaml.safe_load(STUDY)
     scale = study["experiments"]["scale"]
     scale["contrasts"] = {"5-point - binary": {}}
     study["dimensions"].pop("emotional-awareness")
     study["evaluation"]["dimensions"] = ["toxicity"]
-    study["architectures"] = [MODEL]
     for name in names:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(study | {"name": name, "experiments": {"scale": scale}}))
     return Place(folder)
@@ -242,7 +241,7 @@ def test_a_restart_of_postgresql_loses_doubles_and_changes_nothing(
     stack.database.stop()
     until(lambda: stack.refused > refused, "a request that Prefect's server can't do")
     stack.database.start()
-    follow(process, "cell 2 of 3")
+    follow(process, "cell 2 of 6")
     stack.database.restart(signal.SIGQUIT)
     output = finish(process)
     assert process.returncode == 0, output

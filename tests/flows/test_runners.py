@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from tasks.planning import bench
-from tasks.runtime.store import MemoryStore
+from tasks.runtime import in_process
+from tasks.runtime.in_process import InProcess
+from tasks.runtime.store import MemoryStore, Store
 from tests.flows.conftest import Place, new_place, run
 
 pytestmark = pytest.mark.slow
@@ -22,10 +24,18 @@ def read(path: Path) -> pd.DataFrame:
 def test_in_process_from_memory_gives_the_tables_of_slots_and_a_folder(
     finished: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MemoryStore()
+    store, runners = MemoryStore(), []
+
+    class Counted(InProcess):
+        def __init__(self, store: Store) -> None:
+            runners.append(self)
+            super().__init__(store)
+
+    monkeypatch.setattr(in_process, "InProcess", Counted)
     monkeypatch.setattr(bench, "chosen_store", lambda address: store)
     place = new_place(tmp_path).has(databases)
     assert run(place).is_completed()
+    assert len(runners) == 1
     assert not {"store", "slots"} & {path.name for path in (place.folder / "home").iterdir()}
     names = {path.name for path in finished.tables.glob("*.csv")}
     assert {path.name for path in place.tables.glob("*.csv")} == names - {"moved.csv"}
