@@ -38,9 +38,9 @@ def shared(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def small(folder: Path) -> Place:
+def small(folder: Path, databases: Path) -> Place:
     """The small study with one experiment, on a machine of its own."""
-    place = new_place(folder)
+    place = new_place(folder).has(databases)
     study = yaml.safe_load(STUDY)
     study["experiments"] = {"scale": study["experiments"]["scale"]}
     Path(place.study).write_text(yaml.safe_dump(study))
@@ -74,9 +74,9 @@ def same(one: Place, other: Place) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def local(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The study on this machine's slots, from a folder."""
-    place = small(tmp_path_factory.mktemp("local"))
+    place = small(tmp_path_factory.mktemp("local"), databases)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLURALIGN_SECRET", SECRET)
         assert run(place, "local").is_completed()
@@ -90,8 +90,8 @@ def flip_a_byte(store: Any, where: str) -> None:
     store._remote.put(key, bytes(content))
 
 
-def test_four_gpus_of_one_node(local: Place, tmp_path: Path) -> None:
-    place = small(tmp_path)
+def test_four_gpus_of_one_node(local: Place, databases: Path, tmp_path: Path) -> None:
+    place = small(tmp_path, databases)
     with ray_cluster() as cluster:
         add_node(cluster, gpus=4)
         state = run(place, f"ray://{cluster.address}")
@@ -101,9 +101,9 @@ def test_four_gpus_of_one_node(local: Place, tmp_path: Path) -> None:
 
 
 def test_three_nodes_of_which_one_goes_and_an_object_store(
-    local: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    local: Place, databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place, store = small(tmp_path), "s3://pluralign/three-nodes"
+    place, store = small(tmp_path, databases), "s3://pluralign/three-nodes"
     runners: list[RayRunner] = []
     made = RayRunner.__init__
 
@@ -141,7 +141,7 @@ def test_three_nodes_of_which_one_goes_and_an_object_store(
     for entry in [entry for entry in kept.entries() if entry.stage == "outputs"]:
         kept.discard(entry)  # so that the adapter is wanted again
     caplog.clear()
-    elsewhere = small(tmp_path / "elsewhere")  # another machine's slots, from what the cluster has made
+    elsewhere = small(tmp_path / "elsewhere", databases)  # another machine's slots, from what the cluster has made
     healed = run(elsewhere, "local", store)
     assert healed.is_completed()
     assert healed.result().trained == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of both studies of the SPICA ratings, which read them and pre-train a base on them once."""
-    return tmp_path_factory.mktemp("home")
+    return Path(shutil.copytree(mlflow_database, tmp_path_factory.mktemp("real") / "home"))
 
 
 def run_small(

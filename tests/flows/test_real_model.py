@@ -64,11 +64,14 @@ def test_smollm2_learns_from_real_ratings(
     prefect: None,
     shared_data: Path,
     smollm2: Path,
+    mlflow_database: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = STUDY.replace("FOLDER", str(shared_data / "spica")).replace("GGUF", str(smollm2))
     (tmp_path / "real.yaml").write_text(study)
+    for home in "ab":
+        shutil.copytree(mlflow_database, tmp_path / home)
     assert run(tmp_path, "a", monkeypatch).is_completed()
     cells = pd.read_csv(tmp_path / "a" / "out" / "tables" / "cells.csv")
     assert set(cells["condition"]) == {"democrat", "republican", "control"}

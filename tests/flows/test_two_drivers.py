@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.flows.conftest import STUDY
+from tests.flows.conftest import STUDY, Place, new_place
 from tests.object_server import free_ports, object_server
 from tests.watch import PATIENCE, until
 
@@ -79,9 +79,10 @@ def net() -> Iterator[Net]:
 
 
 @pytest.fixture(scope="module")
-def shared(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def shared(net: Net, databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What both machines have in their environment; the servers are up."""
     folder, (port,) = tmp_path_factory.mktemp("hub"), free_ports(1)
+    shutil.copy(databases / "prefect.db", folder)
     own = os.environ | {
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -106,8 +107,13 @@ def shared(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
         }
 
 
-def study_file(folder: Path, name: str, seed: int) -> Path:
-    """Two training runs and a base to make; the seed makes them others than those of another test."""
+def study_file(folder: Path, databases: Path, name: str, seed: int) -> Path:
+    """Two training runs and a base to make; the seed makes them others than those of another test.
+
+    Beside it, each machine's place.
+    """
+    for machine in MACHINES:
+        new_place(folder / machine).has(databases)
     study = yaml.safe_load(STUDY) | {"name": name, "seed": seed, "architectures": ["tiny-llama"]}
     study["experiments"] = {"scale": study["experiments"]["scale"]}
     file = folder / f"{name}.yaml"
@@ -116,18 +122,12 @@ def study_file(folder: Path, name: str, seed: int) -> Path:
 
 
 def start(net: Net, name: str, study: Path, shared: dict[str, str]) -> subprocess.Popen[str]:
-    folder = study.parent / name
-    folder.mkdir()
-    own = {
-        "PLURALIGN_HOME": str(folder / "home"),
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    command = [*net.within(name), sys.executable, "-m", "flows.cli", "run", str(study), "--output", str(folder / "out")]
-    with (folder / "log").open("w") as log:
+    own = Place(study.parent / name)
+    command = [*net.within(name), sys.executable, "-m", "flows.cli", "run", str(study), "--output", "out"]
+    with (own.folder / "log").open("w") as log:
         return subprocess.Popen(
-            [*command, "--store", f"s3://pluralign/{study.stem}", "--workers", "1"], cwd=folder,
-            env=os.environ | shared | own, stdout=log, stderr=log, text=True, start_new_session=True,
+            [*command, "--store", f"s3://pluralign/{study.stem}", "--workers", "1"], cwd=own.folder,
+            env=own.environment() | shared, stdout=log, stderr=log, text=True, start_new_session=True,
         )  # fmt: skip
 
 
@@ -136,8 +136,10 @@ def table(study: Path, name: str, of: str) -> pd.DataFrame:
     return found.drop(columns=["seconds", "mlflow_run_id", "status"], errors="ignore")
 
 
-def test_both_complete_and_nothing_is_trained_twice(net: Net, shared: dict[str, str], tmp_path: Path) -> None:
-    study = study_file(tmp_path, "both", 0)
+def test_both_complete_and_nothing_is_trained_twice(
+    net: Net, shared: dict[str, str], databases: Path, tmp_path: Path
+) -> None:
+    study = study_file(tmp_path, databases, "both", 0)
     drivers = {name: start(net, name, study, shared) for name in MACHINES}
     ends = {name: driver.wait(PATIENCE) for name, driver in drivers.items()}
     assert ends == {"one": 0, "two": 0}, [(tmp_path / name / "log").read_text()[-2000:] for name in MACHINES]
@@ -148,8 +150,10 @@ def test_both_complete_and_nothing_is_trained_twice(net: Net, shared: dict[str, 
         pd.testing.assert_frame_equal(table(study, "one", of), table(study, "two", of), check_exact=True)
 
 
-def test_one_is_cut_off_midway_and_the_other_completes(net: Net, shared: dict[str, str], tmp_path: Path) -> None:
-    study = study_file(tmp_path, "cut", 1)
+def test_one_is_cut_off_midway_and_the_other_completes(
+    net: Net, shared: dict[str, str], databases: Path, tmp_path: Path
+) -> None:
+    study = study_file(tmp_path, databases, "cut", 1)
     drivers = {name: start(net, name, study, shared) for name in MACHINES}
     log = tmp_path / "one" / "log"
     until(lambda: "cell 1 of" in log.read_text() or drivers["one"].poll() is not None, "the first cell of the one")
