@@ -75,7 +75,8 @@ def _converted(source: str, dtype: str, folder: Path) -> int:
     kind: Any = AutoModelForCausalLM
     precision = torch.float32 if dtype == "float32" else torch.bfloat16
     with part("weights", folder / CONFIG):
-        model, report = kind.from_pretrained(source, dtype=precision, output_loading_info=True, **asked)
+        # with the settings that are known by now: to read them of the file again takes seconds
+        model, report = kind.from_pretrained(source, config=config, dtype=precision, output_loading_info=True, **asked)
         check_weights(model, report)
         # transformers refuses to save what it has read of a quantised file; the same weights in another model it saves
         config = copy.deepcopy(model.config)

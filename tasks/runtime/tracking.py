@@ -256,11 +256,17 @@ class Tracker:
         return self._mlflow
 
     def _experiment(self) -> str:
-        known = self._mlflow.get_experiment_by_name("pluralign")
-        if known:
+        from mlflow.exceptions import MlflowException
+
+        if known := self._mlflow.get_experiment_by_name("pluralign"):
             return known.experiment_id
         place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if self._local_file else None
-        return self._mlflow.create_experiment("pluralign", artifact_location=place)
+        try:
+            return self._mlflow.create_experiment("pluralign", artifact_location=place)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self._mlflow.get_experiment_by_name("pluralign").experiment_id  # another machine was first
 
     def _parent(self) -> str:
         known = self._remembered().get("parent")

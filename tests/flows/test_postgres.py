@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.flows.conftest import STUDY, Place
+from tests.flows.conftest import STUDY, Place, run
 from tests.flows.test_kill import finish, follow
 from tests.flows.test_serve import free_port
 from tests.postgres import HOST, Postgres, postgres
@@ -32,6 +32,7 @@ MODELS = ("tiny-llama", "tiny-gptneox")
 TRAINED = [f"{model} · scale · {condition}" for model in MODELS for condition in ("5-point", "binary")]
 TASKS = [*TRAINED, *(f"{model} · {task}" for model in MODELS for task in ("base", "control"))]
 PARTS = ["survey", "audit", "cells", "meta-analysis"]
+SECRET = "one key for all homes"
 REFUSED = "Encountered exception in request"
 """What Prefect's server writes into its log where it can't do what it was asked."""
 
@@ -84,7 +85,7 @@ class Stack:
         """`pluralign run` of a study of the place, which shows up in both servers."""
         servers = {
             "PREFECT_API_URL": self.prefect, "PREFECT_API_AUTH_STRING": self.password,
-            "MLFLOW_TRACKING_URI": self.mlflow, "PLURALIGN_SECRET": "one key for all homes",
+            "MLFLOW_TRACKING_URI": self.mlflow, "PLURALIGN_SECRET": SECRET,
         }  # fmt: skip
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", "run", f"{name}.yaml", "--workers", "1"], cwd=place.folder,
@@ -142,13 +143,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
-    """The tables of the study, run alone."""
-    place = place_of(tmp_path_factory.mktemp("undisturbed"), "alone")
-    process = stack.run(place, "alone")
-    output = finish(process)
-    assert process.returncode == 0, output
-    return tables(place, "alone")
+def undisturbed(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """The tables of the study, run alone, in this process and on SQLite."""
+    place = place_of(tmp_path_factory.mktemp("undisturbed"), "small").has(databases)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLURALIGN_SECRET", SECRET)
+        state = run(place)
+    assert state.is_completed(), state.message
+    return tables(place, "small")
 
 
 def place_of(folder: Path, *names: str) -> Place:

@@ -74,6 +74,23 @@ def test_a_page_has_an_address_where_a_server_shows_the_runs(kept, monkeypatch):
     assert again.page("", "report.html") == ""  # logging failed
 
 
+def test_the_experiment_that_another_machine_makes_at_the_same_moment_is_used(kept, adapter, monkeypatch, caplog):
+    from mlflow import MlflowClient
+
+    look, made = MlflowClient.get_experiment_by_name, []
+
+    def look_too_early(client: MlflowClient, name: str) -> object:
+        found = look(client, name)
+        if not made:
+            made.append(client.create_experiment(name, artifact_location=(kept / "artifacts").as_uri()))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", look_too_early)
+    run = log(Tracker("demo", kept, FolderStore(kept / "store")), adapter)
+    assert MlflowClient(f"sqlite:///{kept}/mlflow.db").get_run(run).info.experiment_id == made[0]
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9", "foo://host/x", "http://[::1"])
 def test_a_server_that_fails_is_one_line_without_its_password(place, tmp_path, adapter, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.replace("://", "://me:hidden@"))
