@@ -72,8 +72,9 @@ def pairs_sharing(rows: pd.DataFrame, on: list[str]) -> pd.DataFrame:
 
 def differing(first: pd.Series, second: pd.Series) -> pd.Series:
     """Where two responses can be told apart, by whoever reads them and once their chat template has stripped them."""
-    a, b = (pd.Series(by_text(texts, same_response), index=texts.index, dtype="str") for texts in (first, second))
-    return a != b
+    forms = by_text(pd.concat([first, second]), same_response)
+    differ = [a != b for a, b in zip(forms[: len(first)], forms[len(first) :], strict=True)]
+    return pd.Series(differ, index=first.index, dtype=bool)
 
 
 def unite(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 import pandas as pd
@@ -11,7 +10,6 @@ from configs.codebook import tidy
 from tasks.ratings.reading.source import by_text
 
 SHARED = "prompt texts under several ids (all ids of a text are held out, or train)"
-BLANKS = re.compile(r"[^\S\n]+")
 
 
 def same_response(text: str) -> str:
@@ -21,7 +19,7 @@ def same_response(text: str) -> str:
     Line breaks and indentation stay: they may be what a rater liked.
     """
     lines = unicodedata.normalize("NFC", text).strip().splitlines()
-    return "\n".join(f"{line[: len(line) - len(line.lstrip())]}{BLANKS.sub(' ', line.strip())}" for line in lines)
+    return "\n".join(f"{line[: len(line) - len(line.lstrip())]}{' '.join(line.split())}" for line in lines)
 
 
 def same_prompt(text: str) -> str:
