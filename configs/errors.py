@@ -23,7 +23,13 @@ Place = tuple[str | int, ...]
 
 
 class InputError(ValueError):
-    """Bad settings or bad data: a line that names the place, the value and what is allowed; one for each fault."""
+    """Bad settings or bad data: a line that names the place, the value and what is allowed; one for each fault.
+
+    Its lines may quote what a file holds: they have no character that a terminal takes for a command.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(printable(line, LONGEST) for line in message.split("\n")))
 
 
 class Faults(ValueError):
@@ -87,7 +93,7 @@ def one_of(place: str, value: object, allowed: Iterable[object]) -> InputError:
 
 def together(head: str, faults: Sequence[str], called: str = "faults") -> InputError:
     """Lines as one `InputError`: a single one as it is, several below `HEAD: 3 faults`, each once."""
-    lines = list(dict.fromkeys(printable(fault, LONGEST) for fault in faults))
+    lines = list(dict.fromkeys(printable(fault, LONGEST) for fault in faults))  # in which a line break is an escape
     if len(lines) == 1:
         return InputError(lines[0])
     rest = [f"… {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []

@@ -41,9 +41,9 @@ def check_files(folder: Path) -> None:
 
 
 def refused(architecture: Architecture | Encoder, source: str, error: Exception) -> InputError:
-    """That a base can't be loaded and why, on one line of printable text: much of it may come from its files."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(error).strip()) or type(error).__name__
-    return InputError(f"{architecture.name}: can't load {source}: {' '.join(text.split())}")
+    """That a base can't be loaded and why, on one line: much of it may come from its files."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"{architecture.name}: can't load {source}: {text}")
 
 
 @contextmanager

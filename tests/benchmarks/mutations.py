@@ -534,7 +534,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 def _judged(kind: str, code: int, said: str, folder: Path) -> str:
     """How a trial that ended by itself counts."""
-    if code not in (0, 2, 3) and not (kind == "formula" and "converge" in said):
+    if code not in (0, 2, 3) and not (kind == "formula" and "NOT CONVERGED" in said):
         return TRACEBACK
     if re.search(r"[\0-\x08\x0b-\x1f\x7f\u202a-\u202e]", said) or _live_cells(folder):
         return LIVE

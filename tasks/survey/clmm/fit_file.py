@@ -27,7 +27,8 @@ def fit_file(data: Path, formula: str, reference: list[str], output: Path | None
     try:
         fit = clmm(formula, read_table(data, parse(formula).used), levels)
     except InputError as error:
-        raise error if str(error).startswith(str(data)) else InputError(f"{data}: {error}") from None
+        named = str(error).startswith(printable(str(data), longest=LONGEST))
+        raise error if named else InputError(f"{data}: {error}") from None
     print("\n".join(printable(line, longest=LONGEST) for line in fit.summary().split("\n")))
     if output is not None:
         write_atomically(output, to_json(fit, data=data.name, formula=formula, reference=levels))

@@ -101,7 +101,7 @@ def test_a_base_whose_answers_nothing_ends_is_refused(llama: Any, tmp_path: Path
     (None, "no chat template"),
     ("{% for", "its chat template fails with a prompt and an answer: "),
     ("{{ raise_exception('Roles must alternate') }}", "fails with a prompt and an answer: Roles must alternate"),
-    ("{{ raise_exception('Roles\n\x1b[31mmust alternate') }}", r"Roles \[31mmust alternate$"),
+    ("{{ raise_exception('Roles\n\x1b[31mmust alternate') }}", r"Roles \\x1b\[31mmust alternate$"),
     ("<begin>", "its chat template leaves out the prompt or the answer"),
 ])  # fmt: skip
 def test_a_chat_template_that_cannot_write_a_dialogue_is_named(template, fault, llama, tmp_path) -> None:

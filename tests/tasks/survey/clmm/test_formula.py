@@ -174,6 +174,7 @@ def test_a_column_may_be_called_like_a_function(table: pd.DataFrame, name: str) 
         ("rating ~ (1 + x0|rater)", "formula: (1 + x0|rater): only random intercepts of one column"),
         ("rating ~ (1|rater/item)", "formula: (1|rater/item): only random intercepts of one column"),
         ("rating ~ (1|rater:item)", "formula: (1|rater:item): only random intercepts of one column"),
+        ("rating ~ x0(1\x00|rater)", "formula: (1\\x00|rater): a random intercept is added to the rest"),
         ("rating ~ (1||rater)", "formula 'rating ~ (1||rater)': a random intercept is written (1|GROUP)"),
         ("rating ~ 1|rater", "formula 'rating ~ 1|rater': a random intercept is written (1|GROUP)"),
         ("rating ~ (1|rater) + (1|item) + (1|tone)", "random effects rater, item, tone: at most two groups"),
