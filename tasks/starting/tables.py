@@ -190,9 +190,12 @@ def _sheets(path: Path) -> list[str]:
     from openpyxl import load_workbook  # a second's import, for those who have such a file
 
     try:
-        return list(load_workbook(path, read_only=True).sheetnames)
+        sheets = list(load_workbook(path, read_only=True).sheetnames)
     except Exception:  # the library raises what it happens to meet in a damaged file
         raise InputError(f"{path}: not Excel (.xlsx), or damaged") from None
+    if not sheets:
+        raise InputError(f"{path}: no sheet in it; expected one with a header line and rows")
+    return sheets
 
 
 def _with_header(table: UserTable) -> UserTable:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -475,6 +477,15 @@ def test_files_that_are_none(tmp_path, path):
     (tmp_path / "notes.docx").write_text("x")
     with pytest.raises(InputError, match=r"no such file|expected a file that ends in"):
         start([tmp_path / path], tmp_path / "out")
+
+
+def test_a_workbook_without_a_sheet_is_one_clear_line(tmp_path):
+    pd.DataFrame(flat()).to_excel(tmp_path / "whole.xlsx", index=False)
+    with ZipFile(tmp_path / "whole.xlsx") as source, ZipFile(tmp_path / "export.xlsx", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, re.sub(rb"<sheets>.*</sheets>", b"<sheets/>", source.read(name)))
+    with pytest.raises(InputError, match=r"export\.xlsx: no sheet in it"):
+        start([tmp_path / "export.xlsx"], tmp_path / "out")
 
 
 def test_label_rows_of_qualtrics_are_nobodys_answers(tmp_path):
