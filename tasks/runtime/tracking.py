@@ -13,9 +13,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -219,17 +219,13 @@ class Tracker:
         """
         name = f"{self.study} · {cell.replace('/', ' · ')}".replace(".", "-")
         from mlflow.entities import LoggedModelStatus
-        from mlflow.exceptions import MlflowException
 
         kept = {key: value for key, value in tags.items() if key.startswith("pluralign.")}
         model = client.create_logged_model(self._experiment(), name=name, source_run_id=run, tags=kept)
         client.log_model_artifacts(model.model_id, str(adapter))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        try:
+        with _unless_there():
             client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         client.create_model_version(name, model.artifact_location, run, tags=kept, model_id=model.model_id)
 
     def _metrics(self, values: Mapping[str, float]) -> list[Any]:
@@ -256,17 +252,12 @@ class Tracker:
         return self._mlflow
 
     def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
         if known := self._mlflow.get_experiment_by_name("pluralign"):
             return known.experiment_id
         place = (self.folder / "mlflow" / "artifacts").resolve().as_uri() if self._local_file else None
-        try:
-            return self._mlflow.create_experiment("pluralign", artifact_location=place)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        return self._mlflow.get_experiment_by_name("pluralign").experiment_id  # another machine was first
+        with _unless_there():
+            self._mlflow.create_experiment("pluralign", artifact_location=place)
+        return self._mlflow.get_experiment_by_name("pluralign").experiment_id
 
     def _parent(self) -> str:
         known = self._remembered().get("parent")
@@ -306,6 +297,18 @@ class Tracker:
             return kept
 
         return self._memory.update(changed)
+
+
+@contextmanager
+def _unless_there() -> Iterator[None]:
+    """Something is made of which one is enough, whoever makes it: this or another machine, now or before."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _answered(error: Exception) -> bool:

@@ -87,11 +87,7 @@ class Stack:
             "PREFECT_API_URL": self.prefect, "PREFECT_API_AUTH_STRING": self.password,
             "MLFLOW_TRACKING_URI": self.mlflow, "PLURALIGN_SECRET": SECRET,
         }  # fmt: skip
-        return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "run", f"{name}.yaml", "--workers", "1"], cwd=place.folder,
-            env=place.environment() | servers, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
+        return place.start("run", f"{name}.yaml", "--workers", "1", **servers)
 
     def ask(self, kind: str, **flow_runs: list[str]) -> list[dict[str, Any]]:
         """The runs of a kind, `flow_runs` or `task_runs`, of the flow runs with one of the values given."""
